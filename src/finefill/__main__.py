@@ -1,0 +1,6 @@
+"""``python -m finefill``."""
+
+from finefill.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The shipped models: ``models.json`` beside this file names each with its file and SHA-256."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from finefill.engine import Engine
+from finefill.errors import FinefillError
+from finefill.images import replacing
+
+FOLDER = Path(__file__).parent
+
+
+def names(folder: Path = FOLDER) -> list[str]:
+    """Names of the models that are installed."""
+    return list(_read(folder))
+
+
+def load(model: str | os.PathLike[str]) -> Engine:
+    """The engine of a shipped model or of an .onnx file; one per process, kept.
+
+    Args:
+        model: a name of :func:`names`, or the path of a file.
+
+    Raises:
+        FinefillError: there is no such model, or its file is damaged.
+    """
+    return _load(os.fspath(model))
+
+
+def locate(name: str, folder: Path = FOLDER) -> Path:
+    """The file of a shipped model, compared with its SHA-256.
+
+    Raises:
+        FinefillError: the name is unknown, or the file is missing or not the one listed.
+    """
+    entries = _read(folder)
+    if name not in entries:
+        raise FinefillError(
+            f"{name}: unknown model: use one of {', '.join(entries) or '(none installed)'}, "
+            "or the path of an .onnx file"
+        )
+    path = folder / entries[name]["file"]
+    if not path.is_file() or _sha256(path) != entries[name]["sha256"]:
+        raise FinefillError(f"{path}: the file of model {name} is damaged: install finefill again")
+    return path
+
+
+def register(path: Path, name: str, folder: Path = FOLDER) -> Path:
+    """Add an exported model, or replace the one of that name; returns its file's new place.
+
+    Raises:
+        FinefillError: the file is not a model of ours, or its card has another name.
+    """
+    card = Engine(path).card
+    if card["name"] != name:
+        raise FinefillError(f"{path}: its card names it {card['name']!r}, not {name!r}")
+    target = folder / f"{name}.onnx"
+    with replacing(target) as file:
+        file.write(path.read_bytes())
+    entries = _read(folder) | {name: {"file": target.name, "sha256": _sha256(target)}}
+    with replacing(folder / "models.json") as file:
+        file.write((json.dumps(entries, indent=2) + "\n").encode())
+    return target
+
+
+@functools.cache
+def _load(model: str) -> Engine:
+    if model in names() or not (Path(model).suffix == ".onnx" or Path(model).exists()):
+        return Engine(locate(model))
+    return Engine(model)
+
+
+def _read(folder: Path) -> dict[str, dict[str, str]]:
+    path = folder / "models.json"
+    if not path.is_file():
+        return {}
+    entries: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+    return entries
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

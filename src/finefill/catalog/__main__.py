@@ -1,0 +1,24 @@
+"""``python -m finefill.catalog add FILE.onnx NAME``: ship an exported model (maintainers)."""
+
+import sys
+from pathlib import Path
+
+from finefill.catalog import register
+from finefill.errors import FinefillError
+
+
+def main(arguments: list[str]) -> int:
+    """Return the exit code."""
+    if len(arguments) != 3 or arguments[0] != "add":
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        print(register(Path(arguments[1]), arguments[2]))
+    except FinefillError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

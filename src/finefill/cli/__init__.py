@@ -1,0 +1,50 @@
+"""The command line: parse, call, print. Every command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from finefill.errors import FinefillError
+
+# Command name -> module of this package that defines it under the same name.
+COMMANDS = {
+    "complete": "use",
+    "demo": "use",
+    "models": "use",
+    "train": "training",
+    "export": "training",
+    "evaluate": "evaluation",
+}
+
+
+class LazyGroup(click.Group):
+    """Loads a command's module only when that command is called: start-up stays short."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"finefill.cli.{COMMANDS[cmd_name]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="finefill")
+def cli() -> None:
+    """Complete images: fill holes so that one can't tell."""
+
+
+def main() -> None:
+    """Entry point: a FinefillError becomes one line on stderr and exit code 2."""
+    try:
+        cli()
+    except FinefillError as error:
+        click.echo(f"finefill: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)

@@ -1,0 +1,74 @@
+"""``finefill train`` and ``finefill export`` (extra ``train``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from finefill import recipes
+from finefill.errors import FinefillError
+
+
+@click.command()
+@click.option("--recipe", type=click.Choice(sorted(recipes.RECIPES)), help="Named settings.")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of images or tar shard; may be repeated.",
+)
+@click.option("-o", "--output", "run", required=True, type=click.Path(path_type=Path), help="Run folder.")
+@click.option("--resume", is_flag=True, help="Continue from the run's checkpoint.")
+@click.option("--max-minutes", type=float, help="Stop cleanly with a checkpoint after this time.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--vgg", type=click.Path(path_type=Path), help="VGG16 weights to use.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def train(
+    recipe: str | None,
+    data: tuple[Path, ...],
+    run: Path,
+    resume: bool,
+    max_minutes: float | None,
+    settings: tuple[str, ...],
+    device: str,
+    vgg: Path | None,
+    quiet: bool,
+) -> None:
+    """Train a model on photographs: L_rec first, then all terms."""
+    _need_torch()
+    from finefill.training.loop import stored_recipe
+    from finefill.training.loop import train as train_run
+
+    if resume:
+        chosen = stored_recipe(run)
+        if recipe is not None and recipe != chosen.name:
+            raise FinefillError(f"{run}: was started with recipe {chosen.name}, not {recipe}")
+    elif recipe is None:
+        raise FinefillError(f"--recipe is missing: choose from {', '.join(recipes.RECIPES)}")
+    else:
+        chosen = recipes.get(recipe)
+    chosen = recipes.override(chosen, settings)
+    done = train_run(
+        chosen,
+        data,
+        run,
+        resume=resume,
+        max_minutes=max_minutes,
+        device=device,
+        vgg=vgg,
+        quiet=quiet,
+    )
+    hint = f"finefill export {run} -o MODEL.onnx" if done else "go on with --resume"
+    click.echo(f"{'complete' if done else 'stopped'}: {run} ({hint})")
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise FinefillError(
+            f"training needs PyTorch ({error}): pip install 'finefill[train]'"
+        ) from error

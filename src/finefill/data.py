@@ -1,0 +1,201 @@
+"""Photographs for training and evaluation: folders and tar shards -> crops and masks.
+
+Everything random is a function of (seed, step), so a run that was stopped and resumed sees the
+same batches as one that was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from finefill import masks
+from finefill.errors import FinefillError
+from finefill.recipes import Recipe
+
+Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
+
+SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+def iterate_images(paths: Sequence[Path]) -> Iterator[tuple[str, Pixels]]:
+    """Yield (name, image (H, W, 3) uint8 RGB, upright) in a fixed order.
+
+    Args:
+        paths: image files, folders (searched recursively) and tar shards. Files whose stem ends
+            in ``.labels`` (label maps beside photographs) are left out.
+
+    Raises:
+        FinefillError: a path is missing, holds no image, or an image cannot be decoded.
+    """
+    for path in paths:
+        count = 0
+        for name, source in _sources(Path(path)):
+            try:
+                with Image.open(source) as image:
+                    upright = ImageOps.exif_transpose(image).convert("RGB")
+            except (UnidentifiedImageError, OSError, SyntaxError) as error:
+                raise FinefillError(
+                    f"{path}: {name} is not a readable image ({error}); remove it"
+                ) from error
+            count += 1
+            yield name, np.asarray(upright)
+        if not count:
+            raise FinefillError(f"{path}: no images inside (looked for {', '.join(sorted(SUFFIXES))})")
+
+
+def _sources(path: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            if _is_photo(file.name):
+                yield file.relative_to(path).as_posix(), file
+    elif path.suffix == ".tar":
+        try:
+            with tarfile.open(path) as tar:
+                for member in tar:
+                    if member.isfile() and _is_photo(member.name):
+                        content = tar.extractfile(member)
+                        assert content is not None  # it is a regular file
+                        yield member.name, io.BytesIO(content.read())
+        except (tarfile.TarError, OSError) as error:
+            raise FinefillError(f"{path}: not a readable tar shard ({error})") from error
+    elif path.is_file():
+        yield path.name, path
+    else:
+        raise FinefillError(f"{path}: no such file or folder; --data wants photographs")
+
+
+def _is_photo(name: str) -> bool:
+    file = Path(name)
+    return file.suffix.lower() in SUFFIXES and not file.stem.endswith(".labels")
+
+
+def shrink(image: Pixels, shorter: int | None) -> Pixels:
+    """Scale (H, W, 3) down so that its shorter side is ``shorter`` pixels; never up."""
+    height, width = image.shape[:2]
+    if shorter is None or min(height, width) <= shorter:
+        return image
+    scale = shorter / min(height, width)
+    size = (max(shorter, round(width * scale)), max(shorter, round(height * scale)))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+
+class Photos:
+    """Decoded photographs in memory, split into training and validation.
+
+    Attributes:
+        train, validation: lists of (H, W, 3) uint8 images.
+        fingerprint: SHA-256 over names and pixels, to tell whether data are the same.
+
+    Raises:
+        FinefillError: an image is smaller than the recipe's crop, or there are too few.
+    """
+
+    def __init__(self, paths: Sequence[Path], recipe: Recipe, *, progress: bool = False) -> None:
+        items: Iterable[tuple[str, Pixels]] = iterate_images(paths)
+        if progress:
+            from tqdm import tqdm
+
+            items = tqdm(items, desc="reading photographs", unit="", leave=False)
+        keyed: list[tuple[str, Pixels]] = []
+        digest = hashlib.sha256()
+        for name, full in items:
+            image = shrink(full, recipe.shorter_side)
+            if min(image.shape[:2]) < recipe.crop:
+                raise FinefillError(
+                    f"{name}: {image.shape[1]}x{image.shape[0]} pixels are fewer than the crop of "
+                    f"{recipe.crop}; remove it or use --set crop=…"
+                )
+            digest.update(name.encode())
+            digest.update(image.tobytes())
+            keyed.append((hashlib.sha256(name.encode()).hexdigest(), image))
+        self.fingerprint = digest.hexdigest()
+        if len(keyed) < recipe.batch + 1:
+            raise FinefillError(
+                f"{len(keyed)} photographs are too few for batches of {recipe.batch}: "
+                "give more with --data"
+            )
+        # By the hash of the name: the split does not move when shards are added or reordered.
+        keyed.sort(key=lambda item: item[0])
+        count = max(1, min(recipe.validation, len(keyed) - recipe.batch, len(keyed) // 10))
+        self.validation = [image for _, image in keyed[:count]]
+        self.train = [image for _, image in keyed[count:]]
+
+
+def training_batch(
+    photos: Photos, recipe: Recipe, step: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Batch number ``step`` of a run: images (N, S, S, 3) uint8 and masks (N, S, S) bool.
+
+    Every epoch visits each photograph once in an order drawn from (seed, epoch); crop position,
+    flip and mask are drawn from (seed, step).
+    """
+    rng = np.random.default_rng((recipe.seed, 1, step))
+    first = step * recipe.batch
+    images = []
+    orders: dict[int, NDArray[np.intp]] = {}
+    for number in range(first, first + recipe.batch):
+        epoch, position = divmod(number, len(photos.train))
+        if epoch not in orders:
+            order_rng = np.random.default_rng((recipe.seed, 2, epoch))
+            orders[epoch] = order_rng.permutation(len(photos.train))
+        images.append(_random_crop(rng, photos.train[orders[epoch][position]], recipe))
+    holes = [random_mask(rng, recipe) for _ in images]
+    return np.stack(images), np.stack(holes)
+
+
+def validation_batches(
+    photos: Photos, recipe: Recipe
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    """Centre crops of the validation photographs with fixed random squares, batch by batch."""
+    rng = np.random.default_rng((recipe.seed, 3))
+    for first in range(0, len(photos.validation), recipe.batch):
+        group = photos.validation[first : first + recipe.batch]
+        yield (
+            np.stack([_center_crop(image, recipe) for image in group]),
+            np.stack([masks.random_square(rng, recipe.size, recipe.size) for _ in group]),
+        )
+
+
+def random_mask(rng: np.random.Generator, recipe: Recipe) -> masks.Mask:
+    """A mask (S, S) of a kind drawn with the recipe's shares; never empty."""
+    kinds, shares = zip(*recipe.mask_mix, strict=True)
+    kind = kinds[rng.choice(len(kinds), p=np.array(shares) / sum(shares))]
+    size = recipe.size
+    low, high = (round(side * size / 128) for side in recipe.square_sides)
+    if kind == "square":
+        return masks.random_square(rng, size, size, (low, high))
+    if kind == "box":
+        return masks.random_box(rng, size, size, (low // 2, high))
+    return masks.random_strokes(rng, size, size)
+
+
+def _random_crop(rng: np.random.Generator, image: Pixels, recipe: Recipe) -> Pixels:
+    height, width = image.shape[:2]
+    top = int(rng.integers(0, height - recipe.crop + 1))
+    left = int(rng.integers(0, width - recipe.crop + 1))
+    flip = recipe.flip and bool(rng.integers(2))
+    patch = image[top : top + recipe.crop, left : left + recipe.crop]
+    return _to_size(patch[:, ::-1] if flip else patch, recipe.size)
+
+
+def _center_crop(image: Pixels, recipe: Recipe) -> Pixels:
+    height, width = image.shape[:2]
+    top, left = (height - recipe.crop) // 2, (width - recipe.crop) // 2
+    return _to_size(image[top : top + recipe.crop, left : left + recipe.crop], recipe.size)
+
+
+def _to_size(patch: Pixels, size: int) -> Pixels:
+    if patch.shape[0] == size:
+        return patch
+    resized = Image.fromarray(np.ascontiguousarray(patch)).resize(
+        (size, size), Image.Resampling.LANCZOS
+    )
+    return np.asarray(resized)

@@ -1,0 +1,84 @@
+"""Contact sheets: original, what the methods saw, and each method's completion."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from finefill.evaluation.metrics import Pixels
+from finefill.evaluation.protocol import MaskSet, MethodResult, TestSet, corrupt
+
+COLUMNS = 12  # samples side by side
+GAP = 3
+HEADER = 20  # line with the image numbers, px
+LABEL_WIDTH = 120
+WHITE = 255
+
+
+def pick(count: int, wanted: int, seed: int) -> list[int]:
+    """``wanted`` of ``count`` image indices at random (all if there are fewer), sorted.
+
+    A function of the seed: nobody picks the good ones.
+    """
+    rng = np.random.default_rng((seed, 24))
+    return sorted(int(i) for i in rng.choice(count, size=min(count, wanted), replace=False))
+
+
+def contact_sheet(
+    test: TestSet, holes: MaskSet, results: Mapping[str, MethodResult], indices: Sequence[int]
+) -> Image.Image:
+    """RGB sheet: one column a sample, rows original / input (hole white) / each method.
+
+    After ``COLUMNS`` samples a new block of rows begins. The numbers above the columns are the
+    images' indices in the test set. Every result must hold the completions of ``indices``.
+    """
+    rows: list[tuple[str, list[Pixels]]] = [
+        ("original", [test.images[i] for i in indices]),
+        ("input", [corrupt(test.images[i], holes.masks[i], WHITE) for i in indices]),
+    ]
+    rows += [(name, [result.completions[i] for i in indices]) for name, result in results.items()]
+    tile = test.images.shape[1] + GAP
+    across = min(COLUMNS, len(indices))
+    blocks = -(-len(indices) // COLUMNS)
+    block_height = HEADER + len(rows) * tile + GAP
+    sheet = Image.new(
+        "RGB", (LABEL_WIDTH + across * tile + GAP, blocks * block_height), (WHITE,) * 3
+    )
+    draw = ImageDraw.Draw(sheet)
+    number_font = ImageFont.load_default(13)
+    for position, index in enumerate(indices):
+        block, column = divmod(position, COLUMNS)
+        x, y = LABEL_WIDTH + column * tile, block * block_height
+        draw.text((x + (tile - GAP) / 2, y + 3), f"#{index}", "black", number_font, anchor="ma")
+        for row, (_, images) in enumerate(rows):
+            sheet.paste(Image.fromarray(images[position]), (x, y + HEADER + row * tile))
+    for block in range(blocks):
+        for row, (label, _) in enumerate(rows):
+            y = block * block_height + HEADER + row * tile
+            draw.text(
+                (LABEL_WIDTH - 8, y + (tile - GAP) / 2),
+                label,
+                "black",
+                _fitting_font(label, LABEL_WIDTH - 12),
+                anchor="rm",
+            )
+    return sheet
+
+
+def png(image: Image.Image) -> bytes:
+    """The image as the bytes of a PNG file."""
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _fitting_font(text: str, width: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The largest font of 8 to 18 pixels in which the text is no wider than ``width``."""
+    for size in range(18, 8, -1):
+        font = ImageFont.load_default(size)
+        if font.getlength(text) <= width:
+            return font
+    return ImageFont.load_default(8)

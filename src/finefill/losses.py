@@ -1,0 +1,99 @@
+"""Eq. 1-7 of the paper, one pure function each.
+
+Everywhere: mask M is 1 where a pixel is to be completed, images are (N, 3, H, W) in [-1, 1],
+masks (N, 1, H, W) in {0, 1}. The equation numbers are those of the paper. Nothing here calls
+backward or keeps a state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def total(rec: Tensor, adv: Tensor, per: Tensor, lambda_adv: float, lambda_per: float) -> Tensor:
+    """Eq. 1: L = L_rec + lambda_adv L_adv + lambda_per L_per, all scalars."""
+    return rec + lambda_adv * adv + lambda_per * per
+
+
+def smooth_l1(t: Tensor) -> Tensor:
+    """Eq. 2: s(t) = 0.5 t^2 where |t| < 1, |t| - 0.5 elsewhere; element by element."""
+    size = t.abs()
+    return torch.where(size < 1, 0.5 * t * t, size - 0.5)
+
+
+def reconstruction(original: Tensor, output: Tensor, mask: Tensor) -> Tensor:
+    """Eq. 3: L_rec = sum s(M (x - G)) / sum M, over the hole's pixels and channels only.
+
+    Returns a scalar; 0 when no pixel is masked.
+    """
+    values = mask.sum() * original.shape[1]  # M counts once for each channel
+    return smooth_l1(mask * (original - output)).sum() / values.clamp(min=1)
+
+
+def composite(original: Tensor, output: Tensor, mask: Tensor) -> Tensor:
+    """Eq. 4: y = M G + (1 - M) x, the completed image (N, 3, H, W)."""
+    return mask * output + (1 - mask) * original
+
+
+def smoothed_labels(
+    count: int, generator: torch.Generator, *, two_sided: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Labels of Eq. 5: (original, completed), each (count,), on the CPU.
+
+    Original: U(0.8, 1). Completed: U(0, 0.2), or 0 with one-sided smoothing.
+    """
+    original = 0.8 + 0.2 * torch.rand(count, generator=generator)
+    completed = 0.2 * torch.rand(count, generator=generator)
+    return original, completed if two_sided else torch.zeros_like(completed)
+
+
+def discriminator(
+    original_logits: Tensor, completed_logits: Tensor, labels: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Eq. 5: L_D = -log D(x) - log(1 - D(y)) with smoothed labels, mean over the batch.
+
+    With a soft label t a term is the cross entropy -t log D - (1 - t) log(1 - D).
+    All arguments (N,); the logits are before the sigmoid.
+    """
+    return F.binary_cross_entropy_with_logits(
+        original_logits, labels[0]
+    ) + F.binary_cross_entropy_with_logits(completed_logits, labels[1])
+
+
+def adversarial(completed_logits: Tensor) -> Tensor:
+    """Eq. 6: L_adv = -log D(y), mean over the batch, from logits (N,)."""
+    return F.softplus(-completed_logits).mean()
+
+
+def perceptual(
+    original: Mapping[str, Tensor],
+    completed: Mapping[str, Tensor],
+    mask: Tensor,
+    weights: Mapping[str, float],
+) -> Tensor:
+    """Eq. 7: L_per = sum_l w_l (mean over the hole of |phi_l(x) - phi_l(y)|) / mean |phi_l(x)|.
+
+    The paper leaves the distance open; the absolute difference keeps details sharper than its
+    square, and dividing by the mean activation makes layers (and the two published VGG16 weight
+    files, whose scales differ) comparable, so that w_l is a layer's true share. The hole at layer
+    l is the mask down-sampled by area, so cells on its edge count in part.
+
+    Args:
+        original: ReLU outputs phi_l(x) by name, each (N, C_l, H_l, W_l); a constant.
+        completed: phi_l(y), the same shapes.
+        mask: (N, 1, H, W).
+        weights: w_l by layer name; these layers are used.
+    """
+    loss = mask.new_zeros(())
+    for name, weight in weights.items():
+        phi_x, phi_y = original[name].detach(), completed[name]
+        hole = F.adaptive_avg_pool2d(mask, phi_x.shape[-2:]).to(phi_x.dtype)
+        values = hole.sum(dtype=torch.float32) * phi_x.shape[1]
+        distance = ((phi_x - phi_y).abs() * hole).sum(dtype=torch.float32) / values.clamp(min=1)
+        scale = phi_x.abs().mean(dtype=torch.float32)
+        loss = loss + weight * distance / scale.clamp(min=1e-6)
+    return loss

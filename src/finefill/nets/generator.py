@@ -1,0 +1,148 @@
+"""The fully convolutional generator (paper §3.1, Fig. 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+MAX_WIDTH = 128
+MAX_PARAMETERS = 10_000_000
+
+
+def conv_bn_relu(inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    """3x3 convolution, batch normalisation, ReLU; keeps the size at stride 1, halves it at 2."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def deconv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
+    """4x4 stride-2 deconvolution, batch normalisation, ReLU; doubles height and width."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Generator(nn.Module):
+    """Image completion network: corrupted image and mask in, a whole image out (paper §3.1).
+
+    Every down-sampling starts a new level. Level l has ``widths[l]`` channels and ``depths[l]``
+    3x3 convolutions (from level 1 on, the first one down-samples). Dilated convolutions are
+    stacked in the last level. At each higher level an intermediate layer carries the features to
+    the decoder, where they are concatenated with the up-sampled ones and joined by a convolution.
+
+    Args:
+        widths: channels of each level, at most 128 each.
+        depths: convolutions of each level of the encoder, at least 1 each.
+        dilations: dilation rate of each convolution stacked in the last level.
+        dilated: False replaces every rate by 1 (Fig. 7, "without dilation").
+        intermediate: False drops the intermediate layers (Fig. 7).
+
+    Raises:
+        ValueError: widths and depths do not match, or a limit of the paper is exceeded.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (32, 64, 128, 128),
+        depths: Sequence[int] = (1, 2, 2, 2),
+        dilations: Sequence[int] = (2, 4, 8, 16),
+        *,
+        dilated: bool = True,
+        intermediate: bool = True,
+    ) -> None:
+        super().__init__()
+        if len(widths) != len(depths) or min(*depths, *dilations) < 1:
+            raise ValueError(f"one depth of at least 1 per width needed: {widths=} {depths=}")
+        if max(widths) > MAX_WIDTH:
+            raise ValueError(f"widths are limited to {MAX_WIDTH} channels, got {tuple(widths)}")
+        self.widths, self.depths = tuple(widths), tuple(depths)
+        self.dilations = tuple(dilations) if dilated else (1,) * len(dilations)
+        self.intermediate = intermediate
+
+        self.encoder = nn.ModuleList()
+        inputs = 4
+        for level, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            first = conv_bn_relu(inputs, width, stride=2 if level else 1)
+            rest = [conv_bn_relu(width, width) for _ in range(depth - 1)]
+            self.encoder.append(nn.Sequential(first, *rest))
+            inputs = width
+        self.context = nn.Sequential(
+            *(conv_bn_relu(inputs, inputs, dilation=rate) for rate in self.dilations)
+        )
+        self.carry = nn.ModuleList()
+        self.up = nn.ModuleList()
+        self.join = nn.ModuleList()
+        for width in reversed(widths[:-1]):  # from the level above the last one to the first
+            self.up.append(deconv_bn_relu(inputs, width))
+            if intermediate:
+                self.carry.append(conv_bn_relu(width, width))
+            self.join.append(conv_bn_relu(width * (2 if intermediate else 1), width))
+            inputs = width
+        self.last = nn.Conv2d(inputs, 3, 3, padding=1)  # no BN, no ReLU (§3.1)
+
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.normal_(self.last.weight, std=0.02)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # bias is on by default
+        if (count := self.parameter_count()) >= MAX_PARAMETERS:
+            raise ValueError(f"{count} parameters: the paper's limit is {MAX_PARAMETERS}")
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Complete ``image``.
+
+        Args:
+            image: (N, 3, H, W), RGB in [-1, 1], 0 in the hole; H and W multiples of
+                :attr:`size_multiple`.
+            mask: (N, 1, H, W), 1 = to be completed, 0 = known.
+
+        Returns:
+            (N, 3, H, W), the raw output for every pixel, about [-1, 1]; the caller composites
+            (Eq. 4).
+        """
+        x = torch.cat([image, mask], dim=1)  # (N, 4, H, W)
+        features = []
+        for level in self.encoder:
+            x = level(x)
+            features.append(x)  # level l: (N, widths[l], H / 2^l, W / 2^l)
+        x = self.context(x)
+        for step, (up, join) in enumerate(zip(self.up, self.join, strict=True)):
+            x = up(x)
+            if self.intermediate:
+                x = torch.cat([x, self.carry[step](features[-2 - step])], dim=1)
+            x = join(x)
+        return self.last(x)  # type: ignore[no-any-return]
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width must be multiples of this many pixels."""
+        return int(2 ** (len(self.widths) - 1))
+
+    def parameter_count(self) -> int:
+        """Number of trainable parameters."""
+        return sum(p.numel() for p in self.parameters())
+
+    def receptive_field(self) -> int:
+        """Side in pixels of the square of input pixels that reaches one output pixel.
+
+        The usual recursion over the longest path (through every level): a convolution of kernel
+        k and dilation d at a level with 2^l pixels a step adds (k - 1) d 2^l. A 4x4 stride-2
+        deconvolution reaches, for one of its output pixels, 2 neighbouring inputs, so it adds
+        one step of its input level. To see all of a 128x128 image from every pixel of it, 255
+        are needed.
+        """
+        levels = len(self.widths)
+        encoder = 0
+        for level, depth in enumerate(self.depths):
+            # The down-sampling convolution moves over the pixels of the level above.
+            encoder += 2 * 2 ** max(level - 1, 0) + 2 * (depth - 1) * 2**level
+        context = sum(2 * rate for rate in self.dilations) * 2 ** (levels - 1)
+        decoder = sum(2 ** (level + 1) + 2 * 2**level for level in range(levels - 1))
+        return 1 + encoder + context + decoder + 2

@@ -1,0 +1,237 @@
+"""Named, complete training settings. A run is one of these, with few typed overrides."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from finefill.errors import FinefillError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training run depends on besides data and device.
+
+    Lengths are in pixels, learning rates per step, stage lengths in samples (images shown).
+    """
+
+    name: str
+    seed: int = 0
+    # Data (§4.1): shorter side scaled down to `shorter_side`, random `crop`, scaled to `size`.
+    size: int = 128
+    crop: int = 128
+    shorter_side: int | None = None
+    flip: bool = True
+    validation: int = 128  # photographs kept out of training
+    square_sides: tuple[int, int] = (48, 80)  # at size 128; scaled with size
+    mask_mix: tuple[tuple[str, float], ...] = (("square", 1.0),)  # square, box, strokes
+    # Networks (§3.1, §3.2)
+    widths: tuple[int, ...] = (32, 64, 128, 128)
+    depths: tuple[int, ...] = (1, 2, 2, 2)
+    dilations: tuple[int, ...] = (2, 4, 8, 16)
+    dilated: bool = True
+    intermediate: bool = True
+    discriminator_width: int = 64
+    discriminator_sees: str = "composite"  # or "output" (Fig. 8)
+    two_sided_smoothing: bool = True
+    # Perceptual network (§3.3, §4.5): w_l by layer. `perceptual_window` > 0 looks only at a
+    # window of that many pixels around each hole, which saves time; 0 at the whole image.
+    vgg_layers: tuple[tuple[str, float], ...] = (
+        ("relu2_2", 1.0),
+        ("relu3_3", 1.0),
+        ("relu4_3", 1.0),
+    )
+    perceptual_window: int = 0
+    # Loss weights from gradient norms (§4.2): |lambda_t grad L_t| = proportion_t |grad L_rec|.
+    # 0 switches a term off.
+    adversarial_proportion: float = 0.3
+    perceptual_proportion: float = 2.0
+    balance_batches: int = 8
+    balance_every: int = 0  # steps between later measurements; 0 = once, as in the paper
+    discriminator_warmup: int = 100  # steps of the discriminator alone before the measurement
+    # Optimisation: Adam, polynomial decay from the first rate to the second in each stage.
+    batch: int = 16
+    rec_samples: int = 2_000_000
+    all_samples: int = 2_000_000
+    rec_rates: tuple[float, float] = (1e-3, 1e-4)
+    all_rates: tuple[float, float] = (3e-4, 1e-5)
+    discriminator_rates: tuple[float, float] = (2e-4, 1e-5)
+    decay_power: float = 1.0
+    rec_beta1: float = 0.9
+    all_beta1: float = 0.5
+    ema_decay: float = 0.0  # 0 = off
+    precision: str = "auto"  # auto, bf16 or fp32
+    # Writing
+    log_every: int = 50  # steps
+    checkpoint_every: int = 500  # steps; also validation and image grid
+
+    def __post_init__(self) -> None:
+        problems = {
+            "batch must be at least 2 (batch normalisation)": self.batch < 2,
+            "discriminator_sees must be composite or output": self.discriminator_sees
+            not in ("composite", "output"),
+            "precision must be auto, bf16 or fp32": self.precision not in ("auto", "bf16", "fp32"),
+            "mask_mix knows square, box and strokes": not self.mask_mix
+            or any(kind not in ("square", "box", "strokes") for kind, _ in self.mask_mix),
+            "ema_decay must be in [0, 1)": not 0 <= self.ema_decay < 1,
+            "log_every and checkpoint_every must be at least 1": min(
+                self.log_every, self.checkpoint_every
+            )
+            < 1,
+        }
+        for text, wrong in problems.items():
+            if wrong:
+                raise FinefillError(f"recipe {self.name}: {text}")
+
+    @property
+    def rec_steps(self) -> int:
+        """Steps of the first stage (L_rec alone)."""
+        return self.rec_samples // self.batch
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of both stages."""
+        return self.rec_steps + self.all_samples // self.batch
+
+    def to_json(self) -> str:
+        """The recipe as JSON, read back by :func:`from_json`."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+
+def celeba() -> Recipe:
+    """The paper's faces: random 160x160 crop scaled to 128x128."""
+    return Recipe("celeba", crop=160)
+
+
+def paris() -> Recipe:
+    """The paper's streets: shorter side to 128, 128x128 crop."""
+    return Recipe("paris", shorter_side=128)
+
+
+def shipped(name: str, shorter_side: int | None) -> Recipe:
+    """What the shipped models share: the paper's plan at a width that trains on a laptop CPU.
+
+    Narrow where pixels are many, two rounds of dilations where they are few; squares mixed with
+    boxes and strokes, because people mask objects and not squares.
+    """
+    return Recipe(
+        name,
+        shorter_side=shorter_side,
+        widths=(16, 48, 96, 128),
+        depths=(1, 1, 2, 2),
+        dilations=(2, 4, 8, 16, 2, 4, 8, 16),
+        discriminator_width=32,
+        perceptual_window=96,
+        mask_mix=(("square", 0.7), ("box", 0.15), ("strokes", 0.15)),
+        batch=8,
+        rec_samples=48_000,
+        all_samples=32_000,
+        ema_decay=0.998,
+        balance_every=500,
+    )
+
+
+def scenes() -> Recipe:
+    """Natural scenes and streets; photographs scaled to a shorter side of 150."""
+    return shipped("scenes", 150)
+
+
+def faces() -> Recipe:
+    """Aligned faces of 160x160, cropped without scaling."""
+    return shipped("faces", 160)
+
+
+def tiny() -> Recipe:
+    """A minute on a CPU, to see that everything works: 32x32, narrow networks."""
+    return Recipe(
+        "tiny",
+        size=32,
+        crop=32,
+        shorter_side=40,
+        validation=8,
+        widths=(8, 16, 16),
+        depths=(1, 1, 1),
+        dilations=(2, 4),
+        discriminator_width=8,
+        vgg_layers=(("relu1_2", 1.0), ("relu2_2", 1.0)),
+        batch=4,
+        rec_samples=160,
+        all_samples=160,
+        balance_batches=2,
+        discriminator_warmup=4,
+        ema_decay=0.9,
+        log_every=5,
+        checkpoint_every=20,
+    )
+
+
+RECIPES = {maker.__name__: maker for maker in (celeba, paris, scenes, faces, tiny)}
+
+
+def get(name: str) -> Recipe:
+    """The recipe of this name.
+
+    Raises:
+        FinefillError: there is none; the message lists the names.
+    """
+    try:
+        return RECIPES[name]()
+    except KeyError:
+        raise FinefillError(f"unknown recipe {name!r}: choose from {', '.join(RECIPES)}") from None
+
+
+def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """Change fields by ``key=value`` strings; a value is JSON (``[1e-3, 1e-4]``) or a bare word.
+
+    Raises:
+        FinefillError: an unknown key or a value of another type than the field's.
+    """
+    values: dict[str, object] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise FinefillError(f"--set {setting}: write key=value")
+        try:
+            values[key] = json.loads(text)
+        except json.JSONDecodeError:
+            values[key] = text
+    return _with_values(recipe, values)
+
+
+def from_json(text: str) -> Recipe:
+    """The inverse of :meth:`Recipe.to_json`.
+
+    Raises:
+        FinefillError: a field is unknown or of another type.
+    """
+    return _with_values(Recipe("unnamed"), json.loads(text))
+
+
+def _with_values(recipe: Recipe, values: Mapping[str, object]) -> Recipe:
+    types = typing.get_type_hints(Recipe)
+    changes = {}
+    for key, value in values.items():
+        if key not in types:
+            raise FinefillError(f"unknown setting {key!r}: choose from {', '.join(types)}")
+        changes[key] = _typed(key, value, types[key])
+    return dataclasses.replace(recipe, **changes)  # type: ignore[arg-type]  # checked above
+
+
+def _typed(key: str, value: object, wanted: object) -> object:
+    """Check a JSON value against a field's annotation; lists become tuples, ints floats."""
+    if wanted is float and type(value) in (int, float):
+        return float(typing.cast(float, value))
+    if wanted in (int, str, bool) and type(value) is wanted:
+        return value
+    arguments = typing.get_args(wanted)
+    if type(None) in arguments:
+        return None if value is None else _typed(key, value, arguments[0])
+    if typing.get_origin(wanted) is tuple and isinstance(value, list | tuple):
+        if arguments[-1] is Ellipsis:
+            return tuple(_typed(key, item, arguments[0]) for item in value)
+        if len(value) == len(arguments):
+            return tuple(_typed(key, v, t) for v, t in zip(value, arguments, strict=True))
+    raise FinefillError(f"setting {key}: {value!r} is not of type {wanted}")

@@ -1,0 +1,1 @@
+"""Training: the steps, the loop over the stages, checkpoints (extra ``train``)."""

@@ -1,0 +1,108 @@
+"""Checkpoints: one safetensors file, written beside the old one and renamed over it.
+
+A kill at any moment leaves either the old checkpoint or the new one, never half of one, and
+nothing in the file is executable.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from finefill.errors import FinefillError
+
+LAST = "checkpoint.safetensors"
+BEST = "best.safetensors"
+FORMAT = "1"
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, object]) -> None:
+    """Write tensors and a JSON-able state atomically.
+
+    Raises:
+        FinefillError: a tensor is not finite (the old file stays), or the disk refuses.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise FinefillError(f"{path}: not written, {name} holds NaN or infinity")
+    # A copy of its own for each: safetensors refuses memory shared between tensors.
+    flat = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    temporary = path.with_name(path.name + ".new")
+    try:
+        save_file(flat, temporary, metadata={"format": FORMAT, "state": json.dumps(state)})
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FinefillError(f"{path}: cannot be written ({error})") from error
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`save` wrote, on the CPU.
+
+    Raises:
+        FinefillError: no such file, or not a checkpoint of finefill.
+    """
+    if not path.exists():
+        raise FinefillError(f"{path}: no checkpoint there; start a run without --resume")
+    try:
+        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise FinefillError(f"{path}: not a readable checkpoint ({error})") from error
+    if metadata.get("format") != FORMAT:
+        raise FinefillError(f"{path}: not a checkpoint of this version of finefill")
+    return tensors, json.loads(metadata["state"])
+
+
+def net_tensors(prefix: str, net: nn.Module) -> dict[str, Tensor]:
+    """A module's weights and buffers under a prefix."""
+    return {f"{prefix}.{name}": tensor for name, tensor in net.state_dict().items()}
+
+
+def load_net(prefix: str, net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of :func:`net_tensors`.
+
+    Raises:
+        FinefillError: the checkpoint holds another architecture.
+    """
+    own = {
+        name.removeprefix(f"{prefix}."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(f"{prefix}.")
+    }
+    try:
+        net.load_state_dict(own)
+    except RuntimeError as error:
+        raise FinefillError(f"the checkpoint's {prefix} does not fit the recipe: {error}") from error
+
+
+def optimizer_tensors(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Adam's moments and step counts under a prefix, by the parameters' order."""
+    return {
+        f"{prefix}.{index}.{key}": value
+        for index, entry in optimizer.state_dict()["state"].items()
+        for key, value in entry.items()
+    }
+
+
+def load_optimizer(
+    prefix: str, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
+    """The inverse of :func:`optimizer_tensors`; groups (learning rates) stay as they are."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(f"{prefix}."):
+            index, key = name.removeprefix(f"{prefix}.").split(".")
+            state.setdefault(int(index), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

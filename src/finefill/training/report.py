@@ -1,0 +1,108 @@
+"""What a run tells: JSON lines, a progress bar, image grids, and TensorBoard where installed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from finefill.recipes import Recipe
+
+
+class Report:
+    """Writes ``log.jsonl``, ``grids/STEP.png`` and ``tensorboard/`` below the run's folder."""
+
+    def __init__(self, run: Path, recipe: Recipe, step: int, *, quiet: bool) -> None:
+        self.run, self.recipe = run, recipe
+        self.sums: dict[str, Tensor] = {}
+        self.since, self.started = 0, time.monotonic()
+        self.log = (run / "log.jsonl").open("a", encoding="utf-8")
+        self.board = _tensorboard(run, quiet)
+        self.bar: Any = None
+        if not quiet:
+            from tqdm import tqdm
+
+            self.bar = tqdm(
+                total=recipe.total_steps * recipe.batch,
+                initial=step * recipe.batch,
+                unit="img",
+                smoothing=0.02,
+                dynamic_ncols=True,
+            )
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        if self.board is not None:
+            self.board.close()
+        self.log.close()
+
+    def line(self, event: str, **values: object) -> None:
+        """One JSON line with a time stamp, written through at once."""
+        record = {"event": event, "time": round(time.time(), 1), **values}
+        self.log.write(json.dumps(record) + "\n")
+        self.log.flush()
+
+    def step(self, step: int, scalars: dict[str, Tensor], rate: float) -> None:
+        """Collect a step's scalars; every ``log_every`` steps write their means."""
+        for name, value in scalars.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.since += 1
+        if self.bar is not None:
+            stage = "rec" if step <= self.recipe.rec_steps else "all"
+            self.bar.set_description(stage, refresh=False)
+            self.bar.update(self.recipe.batch)
+        if step % self.recipe.log_every:
+            return
+        means = {name: float(total) / self.since for name, total in self.sums.items()}
+        now = time.monotonic()
+        speed = self.since * self.recipe.batch / (now - self.started)
+        self.line(
+            "train",
+            step=step,
+            samples=step * self.recipe.batch,
+            images_per_second=round(speed, 2),
+            rate=rate,
+            **{name: round(value, 6) for name, value in means.items()},
+        )
+        self._scalars("train", step, means | {"rate": rate, "images_per_second": speed})
+        self.sums, self.since, self.started = {}, 0, now
+
+    def validation(self, step: int, scores: dict[str, float], grid: Tensor) -> None:
+        """Scores and an image grid (K, 4, 3, H, W): a row each of input, output, completion, x."""
+        self.line("validation", step=step, **{k: round(v, 6) for k, v in scores.items()})
+        self._scalars("validation", step, scores)
+        rows, columns, _, height, width = grid.shape
+        pixels = grid.float().cpu().permute(0, 3, 1, 4, 2).numpy()  # (K, H, 4, W, 3)
+        sheet = pixels.reshape(rows * height, columns * width, 3)
+        sheet = np.round((sheet + 1) * 127.5).astype(np.uint8)
+        folder = self.run / "grids"
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(sheet).save(folder / f"{step:08d}.png")
+        if self.board is not None:
+            self.board.add_image("input, output, completion, original", sheet, step, dataformats="HWC")
+
+    def _scalars(self, group: str, step: int, values: dict[str, float]) -> None:
+        if self.board is not None:
+            for name, value in values.items():
+                self.board.add_scalar(f"{group}/{name}", value, step)
+
+
+def _tensorboard(run: Path, quiet: bool) -> Any:
+    """A SummaryWriter, or None with a word where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        if not quiet:
+            print("TensorBoard is not installed: log.jsonl and grids/ only", file=sys.stderr)
+        return None
+    return SummaryWriter(str(run / "tensorboard"))  # type: ignore[no-untyped-call]

@@ -1,0 +1,180 @@
+"""One generator step and one discriminator step (paper §3.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from finefill import losses
+from finefill.nets import Discriminator, Generator, VGG16Features
+from finefill.recipes import Recipe
+
+
+@dataclass
+class Parts:
+    """Everything that a step reads or changes."""
+
+    recipe: Recipe
+    generator: Generator
+    optimizer: torch.optim.Adam
+    average: Generator | None  # exponential moving average of the generator
+    device: torch.device
+    precision: torch.dtype  # of convolutions; losses are always float32
+    # The second stage adds these:
+    discriminator: Discriminator | None = None
+    discriminator_optimizer: torch.optim.Adam | None = None
+    vgg: VGG16Features | None = None
+    lambdas: dict[str, float] = field(default_factory=dict)  # by term: "adv", "per"
+
+    def autocast(self) -> torch.autocast:
+        """Convolutions in bf16 where that is on."""
+        reduced = self.precision is torch.bfloat16
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=reduced)
+
+
+def generate(parts: Parts, image: Tensor, mask: Tensor) -> Tensor:
+    """Generator output (N, 3, H, W), float32, for the image with its hole set to 0."""
+    with parts.autocast():
+        output: Tensor = parts.generator(image * (1 - mask), mask)
+    return output.float()
+
+
+def judged(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -> Tensor:
+    """What the discriminator sees: the completed image, or the raw output (§4.4, Fig. 8)."""
+    if parts.recipe.discriminator_sees == "output":
+        return output
+    return losses.composite(image, output, mask)
+
+
+def discriminate(parts: Parts, image: Tensor) -> Tensor:
+    """Logits (N,), float32."""
+    assert parts.discriminator is not None
+    with parts.autocast():
+        logits: Tensor = parts.discriminator(image)
+    return logits.float()
+
+
+def discriminator_step(
+    parts: Parts, image: Tensor, completed: Tensor, labels: torch.Generator
+) -> dict[str, Tensor]:
+    """Eq. 5, one step of the discriminator; ``completed`` is taken as a constant."""
+    assert parts.discriminator_optimizer is not None
+    pair = losses.smoothed_labels(
+        len(image), labels, two_sided=parts.recipe.two_sided_smoothing
+    )
+    pair = (pair[0].to(parts.device), pair[1].to(parts.device))
+    original_logits = discriminate(parts, image)
+    completed_logits = discriminate(parts, completed.detach())
+    loss = losses.discriminator(original_logits, completed_logits, pair)
+    parts.discriminator_optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    parts.discriminator_optimizer.step()
+    return {
+        "disc": loss.detach(),
+        "d_original": original_logits.detach().sigmoid().mean(),
+        "d_completed": completed_logits.detach().sigmoid().mean(),
+    }
+
+
+def generator_terms(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """Eq. 3, 6 and 7 for a generator output: the terms that are on, by name."""
+    terms = {"rec": losses.reconstruction(image, output, mask)}
+    if parts.discriminator is not None:
+        terms["adv"] = losses.adversarial(
+            discriminate(parts, judged(parts, image, output, mask))
+        )
+    if parts.vgg is not None:
+        completed = losses.composite(image, output, mask)
+        if window := parts.recipe.perceptual_window:
+            image, completed, mask = around_holes(image, completed, mask, window)
+        with parts.autocast():
+            with torch.no_grad():
+                original_features = parts.vgg(image)
+            completed_features = parts.vgg(completed)
+        terms["per"] = losses.perceptual(
+            original_features, completed_features, mask, dict(parts.recipe.vgg_layers)
+        )
+    return terms
+
+
+def train_step(
+    parts: Parts, image: Tensor, mask: Tensor, labels: torch.Generator
+) -> dict[str, Tensor]:
+    """One step of every network on one batch; returns detached scalars for the log.
+
+    Args:
+        parts: networks and optimizers, changed in place.
+        image: (N, 3, H, W) in [-1, 1]; mask: (N, 1, H, W), 1 = hole.
+        labels: source of the smoothed labels.
+    """
+    output = generate(parts, image, mask)
+    scalars = {}
+    if parts.discriminator is not None:
+        parts.discriminator.requires_grad_(True)
+        scalars |= discriminator_step(parts, image, judged(parts, image, output, mask), labels)
+        parts.discriminator.requires_grad_(False)  # the generator's step needs no such gradients
+
+    terms = generator_terms(parts, image, output, mask)
+    zero = torch.zeros_like(terms["rec"])
+    loss = losses.total(
+        terms["rec"],
+        terms.get("adv", zero),
+        terms.get("per", zero),
+        parts.lambdas.get("adv", 0.0),
+        parts.lambdas.get("per", 0.0),
+    )
+    parts.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    parts.optimizer.step()
+    if parts.average is not None:
+        update_average(parts.average, parts.generator, parts.recipe.ema_decay)
+    return scalars | {name: term.detach() for name, term in terms.items()} | {"loss": loss.detach()}
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
+    """average = decay average + (1 - decay) net, BN statistics included; counters are copied."""
+    for kept, new in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(new, 1 - decay)
+        else:
+            kept.copy_(new)
+
+
+def around_holes(
+    image: Tensor, completed: Tensor, mask: Tensor, window: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut from each of the batch a square of ``window`` pixels centred on its hole's middle.
+
+    Squares stay inside the image; parts of a hole that is larger than the window are left out.
+    Returns the three tensors at (N, C, window, window).
+    """
+    height, width = mask.shape[-2:]
+    if window >= min(height, width):
+        return image, completed, mask
+    ys = torch.arange(height, device=mask.device, dtype=mask.dtype)
+    xs = torch.arange(width, device=mask.device, dtype=mask.dtype)
+    total = mask.sum((1, 2, 3)).clamp(min=1)
+    top = (mask.sum((1, 3)) @ ys / total - window / 2).round().clamp(0, height - window).long()
+    left = (mask.sum((1, 2)) @ xs / total - window / 2).round().clamp(0, width - window).long()
+    offsets = torch.arange(window, device=mask.device)
+    rows = (top[:, None] + offsets)[:, None, :, None]  # (N, 1, window, 1)
+    columns = (left[:, None] + offsets)[:, None, None, :]  # (N, 1, 1, window)
+
+    def cut(x: Tensor) -> Tensor:
+        n, c = x.shape[:2]
+        item = torch.arange(n, device=x.device)[:, None, None, None]
+        channel = torch.arange(c, device=x.device)[None, :, None, None]
+        return x[item, channel, rows, columns].contiguous(memory_format=torch.channels_last)
+
+    return cut(image), cut(completed), cut(mask)
+
+
+def psnr(original: Tensor, completed: Tensor, mask: Tensor) -> Tensor:
+    """PSNR in dB of each image over its hole's pixels, peak 2: (N,)."""
+    values = mask.sum((1, 2, 3)) * original.shape[1]
+    square = F.mse_loss(completed * mask, original * mask, reduction="none").sum((1, 2, 3))
+    return 10 * torch.log10(4 * values / square.clamp(min=1e-12))

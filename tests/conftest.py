@@ -1,0 +1,93 @@
+"""Fixtures: a real, if small, completing model as ONNX, and photographs to use it on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+CARD: dict[str, Any] = {
+    "name": "small",
+    "version": "1",
+    "domain": "anything smooth",
+    "trained_size": 128,
+    "hole_range": [48, 80],
+    "size_multiple": 8,
+    "licence": "Apache-2.0",
+    "terms": "",
+    "data": "none",
+    "samples": 0,
+    "date": "2026-01-01",
+    "device": "cpu",
+    "recipe": "",
+    "parameters": 0,
+    "metrics": {},
+}
+
+
+def write_model(path: Path, card: dict[str, Any] | None, output: str = "fill") -> Path:
+    """A model that fills with the mean of the known pixels of a 127x127 neighbourhood.
+
+    It works on 8x8 blocks, so that, like a network with three down-samplings, it returns another
+    size than it was given unless height and width are multiples of 8.
+    """
+    from onnx import TensorProto, checker, helper, numpy_helper, save
+
+    def image(name: str, channels: int) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", channels, "H", "W"])
+
+    def constant(name: str, value: Any) -> Any:
+        return numpy_helper.from_array(np.asarray(value, np.float32), name)
+
+    pool = {"kernel_shape": [15, 15], "pads": [7, 7, 7, 7], "count_include_pad": 1}
+    blocks = {"kernel_shape": [8, 8], "strides": [8, 8]}
+    node = helper.make_node
+    graph = helper.make_graph(
+        [
+            node("AveragePool", ["image"], ["image8"], **blocks),
+            node("AveragePool", ["image8"], ["sum"], **pool),
+            node("Sub", ["one", "mask"], ["known"]),
+            node("AveragePool", ["known"], ["known8"], **blocks),
+            node("AveragePool", ["known8"], ["share"], **pool),
+            node("Max", ["share", "tiny"], ["safe"]),
+            node("Div", ["sum", "safe"], ["mean"]),
+            node("Resize", ["mean", "", "scales"], [output], mode="nearest"),
+        ],
+        "neighbourhood mean",
+        [image("image", 3), image("mask", 1)],
+        [image(output, 3)],
+        [constant("one", 1), constant("tiny", 1e-6), constant("scales", [1, 1, 8, 8])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if card is not None:
+        helper.set_model_props(model, {"finefill_card": json.dumps(card)})
+    checker.check_model(model)
+    save(model, str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Path of :func:`write_model`'s model with a good card."""
+    return write_model(tmp_path_factory.mktemp("model") / "small.onnx", CARD)
+
+
+@pytest.fixture(scope="session")
+def engine(model_path: Path) -> Any:
+    """The engine of ``model_path``."""
+    from finefill import Engine
+
+    return Engine(model_path, threads=1)
+
+
+@pytest.fixture(scope="session")
+def demo_rgb() -> NDArray[np.uint8]:
+    """The bundled photograph: (480, 640, 3) uint8."""
+    import finefill
+    from finefill.images import read_photo
+
+    return read_photo(Path(finefill.__file__).parent / "assets" / "demo.jpg").rgb

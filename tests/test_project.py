@@ -1,0 +1,119 @@
+"""The package as people get it: versions, contents of the wheel, requirements, documents."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email import message_from_bytes
+from email.message import Message
+from pathlib import Path
+
+import click
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import finefill
+from finefill.cli import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("weights/*.md")])
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (file,) = folder.glob("*.whl")
+    return zipfile.ZipFile(file)
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: zipfile.ZipFile) -> Message:
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    return message_from_bytes(wheel.read(name))
+
+
+def test_changelog_matches_version(metadata: Message) -> None:
+    headings = re.findall(
+        r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert headings[0] == metadata["Version"] == finefill.__version__
+    assert [Version(h) for h in headings] == sorted(map(Version, headings), reverse=True)
+
+
+def test_wheel_holds_the_whole_package(wheel: zipfile.ZipFile) -> None:
+    package = ROOT / "src" / "finefill"
+    wanted = {
+        file.relative_to(package.parent).as_posix()
+        for pattern in ("**/*.py", "py.typed", "catalog/*.onnx", "catalog/*.json", "assets/*")
+        for file in package.glob(pattern)
+        if file.is_file()
+    }
+    assert {"finefill/cli/use.py", "finefill/assets/demo.jpg"} <= wanted
+    assert wanted <= set(wheel.namelist())
+
+
+def test_wheel_holds_no_training_weights(wheel: zipfile.ZipFile) -> None:
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    assert tops == {"finefill", f"finefill-{finefill.__version__}.dist-info"}
+    assert not [name for name in wheel.namelist() if name.endswith((".safetensors", ".pth"))]
+
+
+def test_wheel_holds_the_licence(wheel: zipfile.ZipFile, metadata: Message) -> None:
+    assert metadata["License-Expression"] == "Apache-2.0"
+    licences = {name.rpartition("/")[2] for name in wheel.namelist() if "/licenses/" in name}
+    assert licences == {"LICENSE", "NOTICE"}
+
+
+def test_light_half_needs_four_packages(metadata: Message) -> None:
+    requirements = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
+    light = {r.name for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})}
+    assert light == {"click", "numpy", "onnxruntime", "pillow"}
+
+
+def test_every_requirement_is_pinned_within_its_range() -> None:
+    pins = {}
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            name, version = line.split("==")
+            pins[canonicalize_name(name)] = Version(version)
+    extras = PROJECT["optional-dependencies"].values()
+    wanted = [*PROJECT["dependencies"], *(text for extra in extras for text in extra)]
+    assert len(wanted) > 10
+    for requirement in map(Requirement, wanted):
+        assert pins[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+        assert not any(s.operator in {"==", "<", "<=", "~="} for s in requirement.specifier)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
+    local = [target for target in targets if "://" not in target]
+    missing = [target for target in local if not (document.parent / target).exists()]
+    assert not missing, f"{document.name} links to what is not there: {missing}"
+
+
+def test_documented_commands_and_options_exist() -> None:
+    seen = set()
+    for document in DOCUMENTS:
+        for block in re.findall(r"```\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL):
+            for name, rest in re.findall(r"^finefill (\w+)([^#\n]*)", block, re.MULTILINE):
+                command = cli.get_command(click.Context(cli), name)
+                assert command is not None, f"{document.name}: finefill {name}"
+                known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
+                used = set(re.findall(r"(?<=\s)--?[a-z][\w-]*", rest))
+                assert used <= known, f"{document.name}: finefill {name} has no {used - known}"
+                seen.add(name)
+    assert {"complete", "models", "train", "export"} <= seen
