@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -72,3 +73,37 @@ def _need_torch() -> None:
         raise FinefillError(
             f"training needs PyTorch ({error}): pip install 'finefill[train]'"
         ) from error
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .onnx file.")
+@click.option("--last", is_flag=True, help="The last checkpoint instead of the best one.")
+@click.option(
+    "--card",
+    type=click.Path(path_type=Path),
+    help="JSON with name, version, domain, licence, terms, data, metrics.",
+)
+def export(run: Path, output: Path, last: bool, card: Path | None) -> None:
+    """Write a trained run (folder or checkpoint file) as one ONNX file."""
+    _need_torch()
+    from finefill.export import export as export_run
+    from finefill.training import checkpoint
+
+    about: dict[str, object] = {}
+    if card is not None:
+        try:
+            about = json.loads(card.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FinefillError(f"{card}: not a readable JSON file ({error})") from error
+    if not output.parent.is_dir():
+        raise FinefillError(f"{output}: the folder {output.parent} does not exist; make it first")
+    path = run
+    if run.is_dir():
+        names = (checkpoint.LAST,) if last else (checkpoint.BEST, checkpoint.LAST)
+        path = next((run / name for name in names if (run / name).exists()), run / names[0])
+    done = export_run(path, output, about)
+    click.echo(
+        f"{output}: {done['parameters'] / 1e6:.2f}M parameters, {done['samples']} samples, "
+        f"largest difference from PyTorch {done['difference']:.1e}"
+    )

@@ -1,0 +1,190 @@
+"""A trained run -> one .onnx file with its card, compared with PyTorch before it is kept."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from finefill.errors import FinefillError
+from finefill.nets import Generator
+from finefill.recipes import Recipe, from_json
+from finefill.training import checkpoint
+
+TOLERANCE = 1e-4  # largest difference from PyTorch allowed, in [-1, 1]
+OPSET = 18
+CARD_FIELDS = ("name", "version", "domain", "licence", "terms", "data", "metrics")
+
+
+def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
+    """The generator of a checkpoint (the averaged one where there is one), in eval mode.
+
+    Returns:
+        The network and the checkpoint's state (step, samples, recipe as JSON, device, …).
+
+    Raises:
+        FinefillError: not a checkpoint.
+    """
+    tensors, state = checkpoint.load(path)
+    net = build(from_json(state["recipe"]))
+    averaged = any(name.startswith("average.") for name in tensors)
+    checkpoint.load_net("average" if averaged else "generator", net, tensors)
+    return net.eval().requires_grad_(False), state
+
+
+def build(recipe: Recipe) -> Generator:
+    """The generator that a recipe describes, with fresh weights."""
+    return Generator(
+        recipe.widths,
+        recipe.depths,
+        recipe.dilations,
+        dilated=recipe.dilated,
+        intermediate=recipe.intermediate,
+    )
+
+
+def folded(net: Generator) -> Generator:
+    """A copy of an eval-mode generator with each BN folded into the convolution before it."""
+    result = copy.deepcopy(net)
+    for block in result.modules():
+        if isinstance(block, nn.Sequential) and len(block) == 3:
+            conv, norm = block[0], block[1]
+            if isinstance(norm, nn.BatchNorm2d):
+                transposed = isinstance(conv, nn.ConvTranspose2d)
+                block[0] = fuse_conv_bn_eval(conv, norm, transpose=transposed)  # type: ignore[type-var]
+                block[1] = nn.Identity()
+    return result
+
+
+def export(path: Path, output: Path, about: Mapping[str, object]) -> dict[str, Any]:
+    """Write a checkpoint's generator as ONNX (design: float32, batch, height and width free).
+
+    Args:
+        path: a checkpoint file.
+        output: the .onnx file to write; kept only if it agrees with PyTorch.
+        about: what only people know, for the card: name, version, domain, licence, terms, data,
+            metrics.
+
+    Returns:
+        The card, with ``difference``, the largest found between ONNX Runtime and PyTorch.
+
+    Raises:
+        FinefillError: not a checkpoint, an unknown field in ``about``, a package missing, or the
+            exported graph disagrees.
+    """
+    if unknown := sorted(set(about) - set(CARD_FIELDS)):
+        raise FinefillError(f"card: unknown field {unknown[0]!r}: use {', '.join(CARD_FIELDS)}")
+    net, state = load_generator(path)
+    recipe = from_json(state["recipe"])
+    card: dict[str, Any] = {
+        "name": recipe.name,
+        "version": "1",
+        "domain": "unknown",
+        "licence": "unknown",
+        "terms": "unknown",
+        "data": f"sha256 {state['data']}",
+        "metrics": {},
+        **about,
+        "trained_size": recipe.size,
+        "hole_range": [round(side * recipe.size / 128) for side in recipe.square_sides],
+        "size_multiple": net.size_multiple,
+        "samples": state["samples"],
+        "date": datetime.date.today().isoformat(),
+        "device": state["device"],
+        "recipe": json.loads(state["recipe"]),
+        "parameters": net.parameter_count(),
+    }
+    descriptor, name = tempfile.mkstemp(suffix=".onnx", dir=output.parent)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        _write(folded(net), temporary, card)
+        card["difference"] = difference(net, temporary)
+        if card["difference"] >= TOLERANCE:
+            raise FinefillError(
+                f"{output}: not written, the exported graph differs from PyTorch by "
+                f"{card['difference']:.1e}, more than {TOLERANCE:.0e}"
+            )
+        temporary.chmod(0o644)
+        os.replace(temporary, output)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return card
+
+
+def _write(net: Generator, path: Path, card: Mapping[str, object]) -> None:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  # what torch.onnx.export is built on
+    except ImportError as error:
+        raise FinefillError(f"export needs {error.name}: pip install 'finefill[train]'") from error
+
+    side = 2 * net.size_multiple
+    example = (torch.zeros(2, 3, side, 2 * side), torch.ones(2, 1, side, 2 * side))
+    multiple = net.size_multiple
+    batch = torch.export.Dim("N")
+    height, width = (multiple * torch.export.Dim(axis, min=1) for axis in ("rows", "columns"))
+    shape = {0: batch, 2: height, 3: width}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside the exporter
+        program = torch.onnx.export(
+            net,
+            example,
+            dynamo=True,
+            input_names=["image", "mask"],
+            output_names=["fill"],
+            dynamic_shapes=(shape, shape),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    # The exporter's notes name source files of the machine it ran on.
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for values in (model.graph.input, model.graph.output, model.graph.value_info):
+        for value in values:
+            del value.metadata_props[:]
+    del model.graph.metadata_props[:], model.metadata_props[:]
+    onnx.helper.set_model_props(model, {"finefill_card": json.dumps(dict(card))})
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def difference(net: Generator, path: Path) -> float:
+    """Largest absolute difference of ONNX Runtime's output from ``net``'s on random inputs.
+
+    Several sizes and batches, values in [-1, 1]; not rounded to 8 bits.
+
+    Raises:
+        FinefillError: ONNX Runtime is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise FinefillError("export needs ONNX Runtime to compare: pip install onnxruntime") from error
+    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    largest = 0.0
+    multiple = net.size_multiple
+    for count, rows, columns in ((1, 16, 16), (2, 8, 13), (1, 2, 2), (3, 5, 20)):
+        size = (rows * multiple, columns * multiple)
+        mask = (rng.random((count, 1, *size)) < 0.3).astype(np.float32)
+        image = rng.uniform(-1, 1, (count, 3, *size)).astype(np.float32) * (1 - mask)
+        (ours,) = session.run(["fill"], {"image": image, "mask": mask})
+        with torch.inference_mode():
+            theirs = net(torch.from_numpy(image), torch.from_numpy(mask)).numpy()
+        largest = max(largest, float(np.abs(ours - theirs).max()))
+    return largest
