@@ -58,6 +58,10 @@ def test_arrays_and_images_agree(engine: Engine, demo_rgb: NDArray[np.uint8]) ->
     from_image = complete(Image.fromarray(rgb), Image.fromarray(mask), engine)
     assert isinstance(from_image, Image.Image)
     np.testing.assert_array_equal(np.asarray(from_image), result)
+    drawn = Image.new("RGBA", (300, 200), (0, 0, 0, 0))
+    drawn.paste((255, 255, 255, 255), (100, 60, 180, 110))
+    with pytest.warns(UserWarning, match="alpha channel"):
+        np.testing.assert_array_equal(complete(rgb, drawn, engine), result)
     for other in (mask[..., None], mask.astype(np.uint8), mask * 255.0):
         np.testing.assert_array_equal(complete(rgb, other, engine), result)
 
@@ -123,12 +127,19 @@ def test_windows_stay_in_the_picture() -> None:
         (np.ones((32, 32), bool), "full"),
         (np.ones((32, 33), bool), "32"),
         (np.ones((32, 32, 3), bool), "shape"),
+        (np.zeros((0, 0), bool), "0"),
     ],
 )
 def test_masks_that_do_not_fit(engine: Engine, mask: NDArray[np.bool_], message: str) -> None:
     for image in (np.zeros((32, 32, 3), np.uint8), Image.new("L", (32, 32))):
         with pytest.raises(FinefillError, match=message):
             complete(image, mask, engine)
+
+
+def test_images_without_pixels(engine: Engine) -> None:
+    for image in (np.zeros((0, 0, 3), np.uint8), Image.new("RGB", (0, 0))):
+        with pytest.raises(FinefillError, match="0x0"):
+            complete(image, np.zeros((0, 0), bool), engine)
 
 
 def test_modes_that_cannot_be_kept(engine: Engine) -> None:

@@ -110,25 +110,24 @@ def read_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
         UserWarning: the file is animated or has several pages; the first one is read.
     """
     image, exif = decode(source, max_pixels=max_pixels)
-    name = name_of(source)
-    if min(image.size) < MIN_SIDE:
-        width, height = image.size
-        raise FinefillError(
-            f"{name}: {width}x{height} pixels are too few: at least {MIN_SIDE}x{MIN_SIDE} needed"
-        )
-    return photo_of(image, name=name, exif=exif)
+    return photo_of(image, name=name_of(source), exif=exif)
 
 
 def photo_of(image: Image.Image, *, name: str = "the image", exif: bytes = b"") -> Photo:
     """Wrap a decoded Pillow image; ``name`` is what messages call it.
 
     Raises:
-        FinefillError: its mode cannot be completed and kept.
+        FinefillError: its mode cannot be completed and kept, or it is too small.
     """
     if image.mode not in _GREY + _COLOUR:
         raise FinefillError(
             f"{name}: images of mode {image.mode} are not supported: "
             "convert it to 8-bit RGB or to 8- or 16-bit grey first"
+        )
+    if min(image.size) < MIN_SIDE:
+        width, height = image.size
+        raise FinefillError(
+            f"{name}: {width}x{height} pixels are too few: at least {MIN_SIDE}x{MIN_SIDE} needed"
         )
     orientation = orientation_of(image)
     return Photo(turn(_to_rgb(image), orientation), image, orientation, exif)

@@ -102,6 +102,11 @@ def read_mask(
     return check(grey >= THRESHOLD, name)
 
 
+def of_image(image: Image.Image) -> Mask:
+    """The mask that a Pillow image shows, (H, W) bool; see :func:`read_mask`."""
+    return _grey(image, "the mask") >= THRESHOLD
+
+
 def check(mask: Mask, name: str = "the mask") -> Mask:
     """Return ``mask`` if it has both pixels to complete and pixels to complete them from.
 

@@ -19,10 +19,12 @@ from finefill.catalog import load
 from finefill.engine import Engine, check_arrays
 from finefill.errors import FinefillError
 from finefill.images import MIN_SIDE, RGB, photo_of, put_back, turn
-from finefill.masks import Mask, binarize, check, composite
+from finefill.masks import Mask, binarize, check, of_image
 
 NEAR = 48  # pixels: holes nearer to each other than that are completed together
-CONTEXT = 2.0  # the side of a window in sides of its hole
+# The side of a window in sides of its hole. Measured on street photographs with holes of 40 to
+# 160 pixels: much wider windows than those the networks were trained on cost up to 0.9 dB.
+CONTEXT = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Box:
     def slices(self) -> tuple[slice, slice]:
         """For indexing (H, W) arrays."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def within(self, other: Box) -> Box:
+        """The same box, counted from the corner of ``other``."""
+        top, left = other.top, other.left
+        return Box(self.top - top, self.bottom - top, self.left - left, self.right - left)
 
     @property
     def side(self) -> int:
@@ -109,12 +116,13 @@ def fill_photo(engine: Engine, image: RGB, mask: Mask) -> RGB:
         scale = min(1.0, largest / group.side)
         side = max(int(card["trained_size"]), round(CONTEXT * group.side * scale))
         window = window_around(group, round(side / scale), mask.shape)
-        hole = np.zeros_like(mask)
-        hole[group.slices] = left[group.slices]
-        part, part_hole = result[window.slices], left[window.slices]  # views, only read
-        fill = _fill_scaled(engine, part, part_hole, scale)
-        result[window.slices] = composite(part, fill, hole[window.slices])
-        left &= ~hole  # the next windows take it for known
+        part, part_left = result[window.slices], left[window.slices]  # views of our own copies
+        fill = _fill_scaled(engine, part, part_left, scale)
+        own = np.zeros_like(part_left)  # other groups in the window wait for their turn
+        inside = group.within(window).slices
+        own[inside] = part_left[inside]
+        part[own] = fill[own]
+        part_left[own] = False  # the next windows take it for known
     return result
 
 
@@ -202,5 +210,5 @@ def _fill_scaled(engine: Engine, image: RGB, mask: Mask, scale: float) -> RGB:
 
 def _mask_of(mask: NDArray[Any] | Image.Image) -> Mask:
     if isinstance(mask, Image.Image):
-        mask = np.asarray(mask if mask.mode in ("1", "L") else mask.convert("L"))
+        return of_image(mask)
     return binarize(np.asarray(mask))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from finefill.errors import FinefillError
 
 if TYPE_CHECKING:
+    from finefill.engine import Engine
     from finefill.evaluation.protocol import MaskSet, Method, MethodResult, TestSet
 
 SAMPLES = 24  # completions on the contact sheet
@@ -71,8 +73,13 @@ def evaluate(
     [-1, 1] scale. The contact sheet shows 24 completions drawn by the seed.
     """
     from finefill.evaluation import protocol, report, sheets
+    from finefill.evaluation.baselines import load_baseline
+    from finefill.images import replacing
 
-    methods = _methods(models, baselines, threads)
+    _check_names([*map(_label, models), *baselines])
+    engines = _engines(models, threads)
+    methods: dict[str, Method] = {name: engine.fill for name, engine in engines.items()}
+    methods |= {name: load_baseline(name, threads) for name in baselines}
     test = protocol.load_test_set(paths, limit)
     holes = protocol.make_masks(masks, len(test.names), seed)
     report.prepare_folder(folder)
@@ -87,42 +94,56 @@ def evaluate(
         "command": _command(models, baselines, paths, masks, limit, seed, threads, folder),
         "device": f"CPU, {threads} thread{'s' if threads > 1 else ''}",
         "versions": _versions(),
+        "models": {name: _facts(engine) for name, engine in engines.items()},
     }
     facts = report.summary(test, holes, results, run=run, seed=seed)
     page = report.markdown(facts)
-    report.write(folder / "per-image.csv", report.per_image_csv(test, results).encode())
-    report.write(folder / "summary.json", report.to_json(facts).encode())
-    report.write(folder / "summary.md", page.encode())
-    report.write(
-        folder / "sheet.png", sheets.png(sheets.contact_sheet(test, holes, results, shown))
-    )
+    for name, content in {
+        "per-image.csv": report.per_image_csv(test, results).encode(),
+        "summary.json": report.to_json(facts).encode(),
+        "summary.md": page.encode(),
+        "sheet.png": sheets.png(sheets.contact_sheet(test, holes, results, shown)),
+    }.items():
+        with replacing(folder / name) as file:
+            file.write(content)
     click.echo("\n" + page.split("\n\n")[1])
     click.echo(f"\nwritten to {folder}: per-image.csv, summary.json, summary.md, sheet.png")
 
 
-def _methods(
-    models: tuple[str, ...], baselines: tuple[str, ...], threads: int
-) -> dict[str, Method]:
-    """Callables by the name under which they appear in the results."""
-    from finefill.evaluation.baselines import load_baseline
+def _label(model: str) -> str:
+    """The name of a model in the results."""
+    return Path(model).stem if _is_file(model) else model
 
-    methods: dict[str, Method] = {}
-    for source, label, load in [
-        *((m, Path(m).stem if m.endswith(".onnx") else m, _load_model) for m in models),
-        *((b, b, load_baseline) for b in baselines),
-    ]:
-        if label in methods:
-            raise FinefillError(f"two methods are called {label!r}: give each only once")
-        methods[label] = load(source, threads)
-    if not methods:
+
+def _is_file(model: str) -> bool:
+    return Path(model).suffix == ".onnx"
+
+
+def _engines(models: tuple[str, ...], threads: int) -> dict[str, Engine]:
+    from finefill.catalog import locate
+    from finefill.engine import Engine
+
+    return {
+        _label(model): Engine(model if _is_file(model) else locate(model), threads=threads)
+        for model in models
+    }
+
+
+def _check_names(labels: list[str]) -> None:
+    if not labels:
         raise FinefillError("nothing to evaluate: give --model or --baseline at least once")
-    return methods
+    for label in labels:
+        if labels.count(label) > 1:
+            raise FinefillError(
+                f"two methods are called {label!r}: give each once, by its own name"
+            )
 
 
-def _load_model(source: str, threads: int) -> Method:
-    import finefill
-
-    return finefill.load(source).fill
+def _facts(engine: Engine) -> dict[str, Any]:
+    """What identifies a model: its file's SHA-256 and its card, but for the card's own metrics."""
+    digest = hashlib.sha256(engine.path.read_bytes()).hexdigest()
+    card = {key: value for key, value in engine.card.items() if key != "metrics"}
+    return {"sha256": digest, "card": card}
 
 
 def _run(

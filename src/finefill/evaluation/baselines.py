@@ -17,12 +17,12 @@ from finefill.evaluation.metrics import Pixels
 from finefill.evaluation.protocol import Method
 from finefill.masks import Mask
 
-# Neighbourhood of OpenCV's two methods, in pixels. Theirs is only a local average: larger radii
-# blur more and gain a few hundredths of L1 at best, at many times the cost.
+# Neighbourhood of OpenCV's two methods, in pixels. Both are local averages: on 128x128 faces a
+# radius of 8 gains a few thousandths of L1 over 5 at twice to three times the cost.
 RADIUS = 5
 
-# PatchMatch compares patches of 7x7 pixels: the size of the original paper, and the best of
-# radius 2, 3, 5 and 7 on 128x128 faces.
+# PatchMatch compares patches of 7x7 pixels, the size of its paper; the best PSNR of radius 2, 3,
+# 5 and 7 on 128x128 faces.
 PATCH_RADIUS = 3
 
 

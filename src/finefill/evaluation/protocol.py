@@ -19,6 +19,7 @@ from finefill import masks
 from finefill.data import iterate_images
 from finefill.errors import FinefillError
 from finefill.evaluation.metrics import METRICS, Metric, Pixels, Values
+from finefill.images import decode
 from finefill.masks import Mask
 
 Method = Callable[[Pixels, Mask], Pixels]
@@ -179,23 +180,17 @@ def evaluate(
 
 
 def _read_mask(path: Path) -> Mask:
-    try:
-        with Image.open(path) as image:
-            levels = np.array(image.convert("L"))
-    except (OSError, SyntaxError) as error:
+    if not path.is_file():
         raise FinefillError(
-            f"--masks {path}: neither one of {', '.join(MASK_KINDS)} nor a readable mask image"
-        ) from error
-    if levels.shape != (SIZE, SIZE):
-        raise FinefillError(
-            f"{path}: the mask is {levels.shape[1]}x{levels.shape[0]} pixels, the test images are "
-            f"{SIZE}x{SIZE}; give a mask of that size"
+            f"--masks {path}: neither one of {', '.join(MASK_KINDS)} nor a mask file"
         )
-    mask: Mask = levels >= 128
-    if not mask.any() or mask.all():
-        what = "empty (all black)" if not mask.any() else "full (all white)"
-        raise FinefillError(f"{path}: the mask is {what}; paint white what is to be completed")
-    return mask
+    image, _ = decode(path)
+    if image.size != (SIZE, SIZE):
+        raise FinefillError(
+            f"{path}: the mask is {image.width}x{image.height} pixels, the test images are "
+            f"{SIZE}x{SIZE}: give a mask of that size"
+        )
+    return masks.read_mask(path, (SIZE, SIZE))
 
 
 def _sha256(array: NDArray[np.uint8]) -> str:

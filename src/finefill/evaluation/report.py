@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -125,18 +124,3 @@ def prepare_folder(folder: Path) -> None:
         raise FinefillError(
             f"{folder}: cannot write there ({error.strerror}); choose another folder with -o"
         ) from error
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write through a temporary file in the same folder: never a half-written result.
-
-    Raises:
-        FinefillError: the file cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise FinefillError(f"{path}: cannot be written ({error.strerror})") from error

@@ -82,7 +82,8 @@ def train(
     best = float(state.get("best", "inf"))
     if resume:
         restore(parts, tensors, "generator", "average")
-        parts.lambdas = dict(state["lambdas"])
+        if proportions(recipe) == proportions(from_json(state["recipe"])):
+            parts.lambdas = dict(state["lambdas"])
     report = Report(run, recipe, step, quiet=quiet)
     report.line(
         "start",
@@ -100,18 +101,18 @@ def train(
 
     with stop_signals() as stopping, report:
         while step < recipe.total_steps:
-            if step == recipe.rec_steps and parts.discriminator is None and not parts.vgg:
-                save_last()  # what a resumed second stage starts from
-                best = float("inf")  # scores of the two stages do not compare
-            if step >= recipe.rec_steps and has_second_stage(recipe) and not parts.lambdas:
-                second_stage(parts, vgg)
-                warm_up(parts, photos, step)
-                measure(parts, photos, step, report)
-            elif step >= recipe.rec_steps and has_second_stage(recipe) and is_first_stage(parts):
-                second_stage(parts, vgg)
-                restore(parts, tensors, "discriminator")
-            elif rebalance_due(recipe, step):
-                measure(parts, photos, step, report)
+            if step >= recipe.rec_steps and has_second_stage(recipe):
+                if is_first_stage(parts):
+                    if "discriminator" in {name.partition(".")[0] for name in tensors}:
+                        second_stage(parts, vgg)
+                        restore(parts, tensors, "discriminator")
+                    else:
+                        best = float("inf")  # scores of the two stages do not compare
+                        save_last()  # a run stopped from here on does all of this again
+                        second_stage(parts, vgg)
+                        warm_up(parts, photos, step)
+                if not parts.lambdas or rebalance_due(recipe, step):
+                    measure(parts, photos, step, report)
 
             set_rates(parts, step)
             image, mask = to_device(*training_batch(photos, recipe, step), parts.device)
@@ -183,12 +184,19 @@ def first_stage(recipe: Recipe, device: torch.device) -> Parts:
     )
 
 
+def proportions(recipe: Recipe) -> dict[str, float]:
+    """The chosen share of each term that is on, besides L_rec, by its name."""
+    shares = {"adv": recipe.adversarial_proportion, "per": recipe.perceptual_proportion}
+    return {name: share for name, share in shares.items() if share > 0}
+
+
 def has_second_stage(recipe: Recipe) -> bool:
     """Whether any term besides L_rec is on."""
-    return recipe.adversarial_proportion > 0 or recipe.perceptual_proportion > 0
+    return bool(proportions(recipe))
 
 
 def is_first_stage(parts: Parts) -> bool:
+    """Whether the second stage's networks are still missing."""
     return parts.discriminator is None and parts.vgg is None
 
 
@@ -225,8 +233,7 @@ def warm_up(parts: Parts, photos: Photos, step: int) -> None:
 def measure(parts: Parts, photos: Photos, step: int, report: Report) -> None:
     """Set the lambdas from mean gradient norms over the next batches (§4.2); log both."""
     recipe = parts.recipe
-    proportions = {"adv": recipe.adversarial_proportion, "per": recipe.perceptual_proportion}
-    active = {name: share for name, share in proportions.items() if share > 0}
+    active = proportions(recipe)
     sums = dict.fromkeys(("rec", *active), 0.0)
     if parts.discriminator is not None:
         parts.discriminator.requires_grad_(False)

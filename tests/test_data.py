@@ -1,0 +1,136 @@
+"""Recipes, folders and shards, batches as a function of (seed, step)."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finefill import recipes
+from finefill.data import Photos, iterate_images, random_mask, shrink, training_batch
+from finefill.errors import FinefillError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve photographs of 48x40 in two folders, and a label map beside them."""
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        path = tmp_path / "photos" / str(number % 2) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (40, 48, 3), np.uint8)).save(path)
+    Image.new("P", (48, 40)).save(tmp_path / "photos" / "0.labels.png")
+    return tmp_path / "photos"
+
+
+def test_folder_and_shard_give_the_same_images(folder: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "shard.tar", "w") as tar:
+        for path in sorted(folder.rglob("*.png")):
+            tar.add(path, path.relative_to(folder).as_posix())
+    loose, packed = list(iterate_images([folder])), list(iterate_images([tmp_path / "shard.tar"]))
+    assert len(loose) == 12
+    assert [n for n, _ in loose] == [n for n, _ in packed]
+    assert all((a == b).all() for (_, a), (_, b) in zip(loose, packed, strict=True))
+
+
+def test_bad_data_names_the_file(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(FinefillError, match="nowhere"):
+        list(iterate_images([tmp_path / "nowhere"]))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FinefillError, match="no images inside"):
+        list(iterate_images([tmp_path / "empty"]))
+    (folder / "broken.png").write_bytes(b"no image")
+    with pytest.raises(FinefillError, match=r"broken\.png"):
+        list(iterate_images([folder]))
+    (tmp_path / "broken.tar").write_bytes(b"no tar")
+    with pytest.raises(FinefillError, match=r"broken\.tar"):
+        list(iterate_images([tmp_path / "broken.tar"]))
+
+
+def test_a_truncated_shard_is_an_error(folder: Path, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path in sorted(folder.rglob("*.png")):
+            tar.add(path, path.name)
+    (tmp_path / "cut.tar").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    with pytest.raises(FinefillError, match=r"cut\.tar"):
+        list(iterate_images([tmp_path / "cut.tar"]))
+
+
+def test_shrink_never_enlarges() -> None:
+    image = np.zeros((100, 50, 3), np.uint8)
+    assert shrink(image, 25).shape == (50, 25, 3)
+    assert shrink(image, 60) is image
+    assert shrink(image, None) is image
+
+
+def test_batches_depend_on_seed_and_step_alone(folder: Path) -> None:
+    recipe = recipes.tiny()
+    photos = Photos([folder], recipe)
+    assert len(photos.validation) == 1
+    assert len(photos.train) == 11
+    first, again = training_batch(photos, recipe, 7), training_batch(photos, recipe, 7)
+    assert (first[0] == again[0]).all()
+    assert (first[1] == again[1]).all()
+    assert first[0].shape == (4, 32, 32, 3)
+    assert first[1].shape == (4, 32, 32)
+    other = training_batch(photos, dataclasses.replace(recipe, seed=1), 7)
+    assert (first[0] != other[0]).any()
+    assert (training_batch(photos, recipe, 8)[0] != first[0]).any()
+
+
+def test_an_epoch_visits_every_photograph_once(folder: Path) -> None:
+    recipe = dataclasses.replace(recipes.tiny(), flip=False, batch=11)
+    photos = Photos([folder], recipe)
+    recipe = dataclasses.replace(recipe, crop=40, size=40, batch=len(photos.train))
+    images, _ = training_batch(photos, recipe, 3)
+    seen = sorted(image[:, :4].tobytes()[:9] for image in images)
+    assert len(set(seen)) == len(photos.train)
+
+
+def test_too_few_or_too_small(folder: Path) -> None:
+    with pytest.raises(FinefillError, match="too few"):
+        Photos([folder], dataclasses.replace(recipes.tiny(), batch=64))
+    with pytest.raises(FinefillError, match="fewer than the crop"):
+        Photos([folder], dataclasses.replace(recipes.tiny(), crop=64))
+
+
+@pytest.mark.parametrize("kind", ["square", "box", "strokes"])
+def test_masks_of_every_kind(kind: str) -> None:
+    recipe = dataclasses.replace(recipes.scenes(), mask_mix=((kind, 1.0),))
+    for seed in range(30):
+        mask = random_mask(np.random.default_rng(seed), recipe)
+        assert mask.shape == (128, 128)
+        assert mask.dtype == np.bool_
+        assert 0.005 < mask.mean() < 0.9
+        if kind == "square":
+            side = mask.any(0).sum()
+            assert 48 <= side <= 80
+            assert mask.sum() == side**2
+
+
+def test_override_checks_names_and_types() -> None:
+    recipe = recipes.override(recipes.tiny(), ["batch=8", "rec_rates=[0.1, 0.01]", "ema_decay=0"])
+    assert (recipe.batch, recipe.rec_rates, recipe.ema_decay) == (8, (0.1, 0.01), 0.0)
+    recipe = recipes.override(recipe, ["shorter_side=null", "discriminator_sees=output"])
+    assert (recipe.shorter_side, recipe.discriminator_sees) == (None, "output")
+    for wrong in ("batch", "bach=3", "batch=1.5", "flip=1", "rec_rates=[1]", "batch=1", "size=x"):
+        with pytest.raises(FinefillError, match=wrong.partition("=")[0]):
+            recipes.override(recipes.tiny(), [wrong])
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_recipes_survive_json(name: str) -> None:
+    recipe = recipes.get(name)
+    assert recipes.from_json(recipe.to_json()) == recipe
+    assert recipe.name == name
+
+
+def test_unknown_recipe_lists_the_names() -> None:
+    with pytest.raises(FinefillError, match="celeba, paris, scenes, faces, tiny"):
+        recipes.get("nope")

@@ -1,0 +1,349 @@
+"""Metrics against numbers derived by hand, the fixed protocol, baselines, and the command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+from PIL import Image
+
+from finefill.cli import cli
+from finefill.errors import FinefillError
+from finefill.evaluation import metrics, protocol, sheets
+from finefill.evaluation.baselines import BASELINES, load_baseline
+from finefill.masks import Mask, center_square
+
+Pixels = NDArray[np.uint8]
+CENTER = center_square(128, 128, 64)
+
+
+def photos(folder: Path, count: int, size: tuple[int, int] = (136, 130)) -> Path:
+    """A folder of smooth coloured images with a little noise, as PNG."""
+    folder.mkdir()
+    rng = np.random.default_rng(5)
+    for i in range(count):
+        coarse = rng.integers(0, 256, (5, 5, 3), np.uint8)
+        smooth = np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
+        noisy = smooth.astype(int) + rng.integers(-4, 5, smooth.shape)
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{i:03}.png")
+    return folder
+
+
+def grey(level: int) -> Pixels:
+    return np.full((128, 128, 3), level, np.uint8)
+
+
+class TestMetrics:
+    def test_values_derived_by_hand(self) -> None:
+        original = np.zeros((2, 2, 3), np.uint8)
+        completed = original.copy()
+        completed[0, 1] = (51, 102, 0)  # 0.4, 0.8 and 0 on the [-1, 1] scale
+        completed[1, 1] = 255  # outside the hole: must not count
+        hole = np.array([[False, True], [False, False]])
+        assert metrics.mean_l1(original, completed, hole) == pytest.approx(0.4)
+        assert metrics.mean_l2(original, completed, hole) == pytest.approx(0.8 / 3)
+        assert metrics.psnr(original, completed, hole) == pytest.approx(11.76091)  # 10 lg 15
+
+    @pytest.mark.parametrize(("original", "completed"), [(0, 255), (255, 0)])
+    def test_largest_error_in_both_directions(self, original: int, completed: int) -> None:
+        pair = grey(original), grey(completed)
+        assert metrics.mean_l1(*pair, CENTER) == 2
+        assert metrics.mean_l2(*pair, CENTER) == 4
+        assert metrics.psnr(*pair, CENTER) == 0
+
+    def test_exact_completion_stays_finite(self) -> None:
+        assert metrics.psnr(grey(9), grey(9), CENTER) == metrics.IDENTICAL_PSNR
+
+    def test_interval_of_a_mean(self) -> None:
+        values = np.random.default_rng(1).normal(20, 3, 400)
+        result = metrics.summarise(values)
+        assert result.mean == values.mean()
+        # The central limit theorem's interval: mean -+ 1.96 s / sqrt(N).
+        half = 1.96 * values.std() / 20
+        assert result.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+        assert result.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+        assert result == metrics.summarise(values)
+        assert result != metrics.summarise(values, seed=1)
+
+
+class TestProtocol:
+    def test_crop_keeps_the_scale_of_nearly_fitting_images(self) -> None:
+        image = np.random.default_rng(0).integers(0, 256, (160, 200, 3), np.uint8)
+        assert np.array_equal(protocol.crop(image), image[16:144, 36:164])
+
+    @pytest.mark.parametrize("shape", [(256, 500), (600, 256), (161, 161), (64, 100)])
+    def test_crop_scales_others_to_the_shorter_side(self, shape: tuple[int, int]) -> None:
+        width = shape[1]
+        ramp = np.linspace(0, 255, min(shape))  # over the middle square, flat beside it
+        row = np.pad(ramp, ((width - len(ramp)) // 2, -(-(width - len(ramp)) // 2)), "edge")
+        image = np.repeat(np.broadcast_to(row, shape)[..., None], 3, axis=2).astype(np.uint8)
+        cropped = protocol.crop(image)
+        assert cropped.shape == (128, 128, 3)
+        assert np.allclose(cropped[64, :, 0], np.linspace(0, 255, 128), atol=3)
+
+    def test_folder_and_tar_are_the_same_data(self, tmp_path: Path) -> None:
+        folder = photos(tmp_path / "photos", 3)
+        with tarfile.open(tmp_path / "photos.tar", "w") as tar:
+            for file in sorted(folder.iterdir()):
+                tar.add(file, file.name)
+        whole = protocol.load_test_set([folder])
+        assert whole.sha256 == protocol.load_test_set([tmp_path / "photos.tar"]).sha256
+        part = protocol.load_test_set([folder], limit=2)
+        assert part.names == ("000.png", "001.png")
+        assert np.array_equal(part.images, whole.images[:2])
+        assert part.sha256 != whole.sha256
+
+    def test_small_images_are_counted_and_tiny_ones_refused(self, tmp_path: Path) -> None:
+        folder = photos(tmp_path / "photos", 2, (100, 140))
+        assert protocol.load_test_set([folder]).enlarged == 2
+        Image.new("RGB", (15, 400)).save(folder / "tiny.png")
+        with pytest.raises(FinefillError, match=r"tiny\.png: 15x400"):
+            protocol.load_test_set([folder])
+
+    def test_center_mask(self) -> None:
+        hole = protocol.make_masks("center", 2).masks[1]
+        rows, columns = np.nonzero(hole)
+        assert (rows.min(), rows.max(), columns.min(), columns.max()) == (32, 95, 32, 95)
+        assert hole.sum() == 64 * 64
+
+    def test_random_masks_are_squares_that_do_not_depend_on_their_number(self) -> None:
+        many, few = protocol.make_masks("random", 60), protocol.make_masks("random", 7)
+        assert np.array_equal(many.masks[:7], few.masks)
+        sides = set()
+        for hole in many.masks:
+            rows, columns = np.nonzero(hole)
+            side = np.ptp(rows) + 1
+            assert np.ptp(columns) + 1 == side
+            assert hole.sum() == side * side
+            sides.add(int(side))
+        assert min(sides) >= 48
+        assert max(sides) <= 80
+        assert len(sides) > 15
+
+    def test_the_published_masks_do_not_change(self) -> None:
+        # Numbers measured with other masks could not be compared with the committed ones.
+        assert protocol.make_masks("random", 500).sha256.startswith("3141b425ce96")
+        assert protocol.make_masks("center", 500).sha256.startswith("330ef52fe158")
+        assert protocol.make_masks("random", 500, seed=1).sha256[:12] != "3141b425ce96"
+
+    def test_freeform_masks_differ_from_image_to_image(self) -> None:
+        holes = protocol.make_masks("freeform", 5).masks
+        assert all(0 < hole.mean() < 0.9 for hole in holes)
+        assert len({hole.tobytes() for hole in holes}) == 5
+
+    def test_mask_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "mask.png"
+        Image.fromarray(CENTER.astype(np.uint8) * 255).save(file)
+        holes = protocol.make_masks(str(file), 3)
+        assert np.array_equal(holes.masks, np.stack([CENTER] * 3))
+        assert holes.sha256 == protocol.make_masks("center", 3).sha256
+
+    def test_unusable_mask_files(self, tmp_path: Path) -> None:
+        Image.new("L", (64, 128)).save(tmp_path / "narrow.png")
+        Image.new("L", (128, 128)).save(tmp_path / "black.png")
+        for name, message in {
+            "centre": "neither one of center, random, freeform nor a mask file",
+            str(tmp_path / "narrow.png"): "64x128 pixels, the test images are 128x128",
+            str(tmp_path / "black.png"): "the mask is empty",
+        }.items():
+            with pytest.raises(FinefillError, match=message):
+                protocol.make_masks(name, 1)
+
+    def test_a_method_sees_nothing_of_the_hole_and_cannot_touch_the_test_set(self) -> None:
+        images = np.random.default_rng(2).integers(0, 256, (3, 128, 128, 3), np.uint8)
+        test = protocol.TestSet(("a", "b", "c"), images.copy(), "", 0)
+        holes = protocol.make_masks("random", 3)
+        seen: list[Pixels] = []
+
+        def vandal(image: Pixels, mask: Mask) -> Pixels:
+            seen.append(image.copy())
+            image[:] = 200
+            mask[:] = False
+            return image
+
+        result = protocol.evaluate(test, holes, vandal, keep=[1])
+        for image, original, hole in zip(seen, images, holes.masks, strict=True):
+            assert (image[hole] == protocol.HOLE_GREY).all()
+            assert np.array_equal(image[~hole], original[~hole])
+        assert np.array_equal(test.images, images)
+        assert holes.sha256 == protocol.make_masks("random", 3).sha256
+        expected = [
+            np.abs(200.0 - i[m]).mean() / 127.5 for i, m in zip(images, holes.masks, strict=True)
+        ]
+        assert result.values["l1"] == pytest.approx(expected)
+        assert list(result.completions) == [1]
+
+    def test_psnr_of_a_set_is_the_mean_of_per_image_values(self) -> None:
+        # Off by 2 and 0.4: 0 and 20 lg 5 = 13.98 dB; the PSNR of the mean L2 would be 2.84 dB.
+        test = protocol.TestSet(("a", "b"), np.stack([grey(255), grey(0)]), "", 0)
+
+        def method(image: Pixels, mask: Mask) -> Pixels:
+            completed = image.copy()
+            completed[mask] = 0 if image[0, 0, 0] else 51
+            return completed
+
+        result = protocol.evaluate(test, protocol.make_masks("center", 2), method)
+        assert result.values["psnr"] == pytest.approx([0, 13.9794])
+        assert metrics.summarise(result.values["psnr"]).mean == pytest.approx(6.9897)
+
+    @pytest.mark.parametrize("wrong", [grey(0)[:64], grey(0).astype(np.float64)])
+    def test_a_method_must_return_an_image(self, wrong: Pixels) -> None:
+        test = protocol.TestSet(("bad.png",), grey(3)[None], "", 0)
+        with pytest.raises(FinefillError, match=r"bad\.png: the method returned"):
+            protocol.evaluate(test, protocol.make_masks("center", 1), lambda image, mask: wrong)
+
+
+class TestBaselines:
+    @pytest.mark.parametrize("name", list(BASELINES))
+    def test_fills_the_hole_only_and_always_the_same(self, name: str) -> None:
+        image = np.random.default_rng(3).integers(90, 110, (128, 128, 3), np.uint8)
+        damaged = protocol.corrupt(image, CENTER, grey=255)
+        before, hole = damaged.copy(), CENTER.copy()
+        fill = load_baseline(name)
+        completed = fill(damaged, hole)
+        assert np.array_equal(damaged, before)
+        assert np.array_equal(hole, CENTER)
+        assert np.array_equal(completed[~CENTER], image[~CENTER])
+        assert completed[CENTER].min() >= 85  # made of the surroundings, not of the white hole
+        assert completed[CENTER].max() <= 115
+        assert np.array_equal(completed, fill(damaged, hole))
+
+    def test_mean_colour_is_that_of_the_known_pixels(self) -> None:
+        image = grey(255)
+        image[:64], image[64:] = (10, 20, 30), (20, 40, 61)
+        completed = load_baseline("mean")(protocol.corrupt(image, CENTER), CENTER)
+        assert (completed[CENTER] == (15, 30, 46)).all()  # 45.5 to even
+
+    def test_patchmatch_continues_a_texture(self) -> None:
+        stripes = grey(60)
+        stripes[(np.arange(128) // 6) % 2 == 0] = 200
+        damaged = protocol.corrupt(stripes, CENTER)
+        errors = {
+            name: metrics.mean_l1(stripes, load_baseline(name)(damaged, CENTER), CENTER)
+            for name in ("mean", "patchmatch")
+        }
+        assert errors["patchmatch"] < 0.1 < 0.5 < errors["mean"]
+
+    def test_missing_package_names_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "cv2", None)  # what an import of it then meets
+        with pytest.raises(FinefillError, match=r"OpenCV is not installed.*finefill\[baselines\]"):
+            load_baseline("telea")
+
+    def test_unknown_name(self) -> None:
+        with pytest.raises(FinefillError, match="no baseline 'magic'; there are mean, telea"):
+            load_baseline("magic")
+
+
+class TestSheet:
+    def test_every_tile_is_where_it_belongs(self) -> None:
+        images = np.stack([grey(10 * i) for i in range(15)])
+        test = protocol.TestSet(tuple("abcdefghijklmno"), images, "", 0)
+        holes = protocol.make_masks("center", 15)
+        shown = sheets.pick(15, 24, seed=0)
+        assert shown == list(range(15))
+        result = protocol.evaluate(test, holes, load_baseline("mean"), keep=shown)
+        sheet = np.asarray(sheets.contact_sheet(test, holes, {"mean": result}, shown))
+        tile = 128 + sheets.GAP
+        block = sheets.HEADER + 3 * tile + sheets.GAP
+        assert sheet.shape == (2 * block, sheets.LABEL_WIDTH + 12 * tile + sheets.GAP, 3)
+        # Image 13 is the second of the second block.
+        y, x = block + sheets.HEADER, sheets.LABEL_WIDTH + tile
+        original, damaged, completed = (
+            sheet[y + row * tile : y + row * tile + 128, x : x + 128] for row in range(3)
+        )
+        assert np.array_equal(original, images[13])
+        assert np.array_equal(damaged, protocol.corrupt(images[13], CENTER, 255))
+        assert np.array_equal(completed, result.completions[13])
+        labels = sheet[y : y + 3 * tile, : sheets.LABEL_WIDTH]
+        assert all((labels[row * tile : row * tile + 128] < 100).any() for row in range(3))
+
+    def test_the_choice_is_the_seeds(self) -> None:
+        assert sheets.pick(500, 24, 0) == sheets.pick(500, 24, 0) != sheets.pick(500, 24, 1)
+        assert len(set(sheets.pick(500, 24, 0))) == 24
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(cli, ["evaluate", *map(str, words)])
+
+
+class TestCommand:
+    def test_model_and_baselines_end_to_end(self, tmp_path: Path, model_path: Path) -> None:
+        data, out = photos(tmp_path / "photos", 4), tmp_path / "new" / "out"
+        words = ("--model", model_path, "--baseline", "mean", "--baseline", "telea")
+        result = run(*words, "--data", data, "--masks", "random", "-o", out)
+        assert result.exit_code == 0, result.output
+        assert sorted(p.name for p in out.iterdir()) == [
+            "per-image.csv",
+            "sheet.png",
+            "summary.json",
+            "summary.md",
+        ]
+        facts = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+        with open(out / "per-image.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["method"] for row in rows] == ["small"] * 4 + ["mean"] * 4 + ["telea"] * 4
+        for method, numbers in facts["methods"].items():
+            for key in ("l1", "l2", "psnr"):
+                mean = np.mean([float(row[key]) for row in rows if row["method"] == method])
+                assert numbers[key]["mean"] == pytest.approx(mean, abs=1e-5)
+                assert numbers[key]["low"] <= numbers[key]["mean"] <= numbers[key]["high"]
+        # Smooth pictures: continuing the surroundings must beat one flat colour.
+        assert facts["methods"]["telea"]["l1"]["mean"] < facts["methods"]["mean"]["l1"]["mean"]
+        assert facts["masks"]["sha256"] == protocol.make_masks("random", 4).sha256
+        assert facts["masks"]["sha256"] in result.output
+        assert facts["data"]["sha256"] == protocol.load_test_set([data]).sha256
+        assert facts["models"]["small"]["card"]["name"] == "small"
+        page = (out / "summary.md").read_text(encoding="utf-8")
+        assert f"{facts['methods']['small']['psnr']['mean']:.2f}" in page
+        with Image.open(out / "sheet.png") as sheet:
+            tile = 128 + sheets.GAP
+            assert sheet.size == (
+                sheets.LABEL_WIDTH + 4 * tile + sheets.GAP,
+                sheets.HEADER + 5 * tile + sheets.GAP,
+            )
+
+    def test_the_recorded_command_repeats_the_numbers(self, tmp_path: Path) -> None:
+        data, out = photos(tmp_path / "two photos", 2), tmp_path / "out"
+        words = ("--baseline", "mean", "--data", data, "--masks", "freeform", "--seed", 3)
+        assert run(*words, "--limit", 1, "-o", out).exit_code == 0
+        first = json.loads((out / "summary.json").read_text())
+        program, *again = shlex.split(first["command"])
+        assert program == "finefill"
+        assert CliRunner().invoke(cli, again).exit_code == 0
+        second = json.loads((out / "summary.json").read_text())
+        assert second["data"] == first["data"]
+        assert second["masks"] == first["masks"]
+        assert second["methods"]["mean"]["l2"] == first["methods"]["mean"]["l2"]
+
+    def test_bad_input_is_told_and_leaves_nothing(self, tmp_path: Path) -> None:
+        data, out = photos(tmp_path / "photos", 1), tmp_path / "out"
+        for words, message in [
+            (["--data", data], "nothing to evaluate"),
+            (["--data", data, "--baseline", "mean", "--baseline", "mean"], "called 'mean'"),
+            (["--data", data, "--baseline", "magic"], "no baseline 'magic'"),
+            (["--data", data, "--model", "nobody"], "nobody: unknown model"),
+            (["--data", data, "--model", tmp_path / "no.onnx"], r"no\.onnx: no such model"),
+            (["--data", tmp_path / "none", "--baseline", "mean"], "none: no such file"),
+            (["--data", data, "--baseline", "mean", "--masks", "x.png"], r"--masks x\.png"),
+        ]:
+            result = run(*words, "-o", out)
+            assert isinstance(result.exception, FinefillError), result.output
+            with pytest.raises(FinefillError, match=message):
+                raise result.exception
+            assert not out.exists()
+
+    def test_output_that_is_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "out").write_text("mine")
+        data = photos(tmp_path / "photos", 1)
+        result = run("--data", data, "--baseline", "mean", "-o", tmp_path / "out")
+        assert isinstance(result.exception, FinefillError)
+        assert "choose another folder" in str(result.exception)
+        assert (tmp_path / "out").read_text() == "mine"

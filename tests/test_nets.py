@@ -1,0 +1,172 @@
+"""The networks: shapes, limits, receptive field, VGG16 in both conventions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from finefill import recipes
+from finefill.errors import FinefillError
+from finefill.export import build
+from finefill.nets import Discriminator, Generator, load_vgg16, vgg
+
+SMALL = {"widths": (4, 8, 8), "depths": (1, 2, 1), "dilations": (2, 4)}
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_every_recipe_keeps_the_papers_limits(name: str) -> None:
+    net = build(recipes.get(name))
+    assert net.parameter_count() < 10_000_000
+    assert max(net.widths) <= 128
+    size = recipes.get(name).size
+    assert net.receptive_field() >= 2 * size - 1  # all of the image from every pixel of it
+
+
+def test_the_papers_plan_has_its_parameter_count() -> None:
+    # By hand: 9 i o a 3x3 convolution, 16 i o a deconvolution, 2 o a batch norm.
+    convs = [(4, 32), (32, 64), (64, 64), (64, 128), (128, 128), (128, 128), (128, 128)]
+    convs += [(128, 128)] * 4  # dilated
+    convs += [(128, 128), (64, 64), (32, 32)]  # intermediate layers
+    convs += [(256, 128), (128, 64), (64, 32)]  # joined
+    deconvs = [(128, 128), (128, 64), (64, 32)]
+    expected = sum(9 * i * o + 2 * o for i, o in convs)
+    expected += sum(16 * i * o + 2 * o for i, o in deconvs) + 9 * 32 * 3 + 3
+    assert Generator().parameter_count() == expected
+
+
+@pytest.mark.parametrize("dilated", [True, False])
+@pytest.mark.parametrize("intermediate", [True, False])
+def test_output_has_the_inputs_size(dilated: bool, intermediate: bool) -> None:
+    net = Generator(**SMALL, dilated=dilated, intermediate=intermediate).eval()
+    assert net.size_multiple == 4
+    output = net(torch.zeros(2, 3, 20, 12), torch.ones(2, 1, 20, 12))
+    assert output.shape == (2, 3, 20, 12)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SMALL,
+        {"widths": (4, 4), "depths": (2, 3), "dilations": (1, 3)},
+        {"widths": (4, 4, 4, 4), "depths": (1, 1, 2, 2), "dilations": (2,)},
+    ],
+)
+def test_receptive_field_is_what_gradients_reach(settings: dict[str, tuple[int, ...]]) -> None:
+    net = Generator(**settings).eval()
+    for parameter in net.parameters():  # all positive: nothing cancels, no ReLU is shut
+        parameter.data = torch.rand_like(parameter) + 0.1
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.reset_running_stats()
+    size = 256
+    image = torch.ones(1, 3, size, size, requires_grad=True)
+    reach = 0
+    for offset in range(net.size_multiple):  # pixels differ by where they lie on the coarse grid
+        at = size // 2 + offset
+        output = net(image, torch.ones(1, 1, size, size))[0, :, at, at].sum()
+        (gradient,) = torch.autograd.grad(output, image)
+        rows = gradient.abs().sum((0, 1, 3)).nonzero().flatten()
+        reach = max(reach, int(rows.max() - rows.min()) + 1)
+    assert reach <= net.receptive_field() <= reach + 2 * net.size_multiple
+
+
+def test_dilation_and_intermediate_layers_are_switches() -> None:
+    full = Generator()
+    plain = Generator(dilated=False)
+    assert plain.parameter_count() == full.parameter_count()
+    assert plain.receptive_field() < 255 <= full.receptive_field()
+    assert Generator(intermediate=False).parameter_count() < full.parameter_count()
+
+
+def test_limits_are_refused() -> None:
+    with pytest.raises(ValueError, match="128 channels"):
+        Generator((32, 256), (1, 1))
+    with pytest.raises(ValueError, match="limit"):
+        Generator((128, 128), (30, 30), (2,) * 20)
+    with pytest.raises(ValueError, match="depth"):
+        Generator((8, 8), (1,))
+
+
+def test_discriminator_scores_whole_images() -> None:
+    net = Discriminator(32, 4)
+    assert net(torch.rand(3, 3, 32, 32)).shape == (3,)
+    with pytest.raises(ValueError, match="size"):
+        Discriminator(100)
+
+
+def test_vgg_matches_a_hand_made_first_layer() -> None:
+    net = load_vgg16(["relu1_1"])
+    state = load_file(vgg.CHECKOUT_FILE)
+    rgb = torch.tensor([200.0, 100.0, 50.0])
+    image = (rgb / 127.5 - 1).view(1, 3, 1, 1).expand(1, 3, 5, 5)
+    bgr = torch.tensor([50.0, 100.0, 200.0]) - torch.tensor([103.939, 116.779, 123.68])
+    centre = (state["conv1_1.weight"].float().sum((2, 3)) * bgr).sum(1)
+    expected = (centre + state["conv1_1.bias"].float()).clamp(min=0)
+    torch.testing.assert_close(net(image)["relu1_1"][0, :, 2, 2], expected, rtol=1e-4, atol=1e-2)
+
+
+def test_vgg_returns_the_layers_asked_for_and_is_frozen() -> None:
+    net = load_vgg16(["relu2_2", "relu1_2"])
+    features = net(torch.zeros(1, 3, 16, 16))
+    assert {name: tuple(f.shape[1:]) for name, f in features.items()} == {
+        "relu1_2": (64, 16, 16),
+        "relu2_2": (128, 8, 8),
+    }
+    assert all(f.min() >= 0 for f in features.values())
+    assert not any(p.requires_grad for p in net.parameters())
+
+
+def test_torchvision_names_and_convention(tmp_path: Path) -> None:
+    """The same filters under torchvision's names see RGB in 0..1 with mean and std."""
+    state = {k: v.float() for k, v in load_file(vgg.CHECKOUT_FILE).items()}
+    index = {"conv1_1": 0, "conv1_2": 2, "conv2_1": 5, "conv2_2": 7, "conv3_1": 10}
+    renamed = {
+        f"features.{number}.{kind}": state[f"{name}.{kind}"]
+        for name, number in index.items()
+        for kind in ("weight", "bias")
+    }
+    # Rewrite the first layer for torchvision's input, so that both nets compute the same.
+    mean, std = torch.tensor(vgg.TORCHVISION.mean), torch.tensor(vgg.TORCHVISION.std)
+    caffe_mean = torch.tensor(vgg.CAFFE.mean).flip(0)  # as RGB
+    first = state["conv1_1.weight"].flip(1)
+    renamed["features.0.weight"] = first * (255 * std).view(1, 3, 1, 1)
+    shift = (first * (255 * mean - caffe_mean).view(1, 3, 1, 1)).sum((1, 2, 3))
+    renamed["features.0.bias"] = state["conv1_1.bias"] + shift
+    save_file(renamed, tmp_path / "tv.safetensors")
+    torch.save(renamed, tmp_path / "tv.pth")
+    image = torch.rand(1, 3, 24, 24) * 2 - 1
+    ours = load_vgg16(["relu3_1"])(image)["relu3_1"][..., 1:-1, 1:-1]
+    for name in ("tv.safetensors", "tv.pth"):
+        theirs = load_vgg16(["relu3_1"], tmp_path / name)(image)["relu3_1"][..., 1:-1, 1:-1]
+        # Borders differ: zero padding is mean colour in each convention.
+        inner = slice(2, -2)
+        close = (ours - theirs)[..., inner, inner].abs().max() / ours.abs().max()
+        assert ours.shape == theirs.shape
+        assert close < 0.02
+
+
+def test_vgg_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FinefillError, match="unknown VGG16 layer 'relu9_9'"):
+        load_vgg16(["relu9_9"])
+    with pytest.raises(FinefillError, match="end before conv5_3"):
+        load_vgg16(["relu5_3"])
+    with pytest.raises(FinefillError, match="no such file"):
+        load_vgg16(["relu1_1"], tmp_path / "no.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"not weights")
+    with pytest.raises(FinefillError, match="not readable"):
+        load_vgg16(["relu1_1"], tmp_path / "bad.safetensors")
+    # No checkout, empty cache, and an address that answers nothing.
+    monkeypatch.setattr(vgg, "CHECKOUT_FILE", tmp_path / "none")
+    monkeypatch.setenv("FINEFILL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(vgg, "TORCHVISION_URL", (tmp_path / "absent.pth").as_uri())
+    with pytest.raises(FinefillError, match="--vgg"):
+        load_vgg16(["relu1_1"])
+    # A download that is not the file promised is thrown away.
+    (tmp_path / "other.pth").write_bytes(b"something else")
+    monkeypatch.setattr(vgg, "TORCHVISION_URL", (tmp_path / "other.pth").as_uri())
+    with pytest.raises(FinefillError, match="SHA-256"):
+        load_vgg16(["relu1_1"])
+    assert list((tmp_path / "cache").iterdir()) == []

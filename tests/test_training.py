@@ -1,0 +1,277 @@
+"""Training end to end on a few photographs: learning, stopping, resuming, failing, exporting."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from finefill import Engine, recipes
+from finefill.errors import FinefillError
+from finefill.export import difference, export, folded, load_generator
+from finefill.training import checkpoint, loop, steps
+
+RECIPE = recipes.override(
+    recipes.tiny(),
+    [
+        "rec_samples=24",
+        "all_samples=40",
+        "checkpoint_every=4",
+        "log_every=2",
+        "balance_every=4",  # a measurement falls on every checkpoint of the second stage
+        "precision=fp32",
+    ],
+)
+LENGTH = RECIPE.total_steps
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Crops of the bundled photograph."""
+    import finefill
+
+    folder = tmp_path_factory.mktemp("photos")
+    with Image.open(Path(finefill.__file__).parent / "assets" / "demo.jpg") as demo:
+        for number in range(16):
+            x, y = 150 * (number % 4), 110 * (number // 4)
+            demo.crop((x, y, x + 150, y + 110)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was never stopped."""
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    assert loop.train(RECIPE, [photos], run, device="cpu", quiet=True)
+    return run
+
+
+def same(a: Path, b: Path) -> bool:
+    first, second = checkpoint.load(a / checkpoint.LAST), checkpoint.load(b / checkpoint.LAST)
+    assert first[0].keys() == second[0].keys()
+    assert first[1] == second[1]
+    return all(torch.equal(first[0][name], second[0][name]) for name in first[0])
+
+
+def events(run: Path, kind: str) -> list[dict[str, object]]:
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [event for line in lines if (event := json.loads(line))["event"] == kind]
+
+
+def test_the_run_leaves_what_it_promises(finished: Path) -> None:
+    assert (finished / checkpoint.LAST).exists()
+    assert (finished / checkpoint.BEST).exists()
+    assert [e["step"] for e in events(finished, "balance")] == [6, 10, 14]
+    measured = events(finished, "balance")[0]
+    norms, lambdas = measured["gradient_norms"], measured["lambdas"]
+    assert isinstance(norms, dict)
+    assert isinstance(lambdas, dict)
+    assert lambdas["per"] * norms["per"] == pytest.approx(2.0 * norms["rec"])
+    assert lambdas["adv"] * norms["adv"] == pytest.approx(0.3 * norms["rec"])
+    assert {"rec", "adv", "per", "disc", "rate"} <= events(finished, "train")[-1].keys()
+    with Image.open(finished / "grids" / f"{LENGTH:08d}.png") as grid:
+        assert grid.size[0] == 4 * RECIPE.size
+    assert list((finished / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize("stops", [(3,), (6,), (9, 10)], ids=str)
+def test_stopped_and_resumed_equals_unstopped(
+    stops: tuple[int, ...],
+    photos: Path,
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stops in the first stage, at its end, and in the second where a measurement is due."""
+    run = tmp_path / "run"
+    original = steps.train_step
+    taken = 0
+
+    def counted(*arguments: object) -> dict[str, torch.Tensor]:
+        nonlocal taken
+        taken += 1
+        if taken in stops:
+            os.kill(os.getpid(), signal.SIGINT)  # Ctrl-C in the middle of a step
+        return original(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "train_step", counted)
+    results = [loop.train(RECIPE, [photos], run, device="cpu", quiet=True)]
+    while not results[-1]:
+        results.append(loop.train(RECIPE, [photos], run, resume=True, device="cpu", quiet=True))
+    assert len(results) == len(stops) + 1
+    assert taken == LENGTH
+    assert same(run, finished)
+
+
+def test_max_minutes_stops_with_a_checkpoint(photos: Path, finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert not loop.train(RECIPE, [photos], run, max_minutes=0, device="cpu", quiet=True)
+    assert checkpoint.load(run / checkpoint.LAST)[1]["step"] == 1
+    assert loop.train(RECIPE, [photos], run, resume=True, device="cpu", quiet=True)
+    assert same(run, finished)
+
+
+def test_learning_reduces_the_loss(photos: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, rec_samples=600, all_samples=0, checkpoint_every=50)
+    loop.train(recipe, [photos], tmp_path / "run", device="cpu", quiet=True)
+    curve = [float(str(e["rec"])) for e in events(tmp_path / "run", "train")]
+    assert np.mean(curve[-10:]) < 0.6 * np.mean(curve[:5])
+
+
+def test_nan_stops_and_keeps_the_last_good_checkpoint(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    original = loop.training_batch
+
+    def poisoned(*arguments: object) -> object:
+        loop_step = arguments[2]
+        images, masks = original(*arguments)  # type: ignore[arg-type]
+        if loop_step == 5:
+            monkeypatch.setattr(loop, "to_device", lambda *_: nan_batch)
+        return images, masks
+
+    nan_batch = (torch.full((4, 3, 32, 32), float("nan")), torch.ones(4, 1, 32, 32))
+    monkeypatch.setattr(loop, "training_batch", poisoned)
+    with pytest.raises(FinefillError, match="step 6: rec is nan"):
+        loop.train(RECIPE, [photos], run, device="cpu", quiet=True)
+    tensors, state = checkpoint.load(run / checkpoint.LAST)
+    assert state["step"] == 4
+    assert all(torch.isfinite(t).all() for t in tensors.values())
+
+
+def test_a_checkpoint_with_nan_is_never_written(tmp_path: Path) -> None:
+    path = tmp_path / checkpoint.LAST
+    checkpoint.save(path, {"a": torch.ones(3)}, {"step": 1})
+    with pytest.raises(FinefillError, match="NaN"):
+        checkpoint.save(path, {"a": torch.tensor([1.0, float("nan")])}, {"step": 2})
+    assert checkpoint.load(path)[1] == {"step": 1}
+
+
+def test_kill_at_any_moment_leaves_a_readable_checkpoint(photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "finefill", "train", "--recipe", "tiny", "--quiet"]
+    command += ["--data", str(photos), "-o", str(run), "--device", "cpu"]
+    command += ["--set", "checkpoint_every=1", "--set", "rec_samples=400000"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for attempt in range(2):
+        again = ["--resume"] if attempt else []
+        process = subprocess.Popen([*command, *again], env=environment)
+        before = checkpoint.load(run / checkpoint.LAST)[1]["step"] if attempt else 0
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            if (run / checkpoint.LAST).exists():
+                if checkpoint.load(run / checkpoint.LAST)[1]["step"] > before + 5:
+                    break
+            time.sleep(0.05)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        assert checkpoint.load(run / checkpoint.LAST)[1]["step"] > before
+
+
+def test_runs_are_not_mixed_up(photos: Path, finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(FinefillError, match="--resume"):
+        loop.train(RECIPE, [photos], finished, device="cpu", quiet=True)
+    with pytest.raises(FinefillError, match="no checkpoint"):
+        loop.train(RECIPE, [photos], tmp_path / "none", resume=True, device="cpu", quiet=True)
+    other = tmp_path / "photos"
+    other.mkdir()
+    for number in range(8):
+        Image.new("RGB", (60, 60), (number, 0, 0)).save(other / f"{number}.png")
+    with pytest.raises(FinefillError, match="other photographs"):
+        loop.train(RECIPE, [other], finished, resume=True, device="cpu", quiet=True)
+    (tmp_path / checkpoint.LAST).write_bytes(b"half a file")
+    with pytest.raises(FinefillError, match="not a readable checkpoint"):
+        checkpoint.load(tmp_path / checkpoint.LAST)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["adversarial_proportion=0"],
+        ["perceptual_proportion=0", "discriminator_sees=output"],
+        ["adversarial_proportion=0", "perceptual_proportion=0"],
+        ["precision=bf16", "perceptual_window=24", "two_sided_smoothing=false"],
+    ],
+    ids=str,
+)
+def test_switches_of_the_experiments_run(settings: list[str], photos: Path, tmp_path: Path) -> None:
+    recipe = recipes.override(RECIPE, [*settings, "rec_samples=8", "all_samples=8"])
+    assert loop.train(recipe, [photos], tmp_path / "run", device="cpu", quiet=True)
+    terms = events(tmp_path / "run", "train")[-1].keys() & {"rec", "adv", "per"}
+    expected = {"rec"} | loop.proportions(recipe).keys()
+    assert terms == expected
+
+
+def test_windows_follow_the_holes() -> None:
+    image = torch.arange(2 * 3 * 16 * 16, dtype=torch.float32).view(2, 3, 16, 16)
+    mask = torch.zeros(2, 1, 16, 16)
+    mask[0, :, 0:4, 0:4] = 1
+    mask[1, :, 6:10, 8:12] = 1
+    cut, _, hole = steps.around_holes(image, -image, mask, 8)
+    assert hole.sum((1, 2, 3)).tolist() == [16, 16]
+    assert torch.equal(cut[0], image[0, :, 0:8, 0:8])
+    assert torch.equal(cut[1], image[1, :, 4:12, 6:14])
+
+
+def test_average_follows_the_weights() -> None:
+    kept, new = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(kept.weight, 1.0)
+    torch.nn.init.constant_(new.weight, 3.0)
+    steps.update_average(kept, new, 0.75)
+    assert kept.weight.item() == 1.5
+
+
+def test_learning_rates_follow_the_polynomial() -> None:
+    recipe = dataclasses.replace(RECIPE, rec_rates=(1.0, 0.2), all_rates=(0.5, 0.1))
+    assert loop.rates(recipe, 0) == (1.0, 0.0)
+    assert loop.rates(recipe, recipe.rec_steps // 2)[0] == pytest.approx(0.6)
+    assert loop.rates(recipe, recipe.rec_steps)[0] == 0.5
+    assert loop.polynomial(1.0, 0.0, 0.5, 2.0) == 0.25
+
+
+def test_psnr_by_hand() -> None:
+    x, mask = torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2)
+    assert steps.psnr(x, x + 0.2, mask).item() == pytest.approx(20.0, abs=1e-4)  # 4 / 0.04 = 100
+
+
+def test_export_equals_the_network(finished: Path, tmp_path: Path) -> None:
+    output = tmp_path / "model.onnx"
+    card = export(finished / checkpoint.LAST, output, {"name": "mine", "terms": "none"})
+    assert card["difference"] < 1e-4
+    engine = Engine(output)
+    assert engine.card["name"] == "mine"
+    assert engine.card["samples"] == LENGTH * RECIPE.batch
+    assert engine.card["size_multiple"] == 4
+    net, _ = load_generator(finished / checkpoint.LAST)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded(net).modules())
+    image = np.full((37, 50, 3), 90, np.uint8)
+    mask = np.zeros((37, 50), bool)
+    mask[10:20, 10:30] = True
+    filled = engine.fill(image, mask)
+    assert (filled[~mask] == 90).all()
+    # The comparison can fail: other weights are found out.
+    torch.manual_seed(1)
+    net.last.weight.data.normal_()
+    assert difference(net, output) > 1e-2
+    with pytest.raises(FinefillError, match="unknown field 'nmae'"):
+        export(finished / checkpoint.LAST, output, {"nmae": "typo"})
+
+
+def test_a_graph_that_disagrees_is_not_kept(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finefill.export.TOLERANCE", 1e-12)
+    with pytest.raises(FinefillError, match="differs from PyTorch"):
+        export(finished / checkpoint.LAST, tmp_path / "model.onnx", {})
+    assert list(tmp_path.iterdir()) == []
