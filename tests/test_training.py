@@ -137,7 +137,7 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(
     def poisoned(*arguments: object) -> object:
         loop_step = arguments[2]
         images, masks = original(*arguments)  # type: ignore[arg-type]
-        if loop_step == 5:
+        if loop_step == 4:  # from the next batch on
             monkeypatch.setattr(loop, "to_device", lambda *_: nan_batch)
         return images, masks
 
@@ -170,9 +170,9 @@ def test_kill_at_any_moment_leaves_a_readable_checkpoint(photos: Path, tmp_path:
         before = checkpoint.load(run / checkpoint.LAST)[1]["step"] if attempt else 0
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None:
-            if (run / checkpoint.LAST).exists():
-                if checkpoint.load(run / checkpoint.LAST)[1]["step"] > before + 5:
-                    break
+            last = run / checkpoint.LAST
+            if last.exists() and checkpoint.load(last)[1]["step"] > before + 5:
+                break
             time.sleep(0.05)
         process.kill()
         assert process.wait() == -signal.SIGKILL

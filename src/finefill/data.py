@@ -48,7 +48,9 @@ def iterate_images(paths: Sequence[Path]) -> Iterator[tuple[str, Pixels]]:
             count += 1
             yield name, np.asarray(upright)
         if not count:
-            raise FinefillError(f"{path}: no images inside (looked for {', '.join(sorted(SUFFIXES))})")
+            raise FinefillError(
+                f"{path}: no images inside (looked for {', '.join(sorted(SUFFIXES))})"
+            )
 
 
 def _sources(path: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:

@@ -174,7 +174,9 @@ def difference(net: Generator, path: Path) -> float:
     try:
         import onnxruntime
     except ImportError as error:
-        raise FinefillError("export needs ONNX Runtime to compare: pip install onnxruntime") from error
+        raise FinefillError(
+            "export needs ONNX Runtime to compare: pip install onnxruntime"
+        ) from error
     session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
     largest = 0.0

@@ -91,7 +91,8 @@ def perceptual(
     loss = mask.new_zeros(())
     for name, weight in weights.items():
         phi_x, phi_y = original[name].detach(), completed[name]
-        hole = F.adaptive_avg_pool2d(mask, phi_x.shape[-2:]).to(phi_x.dtype)
+        rows, columns = phi_x.shape[-2:]
+        hole = F.adaptive_avg_pool2d(mask, (rows, columns)).to(phi_x.dtype)
         values = hole.sum(dtype=torch.float32) * phi_x.shape[1]
         distance = ((phi_x - phi_y).abs() * hole).sum(dtype=torch.float32) / values.clamp(min=1)
         scale = phi_x.abs().mean(dtype=torch.float32)

@@ -20,7 +20,9 @@ from finefill.errors import FinefillError
     type=click.Path(path_type=Path),
     help="Folder of images or tar shard; may be repeated.",
 )
-@click.option("-o", "--output", "run", required=True, type=click.Path(path_type=Path), help="Run folder.")
+@click.option(
+    "-o", "--output", "run", required=True, type=click.Path(path_type=Path), help="Run folder."
+)
 @click.option("--resume", is_flag=True, help="Continue from the run's checkpoint.")
 @click.option("--max-minutes", type=float, help="Stop cleanly with a checkpoint after this time.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
@@ -77,7 +79,9 @@ def _need_torch() -> None:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .onnx file.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .onnx file."
+)
 @click.option("--last", is_flag=True, help="The last checkpoint instead of the best one.")
 @click.option(
     "--card",

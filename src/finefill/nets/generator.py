@@ -123,26 +123,30 @@ class Generator(nn.Module):
     @property
     def size_multiple(self) -> int:
         """Height and width must be multiples of this many pixels."""
-        return int(2 ** (len(self.widths) - 1))
+        return 1 << (len(self.widths) - 1)
 
     def parameter_count(self) -> int:
         """Number of trainable parameters."""
-        return sum(p.numel() for p in self.parameters())
+        return sum(int(p.numel()) for p in self.parameters())
 
     def receptive_field(self) -> int:
-        """Side in pixels of the square of input pixels that reaches one output pixel.
+        """Side in pixels of the largest square of input pixels that reaches one output pixel.
 
-        The usual recursion over the longest path (through every level): a convolution of kernel
-        k and dilation d at a level with 2^l pixels a step adds (k - 1) d 2^l. A 4x4 stride-2
-        deconvolution reaches, for one of its output pixels, 2 neighbouring inputs, so it adds
-        one step of its input level. To see all of a 128x128 image from every pixel of it, 255
-        are needed.
+        Followed backwards as an interval of rows from an output pixel, through every layer of the
+        longest path. Pixels differ by where they lie on the coarsest grid. To see all of a
+        128x128 image from every pixel of it, 255 are needed.
         """
-        levels = len(self.widths)
-        encoder = 0
-        for level, depth in enumerate(self.depths):
-            # The down-sampling convolution moves over the pixels of the level above.
-            encoder += 2 * 2 ** max(level - 1, 0) + 2 * (depth - 1) * 2**level
-        context = sum(2 * rate for rate in self.dilations) * 2 ** (levels - 1)
-        decoder = sum(2 ** (level + 1) + 2 * 2**level for level in range(levels - 1))
-        return 1 + encoder + context + decoder + 2
+        widest = 0
+        for pixel in range(self.size_multiple):
+            low, high = pixel - 1, pixel + 1  # the last convolution
+            for _ in self.join:
+                low, high = low - 1, high + 1
+                # 4x4, stride 2, padding 1: output o comes from inputs i with |2 i + 0.5 - o| < 2.
+                low, high = (low - 1) // 2, (high + 1) // 2
+            low, high = low - sum(self.dilations), high + sum(self.dilations)
+            for level, depth in reversed(list(enumerate(self.depths))):
+                low, high = low - (depth - 1), high + (depth - 1)
+                stride = 2 if level else 1
+                low, high = stride * low - 1, stride * high + 1
+            widest = max(widest, high - low + 1)
+        return widest

@@ -21,9 +21,7 @@ from finefill.errors import FinefillError
 BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 LAYERS = tuple(f"relu{b}_{i}" for b, (n, _) in enumerate(BLOCKS, 1) for i in range(1, n + 1))
 
-CHECKOUT_FILE = (
-    Path(__file__).resolve().parents[3] / "weights" / "vgg16_conv1-4_fp16.safetensors"
-)
+CHECKOUT_FILE = Path(__file__).resolve().parents[3] / "weights" / "vgg16_conv1-4_fp16.safetensors"
 TORCHVISION_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 TORCHVISION_SHA256 = "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"
 
@@ -68,7 +66,9 @@ class VGG16Features(nn.Module):
         super().__init__()
         self.layers = tuple(sorted(set(layers), key=str))
         if unknown := [name for name in self.layers if name not in LAYERS]:
-            raise FinefillError(f"unknown VGG16 layer {unknown[0]!r}: choose from {', '.join(LAYERS)}")
+            raise FinefillError(
+                f"unknown VGG16 layer {unknown[0]!r}: choose from {', '.join(LAYERS)}"
+            )
         if not self.layers:
             raise FinefillError("no VGG16 layer asked for: name at least one, such as relu3_3")
         self.preprocessing = preprocessing
@@ -83,8 +83,8 @@ class VGG16Features(nn.Module):
                 weight, bias = state[f"{key}.weight"], state[f"{key}.bias"]
             except KeyError:
                 raise FinefillError(
-                    f"the VGG16 weights at hand end before {key}: for {name} give torchvision's "
-                    "file (vgg16-397923af.pth) with --vgg"
+                    f"the VGG16 weights at hand end before {key}, {LAYERS[deepest]} is deeper: "
+                    "give torchvision's file (vgg16-397923af.pth) with --vgg"
                 ) from None
             conv.weight.data.copy_(weight)
             assert conv.bias is not None

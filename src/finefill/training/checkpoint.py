@@ -54,7 +54,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.exists():
         raise FinefillError(f"{path}: no checkpoint there; start a run without --resume")
     try:
-        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
@@ -83,7 +83,9 @@ def load_net(prefix: str, net: nn.Module, tensors: Mapping[str, Tensor]) -> None
     try:
         net.load_state_dict(own)
     except RuntimeError as error:
-        raise FinefillError(f"the checkpoint's {prefix} does not fit the recipe: {error}") from error
+        raise FinefillError(
+            f"the checkpoint's {prefix} does not fit the recipe: {error}"
+        ) from error
 
 
 def optimizer_tensors(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import signal
 import sys
 import time
@@ -257,7 +258,7 @@ def rebalance_due(recipe: Recipe, step: int) -> bool:
 
 def polynomial(start: float, end: float, progress: float, power: float) -> float:
     """Polynomial decay (§4.1): end + (start - end) (1 - progress)^power, progress in [0, 1]."""
-    return end + (start - end) * (1 - progress) ** power
+    return end + (start - end) * math.pow(1 - progress, power)
 
 
 def rates(recipe: Recipe, step: int) -> tuple[float, float]:
@@ -409,5 +410,5 @@ def stop_signals() -> Iterator[list[int]]:
     try:
         yield received
     finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
+        for known, previous in before.items():
+            signal.signal(known, previous)

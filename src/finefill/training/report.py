@@ -89,7 +89,9 @@ class Report:
         folder.mkdir(exist_ok=True)
         Image.fromarray(sheet).save(folder / f"{step:08d}.png")
         if self.board is not None:
-            self.board.add_image("input, output, completion, original", sheet, step, dataformats="HWC")
+            self.board.add_image(
+                "input, output, completion, original", sheet, step, dataformats="HWC"
+            )
 
     def _scalars(self, group: str, step: int, values: dict[str, float]) -> None:
         if self.board is not None:
@@ -105,4 +107,4 @@ def _tensorboard(run: Path, quiet: bool) -> Any:
         if not quiet:
             print("TensorBoard is not installed: log.jsonl and grids/ only", file=sys.stderr)
         return None
-    return SummaryWriter(str(run / "tensorboard"))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(run / "tensorboard"))

@@ -62,9 +62,7 @@ def discriminator_step(
 ) -> dict[str, Tensor]:
     """Eq. 5, one step of the discriminator; ``completed`` is taken as a constant."""
     assert parts.discriminator_optimizer is not None
-    pair = losses.smoothed_labels(
-        len(image), labels, two_sided=parts.recipe.two_sided_smoothing
-    )
+    pair = losses.smoothed_labels(len(image), labels, two_sided=parts.recipe.two_sided_smoothing)
     pair = (pair[0].to(parts.device), pair[1].to(parts.device))
     original_logits = discriminate(parts, image)
     completed_logits = discriminate(parts, completed.detach())
@@ -83,9 +81,7 @@ def generator_terms(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -
     """Eq. 3, 6 and 7 for a generator output: the terms that are on, by name."""
     terms = {"rec": losses.reconstruction(image, output, mask)}
     if parts.discriminator is not None:
-        terms["adv"] = losses.adversarial(
-            discriminate(parts, judged(parts, image, output, mask))
-        )
+        terms["adv"] = losses.adversarial(discriminate(parts, judged(parts, image, output, mask)))
     if parts.vgg is not None:
         completed = losses.composite(image, output, mask)
         if window := parts.recipe.perceptual_window:
@@ -111,7 +107,7 @@ def train_step(
         labels: source of the smoothed labels.
     """
     output = generate(parts, image, mask)
-    scalars = {}
+    scalars: dict[str, Tensor] = {}
     if parts.discriminator is not None:
         parts.discriminator.requires_grad_(True)
         scalars |= discriminator_step(parts, image, judged(parts, image, output, mask), labels)
