@@ -108,7 +108,8 @@ def test_links_between_documents(document: Path) -> None:
 def test_documented_commands_and_options_exist() -> None:
     seen = set()
     for document in DOCUMENTS:
-        for block in re.findall(r"```\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL):
+        text = document.read_text(encoding="utf-8")
+        for block in re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
             for name, rest in re.findall(r"^finefill (\w+)([^#\n]*)", block, re.MULTILINE):
                 command = cli.get_command(click.Context(cli), name)
                 assert command is not None, f"{document.name}: finefill {name}"

@@ -105,7 +105,7 @@ class Photos:
         if progress:
             from tqdm import tqdm
 
-            items = tqdm(items, desc="reading photographs", unit="", leave=False)
+            items = tqdm(items, desc="reading photographs", unit="", leave=False, disable=None)
         keyed: list[tuple[str, Pixels]] = []
         digest = hashlib.sha256()
         for name, full in items:

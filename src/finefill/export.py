@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 import json
+import logging
 import os
 import tempfile
 import warnings
@@ -136,8 +137,12 @@ def _write(net: Generator, path: Path, card: Mapping[str, object]) -> None:
     batch = torch.export.Dim("N")
     height, width = (multiple * torch.export.Dim(axis, min=1) for axis in ("rows", "columns"))
     shape = {0: batch, 2: height, 3: width}
+    # The exporter warns of its own deprecations and of an absent torchvision.
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations inside the exporter
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
         program = torch.onnx.export(
             net,
             example,
@@ -148,6 +153,7 @@ def _write(net: Generator, path: Path, card: Mapping[str, object]) -> None:
             opset_version=OPSET,
             verbose=False,
         )
+    logger.setLevel(level)
     assert program is not None
     model = program.model_proto
     # The exporter's notes name source files of the machine it ran on.

@@ -72,7 +72,6 @@ def train(
     if last.exists() and not resume:
         raise FinefillError(f"{run}: holds a run already; add --resume or choose another folder")
     tensors, state = checkpoint.load(last) if resume else ({}, {"step": 0, "lambdas": {}})
-    run.mkdir(parents=True, exist_ok=True)
     photos = Photos(data, recipe, progress=not quiet)
     if state.get("data", photos.fingerprint) != photos.fingerprint:
         raise FinefillError(f"{run}: --data holds other photographs than the run was started with")
@@ -85,7 +84,11 @@ def train(
         restore(parts, tensors, "generator", "average")
         if proportions(recipe) == proportions(from_json(state["recipe"])):
             parts.lambdas = dict(state["lambdas"])
-    report = Report(run, recipe, step, quiet=quiet)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        report = Report(run, recipe, step, quiet=quiet)
+    except OSError as error:
+        raise FinefillError(f"{run}: cannot be written ({error}); choose another -o") from error
     report.line(
         "start",
         step=step,

@@ -1,0 +1,85 @@
+"""``finefill train`` and ``finefill export`` as people call them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import finefill
+from finefill import Engine, recipes
+
+SOURCE = Path(finefill.__file__).parents[1]
+SHORT = ["--set", "rec_samples=8", "--set", "all_samples=8", "--set", "checkpoint_every=2"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight crops of the bundled photograph."""
+    folder = tmp_path_factory.mktemp("photos")
+    with Image.open(SOURCE / "finefill" / "assets" / "demo.jpg") as demo:
+        for number in range(8):
+            demo.crop((70 * number, 200, 70 * number + 60, 260)).save(folder / f"{number}.png")
+    return folder
+
+
+def run(*arguments: object, absent: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run from the source tree, in an interpreter where some packages are not installed."""
+    code = f"import sys; sys.modules |= dict.fromkeys({absent!r})\n"
+    code += "from finefill.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"},
+    )
+
+
+def one_line(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 2, result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_train_export_and_use_without_the_optional_packages(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    absent = ("onnxruntime", "tensorboard", "torch.utils.tensorboard", "onnx", "cv2")
+    train = ["train", "--data", photos, "-o", folder, "--device", "cpu", *SHORT]
+    result = run(*train, "--recipe", "tiny", absent=absent)
+    assert result.returncode == 0, result.stderr
+    assert "TensorBoard is not installed" in result.stderr
+    assert "img/s" in result.stderr
+    assert result.stdout.startswith("complete:")
+    output = tmp_path / "mine.onnx"
+    one_line(run("export", folder, "-o", output, absent=("onnx",)), "finefill[train]")
+    assert not output.exists()
+    result = run("export", folder, "-o", output)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert Engine(output).card["recipe"]["name"] == "tiny"
+
+
+def test_missing_torch_is_told(photos: Path, tmp_path: Path) -> None:
+    result = run(
+        "train", "--recipe", "tiny", "--data", photos, "-o", tmp_path / "run", absent=("torch",)
+    )
+    one_line(result, "PyTorch", "finefill[train]")
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_arguments_end_in_one_line(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    tiny = ["train", "--recipe", "tiny", "-o", folder]
+    one_line(run("train", "--data", photos, "-o", folder), "--recipe", *recipes.RECIPES)
+    one_line(run(*tiny, "--data", tmp_path / "nothing"), "nothing")
+    one_line(run(*tiny, "--data", photos, "--set", "bach=1"), "bach")
+    one_line(run(*tiny, "--data", photos, "--device", "tpu"), "tpu")
+    one_line(run("train", "--resume", "--data", photos, "-o", folder), "no checkpoint")
+    one_line(run("export", folder, "-o", tmp_path / "a.onnx"), "no checkpoint")
+    one_line(run("export", folder, "-o", tmp_path / "no" / "a.onnx"), "does not exist")
+    assert not folder.exists()
