@@ -317,9 +317,9 @@ def validate(parts: Parts, photos: Photos) -> tuple[float, dict[str, float], Ten
     """Score the (averaged) generator on the validation photographs.
 
     Returns:
-        The score to keep the best by (Eq. 1 without the adversarial term, whose judge moves),
-        the scalars for the log, and an image grid (K, 4, 3, H, W) in [-1, 1]: input, output,
-        completion, original.
+        The score to keep the best by: the product of L_rec and L_per, which no change of the
+        lambdas moves; without the adversarial term, whose judge moves. Then the scalars for the
+        log, and an image grid (K, 4, 3, H, W) in [-1, 1]: input, output, completion, original.
     """
     trained = parts.generator
     judge, parts.discriminator = parts.discriminator, None  # terms without the adversarial one
@@ -342,7 +342,7 @@ def validate(parts: Parts, photos: Photos) -> tuple[float, dict[str, float], Ten
     trained.train()
     parts.generator, parts.discriminator = trained, judge
     means = {name: total / count for name, total in sums.items()}
-    score = means["rec"] + parts.lambdas.get("per", 0.0) * means.get("per", 0.0)
+    score = means["rec"] * means.get("per", 1.0)
     return score, means, torch.stack(rows[:8])
 
 
