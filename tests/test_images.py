@@ -269,6 +269,9 @@ def test_sixteen_bit_colour_is_refused() -> None:
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
     with pytest.raises(FinefillError, match="16 bits per channel"):
         read_photo(png)
+    with pytest.raises(FinefillError, match="16 bits per channel"):
+        read_photo(b"P6\n16 16\n65535\n" + bytes(16 * 16 * 6))
+    assert read_photo(b"P6\n16 16\n255\n" + bytes(16 * 16 * 3)).rgb.shape == (16, 16, 3)
 
 
 def test_the_pixel_limit_can_be_set(tmp_path: Path) -> None:

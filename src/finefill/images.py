@@ -152,7 +152,7 @@ def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image
                     f"{name}: {width}x{height} pixels are more than the limit of {max_pixels}: "
                     "raise it (--max-pixels) if the file can be trusted"
                 )
-            if ";16" in str(getattr(image, "tile", "")) and image.mode not in _GREY:
+            if _is_16_bit(image) and image.mode not in _GREY:
                 raise FinefillError(
                     f"{name}: 16 bits per channel are kept for grey images only: "
                     "save it with 8 bits per channel first"
@@ -170,6 +170,15 @@ def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image
         except Exception as error:
             # Pillow's decoders answer damaged files with exceptions of every kind.
             raise FinefillError(_damaged(name, error)) from error
+
+
+def _is_16_bit(image: Image.Image) -> bool:
+    """Whether the file stores more than 8 bits a sample, which Pillow would cut for colour."""
+    tiles = getattr(image, "tile", [])
+    return ";16" in str(tiles) or any(
+        codec.startswith("ppm") and isinstance(arguments, tuple) and arguments[-1] > 255
+        for codec, _, _, arguments in tiles
+    )
 
 
 def orientation_of(image: Image.Image) -> int:
