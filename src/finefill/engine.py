@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from finefill.blend import match_edges
 from finefill.errors import FinefillError
 from finefill.images import MIN_SIDE, RGB, from_network, to_network
 from finefill.masks import Mask, composite
@@ -41,7 +42,10 @@ class Engine:
 
     @property
     def card(self) -> dict[str, Any]:
-        """What the model is: name, trained_size, hole_range, size_multiple, licence, data, …"""
+        """What the model is: name, trained_size, hole_range, size_multiple, licence, data, …
+
+        With ``match_edges`` set, fills are drawn to the colours around the hole (see ``blend``).
+        """
         return dict(self._card)
 
     def __repr__(self) -> str:
@@ -81,6 +85,8 @@ class Engine:
             )
         (top, _), (left, _) = pads
         filled = from_network(output)[top : top + height, left : left + width]
+        if self._card.get("match_edges"):
+            filled = match_edges(image, filled, mask)
         return composite(image, filled, mask)
 
 

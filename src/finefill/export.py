@@ -25,7 +25,7 @@ from finefill.training import checkpoint
 
 TOLERANCE = 1e-4  # largest difference from PyTorch allowed, in [-1, 1]
 OPSET = 18
-CARD_FIELDS = ("name", "version", "domain", "licence", "terms", "data", "metrics")
+CARD_FIELDS = ("name", "version", "domain", "licence", "terms", "data", "metrics", "match_edges")
 
 
 def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
@@ -75,7 +75,7 @@ def export(path: Path, output: Path, about: Mapping[str, object]) -> dict[str, A
         path: a checkpoint file.
         output: the .onnx file to write; kept only if it agrees with PyTorch.
         about: what only people know, for the card: name, version, domain, licence, terms, data,
-            metrics.
+            metrics, and whether fills are drawn to the colours around the hole (match_edges).
 
     Returns:
         The card, with ``difference``, the largest found between ONNX Runtime and PyTorch.
@@ -96,6 +96,7 @@ def export(path: Path, output: Path, about: Mapping[str, object]) -> dict[str, A
         "terms": "unknown",
         "data": f"sha256 {state['data']}",
         "metrics": {},
+        "match_edges": False,
         **about,
         "trained_size": recipe.size,
         "hole_range": [round(side * recipe.size / 128) for side in recipe.square_sides],

@@ -86,7 +86,7 @@ def _need_torch() -> None:
 @click.option(
     "--card",
     type=click.Path(path_type=Path),
-    help="JSON with name, version, domain, licence, terms, data, metrics.",
+    help="JSON with name, version, domain, licence, terms, data, metrics, match_edges.",
 )
 def export(run: Path, output: Path, last: bool, card: Path | None) -> None:
     """Write a trained run (folder or checkpoint file) as one ONNX file."""
