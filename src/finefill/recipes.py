@@ -111,37 +111,45 @@ def paris() -> Recipe:
     return Recipe("paris", shorter_side=128)
 
 
-def shipped(name: str, shorter_side: int | None) -> Recipe:
+def shipped(name: str, shorter_side: int, adversarial: float, perceptual: float) -> Recipe:
     """What the shipped models share: the paper's plan at a width that trains on a laptop CPU.
 
     Narrow where pixels are many, two rounds of dilations where they are few; squares mixed with
-    boxes and strokes, because people mask objects and not squares.
+    boxes and strokes, because people mask objects and not squares. The stages are as long as two
+    hours on one core allow; on an accelerator make them longer.
     """
     return Recipe(
         name,
         shorter_side=shorter_side,
+        validation=96,
         widths=(16, 48, 96, 128),
         depths=(1, 1, 2, 2),
         dilations=(2, 4, 8, 16, 2, 4, 8, 16),
         discriminator_width=32,
         perceptual_window=96,
         mask_mix=(("square", 0.7), ("box", 0.15), ("strokes", 0.15)),
-        batch=8,
-        rec_samples=48_000,
-        all_samples=32_000,
-        ema_decay=0.998,
+        adversarial_proportion=adversarial,
+        perceptual_proportion=perceptual,
+        balance_batches=16,
         balance_every=500,
+        batch=8,
+        rec_samples=46_000,
+        all_samples=25_000,
+        rec_rates=(1e-3, 3e-4),
+        all_rates=(3e-4, 2e-5),
+        ema_decay=0.995,
+        checkpoint_every=400,
     )
 
 
 def scenes() -> Recipe:
     """Natural scenes and streets; photographs scaled to a shorter side of 150."""
-    return shipped("scenes", 150)
+    return shipped("scenes", 150, adversarial=2.0, perceptual=1.5)
 
 
 def faces() -> Recipe:
     """Aligned faces of 160x160, cropped without scaling."""
-    return shipped("faces", 160)
+    return shipped("faces", 160, adversarial=0.8, perceptual=3.0)
 
 
 def tiny() -> Recipe:
