@@ -182,8 +182,8 @@ def test_profile_resolution_and_jpeg_quality_stay(tmp_path: Path) -> None:
         assert after.info["icc_profile"] == profile
         assert after.info["dpi"] == (300, 300)
         assert after.info["progressive"]
-        assert after.quantization == before.quantization  # type: ignore[attr-defined]
-        assert after.layer == before.layer  # type: ignore[attr-defined]
+        assert after.quantization == before.quantization  # type: ignore[attr-defined]  # JPEG only
+        assert after.layer == before.layer  # type: ignore[attr-defined]  # JPEG only
     for other in ("png", "webp", "tif"):
         write_photo(photo, photo.rgb, mask, tmp_path / f"out.{other}")
         with Image.open(tmp_path / f"out.{other}") as after:

@@ -58,6 +58,7 @@ def build(recipe: Recipe) -> Generator:
 def folded(net: Generator) -> Generator:
     """A copy of an eval-mode generator with each BN folded into the convolution before it."""
     result = copy.deepcopy(net)
+    # PyTorch types the fusion for one class at a time, a Sequential's item is any module.
     for block in result.modules():
         if isinstance(block, nn.Sequential) and len(block) == 3:
             conv, norm = block[0], block[1]

@@ -70,7 +70,7 @@ def train(
 
 def _need_torch() -> None:
     try:
-        import torch  # noqa: F401
+        import torch  # noqa: F401  # only whether it is there
     except ImportError as error:
         raise FinefillError(
             f"training needs PyTorch ({error}): pip install 'finefill[train]'"

@@ -118,7 +118,7 @@ class Generator(nn.Module):
             if self.intermediate:
                 x = torch.cat([x, self.carry[step](features[-2 - step])], dim=1)
             x = join(x)
-        return self.last(x)  # type: ignore[no-any-return]
+        return self.last(x)  # type: ignore[no-any-return]  # nn.Module calls are Any
 
     @property
     def size_multiple(self) -> int:

@@ -56,7 +56,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not iterable itself
     except (SafetensorError, OSError) as error:
         raise FinefillError(f"{path}: not a readable checkpoint ({error})") from error
     if metadata.get("format") != FORMAT:

@@ -176,7 +176,7 @@ def first_stage(recipe: Recipe, device: torch.device) -> Parts:
         raise FinefillError(
             f"recipe {recipe.name}: size {recipe.size} is not a multiple of {net.size_multiple}"
         )
-    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
     average = copy.deepcopy(net).requires_grad_(False) if recipe.ema_decay else None
     return Parts(
         recipe=recipe,
@@ -212,12 +212,12 @@ def second_stage(parts: Parts, vgg: Path | None) -> None:
     if recipe.adversarial_proportion > 0:
         torch.manual_seed(recipe.seed + 1)
         net = Discriminator(recipe.size, recipe.discriminator_width)
-        net.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
         parts.discriminator = net
         parts.discriminator_optimizer = torch.optim.Adam(net.parameters(), betas=(0.5, 0.999))
     if recipe.perceptual_proportion > 0:
         parts.vgg = load_vgg16([name for name, _ in recipe.vgg_layers], vgg)
-        parts.vgg.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        parts.vgg.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
 
 
 def warm_up(parts: Parts, photos: Photos, step: int) -> None:

@@ -68,7 +68,7 @@ def discriminator_step(
     completed_logits = discriminate(parts, completed.detach())
     loss = losses.discriminator(original_logits, completed_logits, pair)
     parts.discriminator_optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
     parts.discriminator_optimizer.step()
     return {
         "disc": loss.detach(),
@@ -123,7 +123,7 @@ def train_step(
         parts.lambdas.get("per", 0.0),
     )
     parts.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
     parts.optimizer.step()
     if parts.average is not None:
         update_average(parts.average, parts.generator, parts.recipe.ema_decay)
