@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from finefill import recipes
 from finefill.errors import FinefillError
-from finefill.export import build
 from finefill.nets import Discriminator, Generator, load_vgg16, vgg
+from finefill.training.build import generator as build
 
 SMALL = {"widths": (4, 8, 8), "depths": (1, 2, 1), "dilations": (2, 4)}
 

@@ -19,16 +19,16 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from finefill.errors import FinefillError
-from finefill.nets import Generator
-from finefill.recipes import Recipe, from_json
-from finefill.training import checkpoint
+from finefill.nets import CompletionNet
+from finefill.recipes import from_json
+from finefill.training import build, checkpoint
 
 TOLERANCE = 1e-4  # largest difference from PyTorch allowed, in [-1, 1]
 OPSET = 18
 CARD_FIELDS = ("name", "version", "domain", "licence", "terms", "data", "metrics", "match_edges")
 
 
-def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
+def load_generator(path: Path) -> tuple[CompletionNet, dict[str, Any]]:
     """The generator of a checkpoint (the averaged one where there is one), in eval mode.
 
     Returns:
@@ -38,29 +38,18 @@ def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
         FinefillError: not a checkpoint.
     """
     tensors, state = checkpoint.load(path)
-    net = build(from_json(state["recipe"]))
+    net = build.generator(from_json(state["recipe"]))
     averaged = any(name.startswith("average.") for name in tensors)
     checkpoint.load_net("average" if averaged else "generator", net, tensors)
     return net.eval().requires_grad_(False), state
 
 
-def build(recipe: Recipe) -> Generator:
-    """The generator that a recipe describes, with fresh weights."""
-    return Generator(
-        recipe.widths,
-        recipe.depths,
-        recipe.dilations,
-        dilated=recipe.dilated,
-        intermediate=recipe.intermediate,
-    )
-
-
-def folded(net: Generator) -> Generator:
+def folded(net: CompletionNet) -> CompletionNet:
     """A copy of an eval-mode generator with each BN folded into the convolution before it."""
     result = copy.deepcopy(net)
     # PyTorch types the fusion for one class at a time, a Sequential's item is any module.
     for block in result.modules():
-        if isinstance(block, nn.Sequential) and len(block) == 3:
+        if isinstance(block, nn.Sequential) and len(block) in (2, 3):
             conv, norm = block[0], block[1]
             if isinstance(norm, nn.BatchNorm2d):
                 transposed = isinstance(conv, nn.ConvTranspose2d)
@@ -126,7 +115,7 @@ def export(path: Path, output: Path, about: Mapping[str, object]) -> dict[str, A
     return card
 
 
-def _write(net: Generator, path: Path, card: Mapping[str, object]) -> None:
+def _write(net: CompletionNet, path: Path, card: Mapping[str, object]) -> None:
     try:
         import onnx
         import onnxscript  # noqa: F401  # what torch.onnx.export is built on
@@ -171,7 +160,7 @@ def _write(net: Generator, path: Path, card: Mapping[str, object]) -> None:
     onnx.save(model, path)
 
 
-def difference(net: Generator, path: Path) -> float:
+def difference(net: CompletionNet, path: Path) -> float:
     """Largest absolute difference of ONNX Runtime's output from ``net``'s on random inputs.
 
     Several sizes and batches, values in [-1, 1]; not rounded to 8 bits.

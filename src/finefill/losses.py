@@ -57,16 +57,31 @@ def discriminator(
     """Eq. 5: L_D = -log D(x) - log(1 - D(y)) with smoothed labels, mean over the batch.
 
     With a soft label t a term is the cross entropy -t log D - (1 - t) log(1 - D).
-    All arguments (N,); the logits are before the sigmoid.
+    The logits, before the sigmoid, and labels have one shape, or shapes that broadcast to one.
     """
     return F.binary_cross_entropy_with_logits(
         original_logits, labels[0]
     ) + F.binary_cross_entropy_with_logits(completed_logits, labels[1])
 
 
-def adversarial(completed_logits: Tensor) -> Tensor:
-    """Eq. 6: L_adv = -log D(y), mean over the batch, from logits (N,)."""
-    return F.softplus(-completed_logits).mean()
+def adversarial(completed_logits: Tensor, hole_share: Tensor) -> Tensor:
+    """Eq. 6: L_adv = -log D(y), mean over the batch, from logits (N, 1, h, w).
+
+    A discriminator with a score for each cell counts a cell by the share of it that is hole;
+    where one score judges the whole image (h = w = 1), that share is 1.
+    """
+    return (F.softplus(-completed_logits) * hole_share).sum() / hole_share.sum().clamp(min=1)
+
+
+def cell_labels(labels: tuple[Tensor, Tensor], hole_share: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels (N,) of Eq. 5 for each cell of a score map (N, 1, h, w).
+
+    A cell of a completed image is as much completed as its share that is hole.
+    """
+    original, completed = (label[:, None, None, None] for label in labels)
+    return original.expand_as(hole_share), torch.lerp(
+        original.expand_as(hole_share), completed.expand_as(hole_share), hole_share
+    )
 
 
 def perceptual(

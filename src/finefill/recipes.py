@@ -29,11 +29,13 @@ class Recipe:
     square_sides: tuple[int, int] = (48, 80)  # at size 128; scaled with size
     mask_mix: tuple[tuple[str, float], ...] = (("square", 1.0),)  # square, box, strokes
     # Networks (§3.1, §3.2)
+    generator: str = "paper"  # or "plus": nets/plus.py
     widths: tuple[int, ...] = (32, 64, 128, 128)
     depths: tuple[int, ...] = (1, 2, 2, 2)
     dilations: tuple[int, ...] = (2, 4, 8, 16)
     dilated: bool = True
     intermediate: bool = True
+    discriminator: str = "image"  # one score, as in the paper; or "patch": a score for each cell
     discriminator_width: int = 64
     discriminator_sees: str = "composite"  # or "output" (Fig. 8)
     two_sided_smoothing: bool = True
@@ -73,6 +75,11 @@ class Recipe:
             "batch must be at least 2 (batch normalisation)": self.batch < 2,
             "discriminator_sees must be composite or output": self.discriminator_sees
             not in ("composite", "output"),
+            "generator must be paper or plus": self.generator not in ("paper", "plus"),
+            "discriminator must be image or patch": self.discriminator not in ("image", "patch"),
+            "a patch discriminator sees the composite: the raw output has no original cells": (
+                self.discriminator == "patch" and self.discriminator_sees != "composite"
+            ),
             "precision must be auto, bf16 or fp32": self.precision not in ("auto", "bf16", "fp32"),
             "mask_mix knows square, box and strokes": not self.mask_mix
             or any(kind not in ("square", "box", "strokes") for kind, _ in self.mask_mix),

@@ -1,7 +1,8 @@
-"""The DCGAN-like discriminator (paper §3.2)."""
+"""The DCGAN-like discriminator (paper §3.2), and one that judges patches."""
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -42,5 +43,47 @@ class Discriminator(nn.Module):
                 nn.init.normal_(module.weight, 1.0, 0.02)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Score images: (N, 3, size, size) in [-1, 1] -> (N,) logits of "this is an original"."""
-        return self.layers(image).flatten()  # type: ignore[no-any-return]  # nn.Module calls are Any
+        """Score images: (N, 3, size, size) in [-1, 1] -> (N, 1, 1, 1) logits of "is original"."""
+        return self.layers(image)  # type: ignore[no-any-return]  # nn.Module calls are Any
+
+    def hole_share(self, mask: Tensor) -> Tensor:
+        """The one cell of a completed image counts as completed: (N, 1, H, W) -> (N, 1, 1, 1)."""
+        return mask.new_ones(len(mask), 1, 1, 1)
+
+
+class PatchDiscriminator(nn.Module):
+    """A score for each cell of 8x8 pixels, judged with what is around it (PatchGAN, Isola 2017).
+
+    Strided 4x4 convolutions with spectral normalisation (Miyato 2018) and LeakyReLU(0.2); no BN,
+    so no image is judged by the others of its batch. Cells outside the hole of a completed image
+    are original, and are labelled so: every completed image teaches where its fault lies, instead
+    of that it has one.
+
+    Args:
+        width: channels of the first layer; doubled at each down-sampling.
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        spectral = nn.utils.parametrizations.spectral_norm
+        layers: list[nn.Module] = []
+        inputs = 3
+        for outputs, kernel, stride in (
+            (width, 4, 2),
+            (2 * width, 4, 2),
+            (4 * width, 4, 2),
+            (4 * width, 3, 1),
+        ):
+            conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=1)
+            layers += [spectral(conv), nn.LeakyReLU(0.2, inplace=True)]
+            inputs = outputs
+        layers.append(spectral(nn.Conv2d(inputs, 1, 3, padding=1)))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] -> (N, 1, H / 8, W / 8) logits of "this is original"."""
+        return self.layers(image)  # type: ignore[no-any-return]  # nn.Module calls are Any
+
+    def hole_share(self, mask: Tensor) -> Tensor:
+        """Share of each cell that is hole: (N, 1, H, W) -> (N, 1, H / 8, W / 8)."""
+        return F.avg_pool2d(mask, 8)

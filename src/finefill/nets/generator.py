@@ -1,4 +1,4 @@
-"""The fully convolutional generator (paper §3.1, Fig. 3)."""
+"""What generators share, and the paper's fully convolutional one (§3.1, Fig. 3)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,29 @@ def deconv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-class Generator(nn.Module):
+class CompletionNet(nn.Module):
+    """What every generator is: corrupted image and mask in, a whole image out, any size.
+
+    ``forward(image, mask)`` takes (N, 3, H, W), RGB in [-1, 1], 0 in the hole, and (N, 1, H, W),
+    1 = to be completed, H and W multiples of :attr:`size_multiple`; it returns (N, 3, H, W), the
+    raw output for every pixel, about [-1, 1]. The caller composites (Eq. 4).
+    """
+
+    size_multiple: int  # height and width must be multiples of this many pixels
+
+    def parameter_count(self) -> int:
+        """Number of trainable parameters."""
+        return sum(int(p.numel()) for p in self.parameters())
+
+    def check_limits(self, widths: Sequence[int]) -> None:
+        """Raise ValueError where the paper's limits on size are exceeded (§3.1)."""
+        if max(widths) > MAX_WIDTH:
+            raise ValueError(f"widths are limited to {MAX_WIDTH} channels, got {tuple(widths)}")
+        if (count := self.parameter_count()) >= MAX_PARAMETERS:
+            raise ValueError(f"{count} parameters: the paper's limit is {MAX_PARAMETERS}")
+
+
+class Generator(CompletionNet):
     """Image completion network: corrupted image and mask in, a whole image out (paper §3.1).
 
     Every down-sampling starts a new level. Level l has ``widths[l]`` channels and ``depths[l]``
@@ -60,11 +82,10 @@ class Generator(nn.Module):
         super().__init__()
         if len(widths) != len(depths) or min(*depths, *dilations) < 1:
             raise ValueError(f"one depth of at least 1 per width needed: {widths=} {depths=}")
-        if max(widths) > MAX_WIDTH:
-            raise ValueError(f"widths are limited to {MAX_WIDTH} channels, got {tuple(widths)}")
         self.widths, self.depths = tuple(widths), tuple(depths)
         self.dilations = tuple(dilations) if dilated else (1,) * len(dilations)
         self.intermediate = intermediate
+        self.size_multiple = 1 << (len(widths) - 1)
 
         self.encoder = nn.ModuleList()
         inputs = 4
@@ -92,21 +113,10 @@ class Generator(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         nn.init.normal_(self.last.weight, std=0.02)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # bias is on by default
-        if (count := self.parameter_count()) >= MAX_PARAMETERS:
-            raise ValueError(f"{count} parameters: the paper's limit is {MAX_PARAMETERS}")
+        self.check_limits(widths)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Complete ``image``.
-
-        Args:
-            image: (N, 3, H, W), RGB in [-1, 1], 0 in the hole; H and W multiples of
-                :attr:`size_multiple`.
-            mask: (N, 1, H, W), 1 = to be completed, 0 = known.
-
-        Returns:
-            (N, 3, H, W), the raw output for every pixel, about [-1, 1]; the caller composites
-            (Eq. 4).
-        """
+        """Complete ``image``: see :class:`CompletionNet`."""
         x = torch.cat([image, mask], dim=1)  # (N, 4, H, W)
         features = []
         for level in self.encoder:
@@ -119,15 +129,6 @@ class Generator(nn.Module):
                 x = torch.cat([x, self.carry[step](features[-2 - step])], dim=1)
             x = join(x)
         return self.last(x)  # type: ignore[no-any-return]  # nn.Module calls are Any
-
-    @property
-    def size_multiple(self) -> int:
-        """Height and width must be multiples of this many pixels."""
-        return 1 << (len(self.widths) - 1)
-
-    def parameter_count(self) -> int:
-        """Number of trainable parameters."""
-        return sum(int(p.numel()) for p in self.parameters())
 
     def receptive_field(self) -> int:
         """Side in pixels of the largest square of input pixels that reaches one output pixel.

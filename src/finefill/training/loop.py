@@ -22,9 +22,9 @@ from torch import Tensor
 from finefill import balance, losses
 from finefill.data import Photos, training_batch, validation_batches
 from finefill.errors import FinefillError
-from finefill.nets import Discriminator, Generator, load_vgg16
+from finefill.nets import load_vgg16
 from finefill.recipes import Recipe, from_json
-from finefill.training import checkpoint
+from finefill.training import build, checkpoint
 from finefill.training.report import Report
 from finefill.training.steps import (
     Parts,
@@ -165,17 +165,7 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
 
 def first_stage(recipe: Recipe, device: torch.device) -> Parts:
     """The parts of the reconstruction stage."""
-    net = Generator(
-        recipe.widths,
-        recipe.depths,
-        recipe.dilations,
-        dilated=recipe.dilated,
-        intermediate=recipe.intermediate,
-    )
-    if recipe.size % net.size_multiple:
-        raise FinefillError(
-            f"recipe {recipe.name}: size {recipe.size} is not a multiple of {net.size_multiple}"
-        )
+    net = build.generator(recipe)
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
     average = copy.deepcopy(net).requires_grad_(False) if recipe.ema_decay else None
     return Parts(
@@ -211,7 +201,7 @@ def second_stage(parts: Parts, vgg: Path | None) -> None:
         group["betas"] = (recipe.all_beta1, 0.999)
     if recipe.adversarial_proportion > 0:
         torch.manual_seed(recipe.seed + 1)
-        net = Discriminator(recipe.size, recipe.discriminator_width)
+        net = build.discriminator(recipe)
         net.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
         parts.discriminator = net
         parts.discriminator_optimizer = torch.optim.Adam(net.parameters(), betas=(0.5, 0.999))
@@ -231,7 +221,7 @@ def warm_up(parts: Parts, photos: Photos, step: int) -> None:
         with torch.no_grad():
             completed = judged(parts, image, generate(parts, image, mask), mask)
         # Its own stream of labels: negative seeds do not occur in the steps themselves.
-        discriminator_step(parts, image, completed, label_source(parts.recipe, -1 - number))
+        discriminator_step(parts, image, completed, mask, label_source(parts.recipe, -1 - number))
 
 
 def measure(parts: Parts, photos: Photos, step: int, report: Report) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finefill import losses
-from finefill.nets import Discriminator, Generator, VGG16Features
+from finefill.nets import CompletionNet, Discriminator, PatchDiscriminator, VGG16Features
 from finefill.recipes import Recipe
 
 
@@ -18,13 +18,13 @@ class Parts:
     """Everything that a step reads or changes."""
 
     recipe: Recipe
-    generator: Generator
+    generator: CompletionNet
     optimizer: torch.optim.Adam
-    average: Generator | None  # exponential moving average of the generator
+    average: CompletionNet | None  # exponential moving average of the generator
     device: torch.device
     precision: torch.dtype  # of convolutions; losses are always float32
     # The second stage adds these:
-    discriminator: Discriminator | None = None
+    discriminator: Discriminator | PatchDiscriminator | None = None
     discriminator_optimizer: torch.optim.Adam | None = None
     vgg: VGG16Features | None = None
     lambdas: dict[str, float] = field(default_factory=dict)  # by term: "adv", "per"
@@ -50,7 +50,7 @@ def judged(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -> Tensor:
 
 
 def discriminate(parts: Parts, image: Tensor) -> Tensor:
-    """Logits (N,), float32."""
+    """Logits (N, 1, h, w), float32."""
     assert parts.discriminator is not None
     with parts.autocast():
         logits: Tensor = parts.discriminator(image)
@@ -58,22 +58,24 @@ def discriminate(parts: Parts, image: Tensor) -> Tensor:
 
 
 def discriminator_step(
-    parts: Parts, image: Tensor, completed: Tensor, labels: torch.Generator
+    parts: Parts, image: Tensor, completed: Tensor, mask: Tensor, labels: torch.Generator
 ) -> dict[str, Tensor]:
     """Eq. 5, one step of the discriminator; ``completed`` is taken as a constant."""
+    assert parts.discriminator is not None
     assert parts.discriminator_optimizer is not None
     pair = losses.smoothed_labels(len(image), labels, two_sided=parts.recipe.two_sided_smoothing)
     pair = (pair[0].to(parts.device), pair[1].to(parts.device))
+    share = parts.discriminator.hole_share(mask)
     original_logits = discriminate(parts, image)
     completed_logits = discriminate(parts, completed.detach())
-    loss = losses.discriminator(original_logits, completed_logits, pair)
+    loss = losses.discriminator(original_logits, completed_logits, losses.cell_labels(pair, share))
     parts.discriminator_optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
     parts.discriminator_optimizer.step()
     return {
         "disc": loss.detach(),
         "d_original": original_logits.detach().sigmoid().mean(),
-        "d_completed": completed_logits.detach().sigmoid().mean(),
+        "d_completed": (completed_logits.detach().sigmoid() * share).sum() / share.sum(),
     }
 
 
@@ -81,7 +83,8 @@ def generator_terms(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -
     """Eq. 3, 6 and 7 for a generator output: the terms that are on, by name."""
     terms = {"rec": losses.reconstruction(image, output, mask)}
     if parts.discriminator is not None:
-        terms["adv"] = losses.adversarial(discriminate(parts, judged(parts, image, output, mask)))
+        logits = discriminate(parts, judged(parts, image, output, mask))
+        terms["adv"] = losses.adversarial(logits, parts.discriminator.hole_share(mask))
     if parts.vgg is not None:
         completed = losses.composite(image, output, mask)
         if window := parts.recipe.perceptual_window:
@@ -110,7 +113,9 @@ def train_step(
     scalars: dict[str, Tensor] = {}
     if parts.discriminator is not None:
         parts.discriminator.requires_grad_(True)
-        scalars |= discriminator_step(parts, image, judged(parts, image, output, mask), labels)
+        scalars |= discriminator_step(
+            parts, image, judged(parts, image, output, mask), mask, labels
+        )
         parts.discriminator.requires_grad_(False)  # the generator's step needs no such gradients
 
     terms = generator_terms(parts, image, output, mask)
