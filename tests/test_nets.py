@@ -10,7 +10,16 @@ from safetensors.torch import load_file, save_file
 
 from finefill import recipes
 from finefill.errors import FinefillError
-from finefill.nets import Discriminator, Generator, load_vgg16, vgg
+from finefill.nets import (
+    CompletionNet,
+    Discriminator,
+    Generator,
+    PatchDiscriminator,
+    PlusGenerator,
+    load_vgg16,
+    vgg,
+)
+from finefill.nets.plus import Surroundings
 from finefill.training.build import generator as build
 
 SMALL = {"widths": (4, 8, 8), "depths": (1, 2, 1), "dilations": (2, 4)}
@@ -47,21 +56,24 @@ def test_output_has_the_inputs_size(dilated: bool, intermediate: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "net",
     [
-        SMALL,
-        {"widths": (4, 4), "depths": (2, 3), "dilations": (1, 3)},
-        {"widths": (4, 4, 4, 4), "depths": (1, 1, 2, 2), "dilations": (2,)},
+        Generator(**SMALL),
+        Generator((4, 4), (2, 3), (1, 3)),
+        Generator((4, 4, 4, 4), (1, 1, 2, 2), (2,)),
+        PlusGenerator((4, 8), (1, 2), (1, 2)),
+        PlusGenerator((4, 4, 4), (2, 1, 1), (2,)),
     ],
+    ids=lambda net: f"{type(net).__name__}-{len(net.widths)}",
 )
-def test_receptive_field_is_what_gradients_reach(settings: dict[str, tuple[int, ...]]) -> None:
-    net = Generator(**settings).eval()
+def test_receptive_field_is_what_gradients_reach(net: CompletionNet) -> None:
+    net.eval()
     for parameter in net.parameters():  # all positive: nothing cancels, no ReLU is shut
         parameter.data = torch.rand_like(parameter) + 0.1
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.reset_running_stats()
-    size = 256
+    size = 512
     image = torch.ones(1, 3, size, size, requires_grad=True)
     reach = 0
     for offset in range(net.size_multiple):  # pixels differ by where they lie on the coarse grid
@@ -90,9 +102,51 @@ def test_limits_are_refused() -> None:
         Generator((8, 8), (1,))
 
 
+def test_plus_takes_any_multiple_and_starts_from_the_surroundings() -> None:
+    net = PlusGenerator((4, 8, 8), (1, 2, 1), (1, 2))
+    assert net.size_multiple == 8
+    image = torch.full((2, 3, 24, 40), 0.5)
+    mask = torch.zeros(2, 1, 24, 40)
+    mask[:, :, 8:16, 8:24] = 1
+    output = net(image * (1 - mask), mask)
+    assert output.shape == image.shape
+    torch.testing.assert_close(output, image, atol=0.1, rtol=0)  # a plain colour goes on
+    with pytest.raises(ValueError, match="128 channels"):
+        PlusGenerator((32, 256), (1, 1))
+    with pytest.raises(ValueError, match="depth"):
+        PlusGenerator((8, 8), (1,))
+
+
+def test_surroundings_keep_what_is_known_and_prefer_what_is_near() -> None:
+    image = torch.full((1, 3, 64, 64), -1.0)
+    image[..., 32:] = 1.0
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    filled = Surroundings()(image * (1 - mask), mask)
+    known = (mask == 0).expand_as(image)
+    assert torch.equal(filled[known], image[known])
+    row = filled[0, 0, 32, 16:48]
+    assert row.min() >= -1
+    assert row.max() <= 1
+    assert (row.diff() >= -1e-6).all()  # from the dark side to the bright one
+    assert row[0] < -0.4
+    assert row[-1] > 0.4
+    everything = Surroundings()(torch.zeros(1, 3, 16, 16), torch.ones(1, 1, 16, 16))
+    assert torch.equal(everything, torch.zeros(1, 3, 16, 16))  # nothing known: grey, not NaN
+
+
+def test_patch_discriminator_scores_cells_and_knows_their_share() -> None:
+    net = PatchDiscriminator(4)
+    assert net(torch.rand(2, 3, 32, 48)).shape == (2, 1, 4, 6)
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[..., :8, :4] = 1
+    assert net.hole_share(mask).flatten().tolist() == [0.5, 0, 0, 0]
+
+
 def test_discriminator_scores_whole_images() -> None:
     net = Discriminator(32, 4)
-    assert net(torch.rand(3, 3, 32, 32)).shape == (3,)
+    assert net(torch.rand(3, 3, 32, 32)).shape == (3, 1, 1, 1)
+    assert net.hole_share(torch.zeros(3, 1, 32, 32)).flatten().tolist() == [1, 1, 1]
     with pytest.raises(ValueError, match="size"):
         Discriminator(100)
 

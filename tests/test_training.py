@@ -113,6 +113,26 @@ def test_stopped_and_resumed_equals_unstopped(
     assert same(run, finished)
 
 
+PLUS = ["generator=plus", "discriminator=patch", "widths=[8,16]", "depths=[1,1]"]
+
+
+def test_resuming_restores_every_state_of_the_plus_networks(photos: Path, tmp_path: Path) -> None:
+    """Spectral normalisation keeps vectors of its own."""
+    recipe = recipes.override(RECIPE, PLUS)
+    assert loop.train(recipe, [photos], tmp_path / "whole", device="cpu", quiet=True)
+    results = [loop.train(recipe, [photos], tmp_path / "parts", max_minutes=0, quiet=True)]
+    while not results[-1]:
+        results.append(
+            loop.train(recipe, [photos], tmp_path / "parts", resume=True, max_minutes=0, quiet=True)
+        )
+    assert len(results) == LENGTH
+    assert same(tmp_path / "parts", tmp_path / "whole")
+    card = export(tmp_path / "whole" / checkpoint.LAST, tmp_path / "plus.onnx", {"name": "plus"})
+    assert card["difference"] < 1e-4
+    net, _ = load_generator(tmp_path / "whole" / checkpoint.LAST)
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded(net).modules())
+
+
 def test_max_minutes_stops_with_a_checkpoint(photos: Path, finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert not loop.train(RECIPE, [photos], run, max_minutes=0, device="cpu", quiet=True)

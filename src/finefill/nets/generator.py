@@ -29,6 +29,15 @@ def deconv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
+def through_encoder(depths: Sequence[int], low: int, high: int) -> tuple[int, int]:
+    """Rows before an encoder that reach its rows ``low`` to ``high``."""
+    for level, depth in reversed(list(enumerate(depths))):
+        low, high = low - (depth - 1), high + (depth - 1)
+        stride = 2 if level else 1
+        low, high = stride * low - 1, stride * high + 1
+    return low, high
+
+
 class CompletionNet(nn.Module):
     """What every generator is: corrupted image and mask in, a whole image out, any size.
 
@@ -42,6 +51,20 @@ class CompletionNet(nn.Module):
     def parameter_count(self) -> int:
         """Number of trainable parameters."""
         return sum(int(p.numel()) for p in self.parameters())
+
+    def receptive_field(self) -> int:
+        """Side in pixels of the largest square of input pixels that reaches one output pixel.
+
+        To see all of a 128x128 image from every pixel of it, 255 are needed.
+        """
+        return max(
+            high - low + 1
+            for low, high in (self.rows_reaching(pixel) for pixel in range(self.size_multiple))
+        )
+
+    def rows_reaching(self, row: int) -> tuple[int, int]:
+        """First and last input row that reaches output row ``row``, on an unbounded image."""
+        raise NotImplementedError
 
     def check_limits(self, widths: Sequence[int]) -> None:
         """Raise ValueError where the paper's limits on size are exceeded (§3.1)."""
@@ -130,24 +153,12 @@ class Generator(CompletionNet):
             x = join(x)
         return self.last(x)  # type: ignore[no-any-return]  # nn.Module calls are Any
 
-    def receptive_field(self) -> int:
-        """Side in pixels of the largest square of input pixels that reaches one output pixel.
-
-        Followed backwards as an interval of rows from an output pixel, through every layer of the
-        longest path. Pixels differ by where they lie on the coarsest grid. To see all of a
-        128x128 image from every pixel of it, 255 are needed.
-        """
-        widest = 0
-        for pixel in range(self.size_multiple):
-            low, high = pixel - 1, pixel + 1  # the last convolution
-            for _ in self.join:
-                low, high = low - 1, high + 1
-                # 4x4, stride 2, padding 1: output o comes from inputs i with |2 i + 0.5 - o| < 2.
-                low, high = (low - 1) // 2, (high + 1) // 2
-            low, high = low - sum(self.dilations), high + sum(self.dilations)
-            for level, depth in reversed(list(enumerate(self.depths))):
-                low, high = low - (depth - 1), high + (depth - 1)
-                stride = 2 if level else 1
-                low, high = stride * low - 1, stride * high + 1
-            widest = max(widest, high - low + 1)
-        return widest
+    def rows_reaching(self, row: int) -> tuple[int, int]:
+        """First and last input row that reaches output row ``row``, on an unbounded image."""
+        low, high = row - 1, row + 1  # the last convolution
+        for _ in self.join:
+            low, high = low - 1, high + 1
+            # 4x4, stride 2, padding 1: output o comes from inputs i with |2 i + 0.5 - o| < 2.
+            low, high = (low - 1) // 2, (high + 1) // 2
+        low, high = low - sum(self.dilations), high + sum(self.dilations)
+        return through_encoder(self.depths, low, high)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finefill.nets.generator import CompletionNet, conv_bn_relu
+from finefill.nets.generator import CompletionNet, conv_bn_relu, through_encoder
 
 BLOCK = 2  # side in pixels of the blocks stacked as channels
 
@@ -51,6 +51,12 @@ class Surroundings(nn.Module):
                 colour, scale_factor=float(self.cell), mode="bilinear", align_corners=False
             )
             return image + mask * smooth
+
+    def rows_reaching(self, low: int, high: int) -> tuple[int, int]:
+        """Rows before that reach rows ``low`` to ``high``, by the cells that they lie between."""
+        first = (2 * low + 1 - self.cell) // (2 * self.cell) - self.reach
+        last = -(-(2 * high + 1 - self.cell) // (2 * self.cell)) + self.reach
+        return self.cell * first, self.cell * (last + 1) - 1
 
 
 class Residual(nn.Module):
@@ -93,6 +99,7 @@ class PlusGenerator(CompletionNet):
         super().__init__()
         if len(widths) != len(depths) or min(*depths, *dilations) < 1:
             raise ValueError(f"one depth of at least 1 per width needed: {widths=} {depths=}")
+        self.widths, self.depths, self.dilations = tuple(widths), tuple(depths), tuple(dilations)
         self.size_multiple = 1 << len(widths)
         self.surroundings = Surroundings(cell=self.size_multiple)
         self.encoder = nn.ModuleList()
@@ -135,3 +142,13 @@ class PlusGenerator(CompletionNet):
             x = F.interpolate(up(x), scale_factor=2.0, mode="nearest")
             x = join(x + carry(features[-2 - step]))
         return smooth + F.pixel_shuffle(self.last(x), BLOCK).float()  # type: ignore[no-any-return]
+
+    def rows_reaching(self, row: int) -> tuple[int, int]:
+        """First and last input row that reaches output row ``row``, on an unbounded image."""
+        low, high = row // BLOCK - 1, row // BLOCK + 1  # the last convolution
+        for _ in self.join:
+            low, high = (low - 1) // 2 - 1, (high + 1) // 2 + 1  # join, resize, up
+        low, high = low - sum(self.dilations), high + sum(self.dilations)
+        low, high = low - len(self.dilations), high + len(self.dilations)
+        low, high = through_encoder(self.depths, low, high)
+        return self.surroundings.rows_reaching(BLOCK * low, BLOCK * high + BLOCK - 1)

@@ -132,7 +132,8 @@ def train(
                     best = score
                     save(parts, run / checkpoint.BEST, step, best, photos.fingerprint)
                 save_last()
-            if stopping or (deadline is not None and time.monotonic() >= deadline):
+            late = deadline is not None and time.monotonic() >= deadline
+            if (stopping or late) and step < recipe.total_steps:
                 save_last()
                 report.line("stop", step=step)
                 return False
