@@ -26,6 +26,7 @@ CARD: dict[str, Any] = {
     "recipe": "",
     "parameters": 0,
     "metrics": {},
+    "detail": True,
 }
 
 

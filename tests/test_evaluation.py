@@ -289,7 +289,8 @@ class TestCommand:
         facts = json.loads((out / "summary.json").read_text(encoding="utf-8"))
         with open(out / "per-image.csv", newline="") as file:
             rows = list(csv.DictReader(file))
-        assert [row["method"] for row in rows] == ["small"] * 4 + ["mean"] * 4 + ["telea"] * 4
+        methods = ["small", "small, network alone", "mean", "telea"]
+        assert [row["method"] for row in rows] == [m for m in methods for _ in range(4)]
         for method, numbers in facts["methods"].items():
             for key in ("l1", "l2", "psnr"):
                 mean = np.mean([float(row[key]) for row in rows if row["method"] == method])
@@ -307,7 +308,7 @@ class TestCommand:
             tile = 128 + sheets.GAP
             assert sheet.size == (
                 sheets.LABEL_WIDTH + 4 * tile + sheets.GAP,
-                sheets.HEADER + 5 * tile + sheets.GAP,
+                sheets.HEADER + 6 * tile + sheets.GAP,
             )
 
     def test_the_recorded_command_repeats_the_numbers(self, tmp_path: Path) -> None:

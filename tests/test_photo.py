@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from conftest import CARD, write_model
 from finefill import Engine, FinefillError, complete
+from finefill.detail import add_detail
 from finefill.photo import Box, fill_photo, groups, window_around
 from test_images import picture
 
@@ -72,7 +76,20 @@ def test_a_small_image_is_one_run_of_the_network(
     rgb = demo_rgb[300:428, 100:228]
     mask = np.zeros((128, 128), bool)
     mask[32:96, 40:104] = True
-    np.testing.assert_array_equal(fill_photo(engine, rgb, mask), engine.fill(rgb, mask))
+    fill = engine.fill(rgb, mask)
+    expected = add_detail(rgb, mask, rgb, mask, fill)
+    assert (expected != fill).any()
+    np.testing.assert_array_equal(fill_photo(engine, rgb, mask), expected)
+
+
+def test_without_detail_in_the_card_the_fill_is_the_networks(
+    tmp_path: Path, demo_rgb: NDArray[np.uint8]
+) -> None:
+    plain = Engine(write_model(tmp_path / "plain.onnx", {**CARD, "detail": False}), threads=1)
+    rgb = demo_rgb[300:428, 100:228]
+    mask = np.zeros((128, 128), bool)
+    mask[32:96, 40:104] = True
+    np.testing.assert_array_equal(fill_photo(plain, rgb, mask), plain.fill(rgb, mask))
 
 
 def test_a_large_hole_takes_its_colours_from_around_it(engine: Engine) -> None:

@@ -288,6 +288,26 @@ def test_export_equals_the_network(finished: Path, tmp_path: Path) -> None:
         export(finished / checkpoint.LAST, output, {"nmae": "typo"})
 
 
+def test_half_weights_halve_the_file_and_change_little(photos: Path, tmp_path: Path) -> None:
+    settings = ["widths=[32,32]", "depths=[1,2]", "rec_samples=8", "all_samples=0"]
+    recipe = recipes.override(RECIPE, settings)
+    assert loop.train(recipe, [photos], tmp_path / "run", device="cpu", quiet=True)
+    path = tmp_path / "run" / checkpoint.LAST
+    export(path, tmp_path / "whole.onnx", {})
+    card = export(path, tmp_path / "half.onnx", {}, half_weights=True)
+    assert card["difference"] < 1e-4
+    assert 0 < card["rounding"] < 5e-3
+    sizes = [(tmp_path / name).stat().st_size for name in ("half.onnx", "whole.onnx")]
+    assert sizes[0] < 0.65 * sizes[1]
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    mask = np.zeros((40, 40), bool)
+    mask[10:30, 10:30] = True
+    fills = [
+        Engine(tmp_path / n).fill(image, mask).astype(int) for n in ("half.onnx", "whole.onnx")
+    ]
+    assert abs(fills[0] - fills[1]).max() <= 3
+
+
 def test_a_graph_that_disagrees_is_not_kept(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

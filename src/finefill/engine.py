@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finefill.blend import match_edges
 from finefill.errors import FinefillError
 from finefill.images import MIN_SIDE, RGB, from_network, to_network
 from finefill.masks import Mask, composite
@@ -44,7 +43,7 @@ class Engine:
     def card(self) -> dict[str, Any]:
         """What the model is: name, trained_size, hole_range, size_multiple, licence, data, …
 
-        With ``match_edges`` set, fills are drawn to the colours around the hole (see ``blend``).
+        With ``detail`` set, its fills get their fine detail from the photograph (see ``detail``).
         """
         return dict(self._card)
 
@@ -85,8 +84,6 @@ class Engine:
             )
         (top, _), (left, _) = pads
         filled = from_network(output)[top : top + height, left : left + width]
-        if self._card.get("match_edges"):
-            filled = match_edges(image, filled, mask)
         return composite(image, filled, mask)
 
 
@@ -170,4 +167,4 @@ def _read_card(session: onnxruntime.InferenceSession, path: Path) -> Mapping[str
     if not usable:
         raise FinefillError(f"{path}: the model's card is damaged: export the model again")
     assert isinstance(card, dict)
-    return card
+    return {"detail": False, **card}

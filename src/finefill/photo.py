@@ -2,7 +2,8 @@
 
 The networks know holes up to a certain size with about as much context around them. So every
 group of holes gets a window: at the photo's resolution where the group is small enough, otherwise
-scaled down until it is, and the fill scaled up again. Wide groups of thin holes (scratches,
+scaled down until it is, and the fill scaled up again; where the model's card asks for it, the fine
+detail then comes from the photograph, at full resolution. Wide groups of thin holes (scratches,
 writing) go piece by piece at the photo's resolution. Only masked pixels change.
 """
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill.catalog import load
+from finefill.detail import add_detail
 from finefill.engine import Engine, check_arrays
 from finefill.errors import FinefillError
 from finefill.images import MIN_SIDE, RGB, photo_of, put_back, turn
@@ -117,7 +119,7 @@ def fill_photo(engine: Engine, image: RGB, mask: Mask) -> RGB:
         side = max(int(card["trained_size"]), round(CONTEXT * group.side * scale))
         window = window_around(group, round(side / scale), mask.shape)
         part, part_left = result[window.slices], left[window.slices]  # views of our own copies
-        fill = _fill_scaled(engine, part, part_left, scale)
+        fill = _fill_window(engine, part, part_left, scale)
         own = np.zeros_like(part_left)  # other groups in the window wait for their turn
         inside = group.within(window).slices
         own[inside] = part_left[inside]
@@ -192,20 +194,34 @@ def _runs(used: NDArray[np.bool_], near: int) -> list[tuple[int, int]]:
     return [(int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
 
 
-def _fill_scaled(engine: Engine, image: RGB, mask: Mask, scale: float) -> RGB:
-    """Complete at ``scale`` <= 1 times the resolution; the result has the image's size."""
+def _fill_window(engine: Engine, image: RGB, mask: Mask, scale: float) -> RGB:
+    """Complete a window by the network at ``scale`` <= 1 times its resolution.
+
+    The result has the window's size; its fine detail is the photo's where the card asks for that.
+    """
+    small, hole = _shrink(image, mask, scale)
+    fill = engine.fill(small, hole)
+    if engine.card["detail"]:
+        return add_detail(image, mask, small, hole, fill)
+    if hole.shape == mask.shape:
+        return fill
+    height, width = mask.shape
+    return np.asarray(Image.fromarray(fill).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _shrink(image: RGB, mask: Mask, scale: float) -> tuple[RGB, Mask]:
+    """Image and mask at ``scale``; what the hole touches at all belongs to it."""
     height, width = mask.shape
     size = (max(MIN_SIDE, round(width * scale)), max(MIN_SIDE, round(height * scale)))
     if size[0] >= width and size[1] >= height:
-        return engine.fill(image, mask)
+        return image, mask
     # Area averages: outside the pixels that the hole touches at all, nothing of it is mixed in.
     small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
     share = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX)
     hole = np.asarray(share) > 1e-4
     if hole.all():
         raise FinefillError("the mask leaves too little of the photo to complete it from")
-    filled = Image.fromarray(engine.fill(small, hole))
-    return np.asarray(filled.resize((width, height), Image.Resampling.BICUBIC))
+    return small, hole
 
 
 def _mask_of(mask: NDArray[Any] | Image.Image) -> Mask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import shlex
 from importlib import metadata
@@ -70,15 +71,22 @@ def evaluate(
     """Measure models and baselines on the same images and masks.
 
     Test images are 128x128 centre crops; mean L1, mean L2 and PSNR are taken over the hole on the
-    [-1, 1] scale. The contact sheet shows 24 completions drawn by the seed.
+    [-1, 1] scale. A model fills as `finefill complete` does; where that adds detail to the
+    network's fill, the network alone is measured too. The contact sheet shows 24 completions drawn
+    by the seed.
     """
     from finefill.evaluation import protocol, report, sheets
     from finefill.evaluation.baselines import load_baseline
     from finefill.images import replacing
+    from finefill.photo import fill_photo
 
     _check_names([*map(_label, models), *baselines])
     engines = _engines(models, threads)
-    methods: dict[str, Method] = {name: engine.fill for name, engine in engines.items()}
+    methods: dict[str, Method] = {}
+    for name, engine in engines.items():
+        methods[name] = functools.partial(fill_photo, engine)
+        if engine.card["detail"]:
+            methods[f"{name}, network alone"] = engine.fill
     methods |= {name: load_baseline(name, threads) for name in baselines}
     test = protocol.load_test_set(paths, limit)
     holes = protocol.make_masks(masks, len(test.names), seed)

@@ -86,9 +86,10 @@ def _need_torch() -> None:
 @click.option(
     "--card",
     type=click.Path(path_type=Path),
-    help="JSON with name, version, domain, licence, terms, data, metrics, match_edges.",
+    help="JSON with name, version, domain, licence, terms, data, metrics, detail.",
 )
-def export(run: Path, output: Path, last: bool, card: Path | None) -> None:
+@click.option("--half-weights", is_flag=True, help="Store weights as float16: half the file.")
+def export(run: Path, output: Path, last: bool, card: Path | None, half_weights: bool) -> None:
     """Write a trained run (folder or checkpoint file) as one ONNX file."""
     _need_torch()
     from finefill.export import export as export_run
@@ -106,8 +107,9 @@ def export(run: Path, output: Path, last: bool, card: Path | None) -> None:
     if run.is_dir():
         names = (checkpoint.LAST,) if last else (checkpoint.BEST, checkpoint.LAST)
         path = next((run / name for name in names if (run / name).exists()), run / names[0])
-    done = export_run(path, output, about)
+    done = export_run(path, output, about, half_weights=half_weights)
     click.echo(
         f"{output}: {done['parameters'] / 1e6:.2f}M parameters, {done['samples']} samples, "
         f"largest difference from PyTorch {done['difference']:.1e}"
+        + (f", mean change by rounding {done['rounding']:.1e}" if half_weights else "")
     )

@@ -1,0 +1,88 @@
+"""Fine detail from the photograph: what it adds, where from, and what it leaves alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from finefill.detail import PATCH, add_detail, match
+
+Pixels = NDArray[np.uint8]
+
+
+def stripes(height: int, width: int, period: int) -> Pixels:
+    """Vertical stripes, dark and bright by turns, as fine as the period."""
+    row = np.where(np.arange(width) % period < period // 2, 60, 180).astype(np.uint8)
+    return np.repeat(np.tile(row, (height, 1))[..., None], 3, axis=2)
+
+
+def square(height: int, width: int, side: int) -> NDArray[np.bool_]:
+    mask = np.zeros((height, width), bool)
+    top, left = (height - side) // 2, (width - side) // 2
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+def contrast(image: Pixels, mask: NDArray[np.bool_]) -> float:
+    return float(image[mask].astype(float).std())
+
+
+def test_a_soft_fill_gets_the_texture_around_it() -> None:
+    photo, mask = stripes(96, 96, 4), square(96, 96, 40)
+    fill = np.full_like(photo, 120)
+    result = add_detail(photo, mask, photo, mask, fill)
+    assert contrast(fill, mask) == 0
+    assert contrast(result, mask) > 0.6 * contrast(photo, mask)
+    inner = result[mask].astype(float)
+    assert inner.mean() == pytest.approx(120, abs=3)  # colour stays the network's
+    columns = result[28:68, 28:68, 0].astype(float)
+    assert columns.std(axis=0).mean() < 12  # along a stripe it is nearly even
+    np.testing.assert_array_equal(result[~mask], photo[~mask])
+
+
+def test_detail_comes_from_what_looks_alike() -> None:
+    photo = np.full((96, 160, 3), 200, np.uint8)  # bright and even on the left
+    photo[:, 80:] = stripes(96, 80, 4) // 2  # dark and striped on the right
+    for left, striped in ((20, False), (110, True)):
+        mask = np.zeros((96, 160), bool)
+        mask[34:62, left : left + 28] = True
+        fill = np.full_like(photo, 60 if striped else 200)
+        result = add_detail(photo, mask, photo, mask, fill)
+        assert (contrast(result, mask) > 10) == striped
+
+
+def test_detail_is_taken_at_full_resolution() -> None:
+    """Stripes too fine for the network's scale are there at the photo's."""
+    photo, mask = stripes(384, 384, 8), square(384, 384, 160)
+    photo[mask] = 255  # what is masked must not come back
+    small = np.asarray(Image.fromarray(photo).resize((96, 96), Image.Resampling.BOX))
+    hole = square(96, 96, 40)
+    result = add_detail(photo, mask, small, hole, np.full_like(small, 120))
+    assert contrast(result, mask) > 0.5 * contrast(photo, ~mask)
+    assert result[mask].max() < 240
+    np.testing.assert_array_equal(result[~mask], photo[~mask])
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (11, 40), (128, 13)])
+def test_too_little_photo_leaves_a_soft_fill(shape: tuple[int, int]) -> None:
+    photo, mask = np.full((*shape, 3), 90, np.uint8), np.ones(shape, bool)
+    mask[:2, :2] = False
+    fill = np.full_like(photo, 120)
+    result = add_detail(photo, mask, photo, mask, fill)
+    assert abs(result[mask].astype(int) - 120).max() <= 30
+    np.testing.assert_array_equal(result[~mask], photo[~mask])
+
+
+def test_sources_never_touch_the_hole() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.uniform(0, 255, (60, 70, 3)).astype(np.float32)
+    hole = rng.random((60, 70)) < 0.002
+    matches = match(image, hole, image, image)
+    assert matches is not None
+    assert len(matches.targets) == len(matches.sources) > 0
+    for y, x in matches.sources:
+        assert not hole[y : y + PATCH, x : x + PATCH].any()
+    for y, x in matches.targets:
+        assert hole[y : y + PATCH, x : x + PATCH].any()
