@@ -13,6 +13,7 @@ photograph at a higher resolution.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -27,6 +28,9 @@ PATCH = 12  # pixels, side of a patch; two patches overlap by half
 STEP = 2  # pixels between places where known patches are looked for
 SOFT = 2  # radius in pixels of the blur whose loss is the detail
 SMOOTH = 1  # radius in pixels of the blur that clears a fill of the network's own poor detail
+FADE = 5  # pixels over which a fill's colours are drawn to those at the edge of the hole
+COHERENCE = 0.5  # price of a neighbour that takes its detail from elsewhere
+SWEEPS = 6  # over all patches, to settle that
 ROUNDS = 2  # the first compares soft patches, the second sharp ones
 
 _Values = NDArray[np.float32]
@@ -56,8 +60,9 @@ def add_detail(photo: RGB, mask: Mask, small: RGB, hole: Mask, fill: RGB) -> RGB
     """
     size = mask.shape
     known = small.astype(np.float32)
-    soft = _blur_known(known, ~hole)
-    smooth = _blur(np.where(hole[..., None], fill, small).astype(np.float32), SMOOTH)
+    soft = _blur_where(known, ~hole, SOFT)
+    met = meet_edges(known, fill.astype(np.float32), hole)
+    smooth = _blur(np.where(hole[..., None], met, known), SMOOTH)
     base = np.where(hole[..., None], smooth, known)
     result = _resize(base, size)
     matches = match(known, hole, soft, base)
@@ -69,8 +74,29 @@ def add_detail(photo: RGB, mask: Mask, small: RGB, hole: Mask, fill: RGB) -> RGB
     return completed
 
 
+def meet_edges(known: _Values, fill: _Values, hole: Mask) -> _Values:
+    """Shift the colours of a fill near the hole's edge so that they meet those around it.
+
+    At the edge the mean on either side is compared; the difference is added there in full and
+    fades out ``FADE`` pixels or so into the hole, whose middle stays the network's.
+
+    Args:
+        known: (h, w, 3), right outside the hole.
+        fill: (h, w, 3), right inside the hole.
+        hole: (h, w) bool.
+
+    Returns:
+        (h, w, 3) float32; only what lies in the hole means anything.
+    """
+    share = _blur((~hole)[..., None].astype(np.float32), FADE)
+    edge = hole & (_blur((~hole)[..., None].astype(np.float32), 1)[..., 0] > 0)
+    difference = _blur_where(known, ~hole, SOFT) - _blur_where(fill, hole, SOFT)
+    shift = np.minimum(2 * share, 1) * _blur_where(difference, edge, FADE)
+    return fill + shift.astype(np.float32)
+
+
 def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches | None:
-    """Find for each patch that touches the hole the known patch most like it.
+    """Find for each patch that touches the hole the known patch to take detail from.
 
     Args:
         known: (h, w, 3), right outside the hole.
@@ -83,28 +109,73 @@ def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches |
     """
     if min(hole.shape) < PATCH:
         return None
-    touched = sliding_window_view(hole, (PATCH, PATCH)).any((2, 3))
+    touched: Mask = np.asarray(sliding_window_view(hole, (PATCH, PATCH)).any((2, 3)))
     rows, columns = (_places(length, PATCH // 2) for length in touched.shape)
-    grid = np.zeros_like(touched)
-    grid[np.ix_(rows, columns)] = True
-    targets = np.argwhere(grid & touched)
-    grid[:] = False
-    grid[::STEP, ::STEP] = True
-    places = np.argwhere(grid & ~touched)
+    cells = np.argwhere(touched[np.ix_(rows, columns)])  # of the grid that targets lie on
+    targets = np.stack([rows[cells[:, 0]], columns[cells[:, 1]]], axis=1)
+    places = STEP * np.argwhere(~touched[::STEP, ::STEP])
     if not len(places):
         return None
 
     looks = [(soft, np.where(hole[..., None], base, soft))]
     for _ in range(ROUNDS):
-        candidates, wanted = (
-            _patches(image, at) for image, at in zip(looks[-1], (places, targets), strict=True)
-        )
+        image, goal = looks[-1]
+        wanted, candidates = _patches(goal, targets), _patches(image, places)
         # |c - w|^2 without |w|^2, which does not change the order.
         distance = (candidates**2).sum(1) - 2 * wanted @ candidates.T
-        matches = Matches(targets, places[distance.argmin(1)])
+        nearest = Matches(targets, places[distance.argmin(1)])
+        matches = cohere(nearest, cells, touched, image, wanted)
         detail = transfer(known - soft, ~hole, matches, hole.shape)
         looks.append((known, np.where(hole[..., None], base + detail, known)))
     return matches
+
+
+def cohere(
+    nearest: Matches, cells: NDArray[np.intp], touched: Mask, image: _Values, wanted: _Values
+) -> Matches:
+    """Let neighbours take their detail from neighbouring places where that costs little.
+
+    The nearest patch alone is often the same for many targets, and shows as a repeated pattern.
+    Each target may take over a neighbour's offset to its source (Ashikhmin 2001); what it chooses
+    minimises |source - target|^2 plus COHERENCE median(|nearest - target|^2) for every neighbour
+    with another offset.
+
+    Args:
+        nearest: what to start from.
+        cells: (K, 2), row and column of each target on the targets' grid.
+        touched: (h', w') bool, corners of patches that touch the hole.
+        image: (h, w, 3), where sources are compared.
+        wanted: (K, 3 PATCH^2), what they are compared with.
+    """
+    targets, sources = nearest.targets, nearest.sources.copy()
+    number = np.full(cells.max(0) + 3, -1)  # of the target on each cell, with a border of none
+    number[cells[:, 0] + 1, cells[:, 1] + 1] = np.arange(len(cells))
+    steps = ((0, 1), (2, 1), (1, 0), (1, 2))  # up, down, left, right
+    around = np.stack([number[cells[:, 0] + y, cells[:, 1] + x] for y, x in steps], axis=1)
+    data = ((_patches(image, sources) - wanted) ** 2).sum(1)
+    penalty = COHERENCE * float(np.median(data))
+
+    for turn in range(2 * SWEEPS):
+        mine = np.flatnonzero(cells.sum(1) % 2 == turn % 2)  # as on a chessboard: neighbours rest
+        offsets = sources - targets
+        neighbours = offsets[around[mine]]  # (k, 4, 2)
+        there = around[mine] >= 0
+
+        def broken(offset: NDArray[np.intp], others: Any = neighbours, there: Any = there) -> Any:
+            return (there & (others != offset[:, None]).any(-1)).sum(1)
+
+        best = data[mine] + penalty * broken(offsets[mine])
+        for side in range(len(steps)):
+            source = targets[mine] + neighbours[:, side]
+            usable = there[:, side] & (source >= 0).all(1) & (source < touched.shape).all(1)
+            usable[usable] = ~touched[tuple(source[usable].T)]
+            cost = np.full(len(mine), np.inf)
+            cost[usable] = ((_patches(image, source[usable]) - wanted[mine[usable]]) ** 2).sum(1)
+            energy = cost + penalty * broken(neighbours[:, side])
+            better = energy < best
+            best[better], data[mine[better]] = energy[better], cost[better]
+            sources[mine[better]] = source[better]
+    return Matches(targets, sources)
 
 
 def transfer(detail: _Values, known: Mask, matches: Matches, scale_of: tuple[int, ...]) -> _Values:
@@ -143,7 +214,7 @@ def _places(length: int, step: int) -> NDArray[np.intp]:
 def _patches(image: _Values, corners: NDArray[np.intp]) -> _Values:
     """(K, 3 PATCH^2), one row a patch."""
     views = sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
-    return views[corners[:, 0], corners[:, 1]].reshape(len(corners), -1)
+    return views[corners[:, 0], corners[:, 1]].reshape(len(corners), 3 * PATCH**2)
 
 
 def _bump(length: int) -> _Values:
@@ -151,11 +222,11 @@ def _bump(length: int) -> _Values:
     return np.hanning(length + 2)[1:-1].astype(np.float32)
 
 
-def _blur_known(image: _Values, known: Mask) -> _Values:
-    """Mean of the known pixels around each pixel."""
-    share = known[..., None].astype(np.float32)
-    mean = _blur(image * share, SOFT)
-    mean /= np.maximum(_blur(share, SOFT), np.float32(1e-6))
+def _blur_where(image: _Values, chosen: Mask, radius: int) -> _Values:
+    """Mean of the chosen pixels around each pixel; 0 where there is none."""
+    share = chosen[..., None].astype(np.float32)
+    mean = _blur(image * share, radius)
+    mean /= np.maximum(_blur(share, radius), np.float32(1e-6))
     return mean
 
 
