@@ -118,37 +118,42 @@ def paris() -> Recipe:
     return Recipe("paris", shorter_side=128)
 
 
-MIXED_MASKS = (("square", 0.7), ("box", 0.15), ("strokes", 0.15))  # people mask objects
+# What the recipes of the shipped models share; squares are mixed with boxes and strokes, because
+# people mask objects. On an accelerator make the stages longer.
+SHIPPED = Recipe(
+    "shipped",
+    validation=96,
+    discriminator_width=32,
+    mask_mix=(("square", 0.7), ("box", 0.15), ("strokes", 0.15)),
+    balance_batches=16,
+    balance_every=500,
+    ema_decay=0.995,
+)
 
 
 def scenes() -> Recipe:
     """Natural scenes and streets, shorter side 150: what the model ``places`` is trained with.
 
     The generator beyond the paper's and a discriminator of patches. About two hours on two CPU
-    cores; on an accelerator make the stages longer.
+    cores.
     """
-    return Recipe(
-        "scenes",
+    return dataclasses.replace(
+        SHIPPED,
+        name="scenes",
         shorter_side=150,
-        validation=96,
         generator="plus",
         widths=(48, 96, 128),
         depths=(1, 2, 1),
         dilations=(1, 2, 4, 8, 1, 2, 4, 8, 1, 2),
         discriminator="patch",
-        discriminator_width=32,
         vgg_layers=(("relu2_2", 1.0), ("relu3_3", 1.0), ("relu4_1", 1.0)),
         perceptual_window=80,
-        mask_mix=MIXED_MASKS,
         adversarial_proportion=1.0,
         perceptual_proportion=1.5,
-        balance_batches=16,
-        balance_every=500,
         rec_samples=80_000,
         all_samples=37_000,
         rec_rates=(1.2e-3, 2e-4),
         all_rates=(3e-4, 2e-5),
-        ema_decay=0.995,
         checkpoint_every=250,
     )
 
@@ -159,26 +164,21 @@ def faces() -> Recipe:
     The paper's plan, narrow where pixels are many, two rounds of dilations where they are few.
     About two and a half hours on one CPU core.
     """
-    return Recipe(
-        "faces",
+    return dataclasses.replace(
+        SHIPPED,
+        name="faces",
         shorter_side=160,
-        validation=96,
         widths=(16, 48, 96, 128),
         depths=(1, 1, 2, 2),
         dilations=(2, 4, 8, 16, 2, 4, 8, 16),
-        discriminator_width=32,
         perceptual_window=96,
-        mask_mix=MIXED_MASKS,
         adversarial_proportion=0.8,
         perceptual_proportion=3.0,
-        balance_batches=16,
-        balance_every=500,
         batch=8,
         rec_samples=46_000,
         all_samples=30_000,
         rec_rates=(1e-3, 3e-4),
         all_rates=(3e-4, 2e-5),
-        ema_decay=0.995,
         checkpoint_every=400,
     )
 

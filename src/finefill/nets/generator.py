@@ -64,7 +64,7 @@ class CompletionNet(nn.Module):
 
     def rows_reaching(self, row: int) -> tuple[int, int]:
         """First and last input row that reaches output row ``row``, on an unbounded image."""
-        raise NotImplementedError
+        raise NotImplementedError  # every generator has its own layers to follow back
 
     def check_limits(self, widths: Sequence[int]) -> None:
         """Raise ValueError where the paper's limits on size are exceeded (§3.1)."""

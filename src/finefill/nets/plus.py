@@ -123,8 +123,9 @@ class PlusGenerator(CompletionNet):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        for block in self.context:
-            nn.init.zeros_(block.second[1].weight)  # type: ignore[union-attr, index]
+        for block in self.modules():
+            if isinstance(block, Residual):
+                nn.init.zeros_(block.second[1].weight)  # type: ignore[arg-type]  # BN's own weight
         nn.init.normal_(self.last.weight, std=0.002)  # start from the smooth surroundings
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # bias is on by default
         self.check_limits(widths)
@@ -141,7 +142,7 @@ class PlusGenerator(CompletionNet):
         for step, (up, carry, join) in enumerate(zip(self.up, self.carry, self.join, strict=True)):
             x = F.interpolate(up(x), scale_factor=2.0, mode="nearest")
             x = join(x + carry(features[-2 - step]))
-        return smooth + F.pixel_shuffle(self.last(x), BLOCK).float()  # type: ignore[no-any-return]
+        return smooth + F.pixel_shuffle(self.last(x), BLOCK).float()  # type: ignore[no-any-return]  # Any
 
     def rows_reaching(self, row: int) -> tuple[int, int]:
         """First and last input row that reaches output row ``row``, on an unbounded image."""
