@@ -12,7 +12,14 @@ import pytest
 from PIL import Image
 
 from finefill import recipes
-from finefill.data import Photos, iterate_images, random_mask, shrink, training_batch
+from finefill.data import (
+    Photos,
+    iterate_images,
+    iterate_labelled,
+    random_mask,
+    shrink,
+    training_batch,
+)
 from finefill.errors import FinefillError
 
 
@@ -36,6 +43,35 @@ def test_folder_and_shard_give_the_same_images(folder: Path, tmp_path: Path) -> 
     assert len(loose) == 12
     assert [n for n, _ in loose] == [n for n, _ in packed]
     assert all((a == b).all() for (_, a), (_, b) in zip(loose, packed, strict=True))
+
+
+def test_a_folder_inside_a_shard_is_data_too(folder: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "shard.tar", "w") as tar:
+        for path in sorted(folder.rglob("*.png")):
+            tar.add(path, path.relative_to(folder).as_posix())
+    inside = [name for name, _ in iterate_images([tmp_path / "shard.tar" / "1"])]
+    assert sorted(inside) == sorted(f"1/{n}.png" for n in (1, 3, 5, 7, 9, 11))
+    with pytest.raises(FinefillError, match=r"shard\.tar/2: no images inside"):
+        list(iterate_images([tmp_path / "shard.tar" / "2"]))
+
+
+def test_labels_lie_beside_their_photographs(folder: Path, tmp_path: Path) -> None:
+    labels = np.zeros((40, 48), np.uint8)
+    labels[3:9, 5:7] = 2
+    Image.fromarray(labels).save(folder / "1" / "3.labels.png")
+    with tarfile.open(tmp_path / "shard.tar", "w") as tar:
+        for path in sorted(folder.rglob("*.png")):
+            tar.add(path, path.relative_to(folder).as_posix())
+    for source in (folder, tmp_path / "shard.tar"):
+        ((name, image, found),) = iterate_labelled([source])
+        assert name == "1/3.png"
+        assert image.shape == (40, 48, 3)
+        assert np.array_equal(found, labels)
+    Image.fromarray(labels[:9]).save(folder / "1" / "3.labels.png")
+    with pytest.raises(FinefillError, match=r"labels of 1/3\.png have another size"):
+        list(iterate_labelled([folder]))
+    with pytest.raises(FinefillError, match="no photograph with labels"):
+        list(iterate_labelled([folder / "1" / "5.png"]))
 
 
 def test_bad_data_names_the_file(folder: Path, tmp_path: Path) -> None:

@@ -36,6 +36,18 @@ def test_reconstruction_of_an_empty_mask_is_zero() -> None:
     assert losses.reconstruction(x, -x, torch.zeros(2, 1, 4, 4)).item() == 0.0
 
 
+def test_overlapping_l2_weighs_the_ring_ten_times() -> None:
+    original = torch.zeros(1, 3, 5, 5)
+    output = torch.zeros(1, 3, 5, 5)
+    mask = torch.zeros(1, 1, 5, 5)
+    mask[..., 2, 2] = 1
+    output[..., 2, 2] = 2.0  # in the hole: 4
+    output[..., 1, 1] = 1.0  # in the ring: 10 x 1
+    output[..., 0, 0] = 9.0  # beyond: nothing
+    assert losses.overlapping_l2(original, output, mask, 1).item() == pytest.approx(14 / 9)
+    assert losses.overlapping_l2(original, output, mask, 0).item() == pytest.approx(4)
+
+
 def test_composite_takes_each_pixel_from_its_side() -> None:
     original, output = torch.zeros(1, 3, 1, 2), torch.ones(1, 3, 1, 2)
     mask = torch.tensor([[[[1.0, 0.0]]]])

@@ -12,10 +12,13 @@ from finefill import recipes
 from finefill.errors import FinefillError
 from finefill.nets import (
     CompletionNet,
+    ContextEncoder,
     Discriminator,
     Generator,
+    GFCGenerator,
     PatchDiscriminator,
     PlusGenerator,
+    RegionDiscriminator,
     load_vgg16,
     vgg,
 )
@@ -137,7 +140,7 @@ def test_surroundings_keep_what_is_known_and_prefer_what_is_near() -> None:
 
 def test_patch_discriminator_scores_cells_and_knows_their_share() -> None:
     net = PatchDiscriminator(4)
-    assert net(torch.rand(2, 3, 32, 48)).shape == (2, 1, 4, 6)
+    assert net(torch.rand(2, 3, 32, 48), torch.zeros(2, 1, 32, 48)).shape == (2, 1, 4, 6)
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., :8, :4] = 1
     assert net.hole_share(mask).flatten().tolist() == [0.5, 0, 0, 0]
@@ -145,10 +148,63 @@ def test_patch_discriminator_scores_cells_and_knows_their_share() -> None:
 
 def test_discriminator_scores_whole_images() -> None:
     net = Discriminator(32, 4)
-    assert net(torch.rand(3, 3, 32, 32)).shape == (3, 1, 1, 1)
+    assert net(torch.rand(3, 3, 32, 32), torch.zeros(3, 1, 32, 32)).shape == (3, 1, 1, 1)
     assert net.hole_share(torch.zeros(3, 1, 32, 32)).flatten().tolist() == [1, 1, 1]
     with pytest.raises(ValueError, match="size"):
         Discriminator(100)
+
+
+def test_region_discriminator_judges_the_window_around_the_hole() -> None:
+    mask = torch.zeros(2, 1, 32, 32)
+    mask[:, :, 2:8, 20:30] = 1
+    image = torch.rand(2, 3, 32, 32)
+    far = image.clone()
+    far[:, :, 24:] += 1.0  # outside the window of 16x16
+    with torch.no_grad():
+        local = RegionDiscriminator(32, 4, whole=False).eval()
+        assert local(image, mask).shape == (2, 1, 1, 1)
+        assert torch.equal(local(image, mask), local(far, mask))
+        both = RegionDiscriminator(32, 4).eval()
+        one, other = both(image, mask), both(far, mask)
+    assert one.shape == both.hole_share(mask).shape == (2, 1, 1, 2)
+    assert torch.equal(one[..., 0], other[..., 0])
+    assert not torch.equal(one[..., 1], other[..., 1])
+
+
+def test_context_encoder_is_the_published_network() -> None:
+    net = ContextEncoder(128)
+    # By hand: 16 i o a 4x4 convolution, 2 o a batch norm; two layers of 512 * 16 * 4000.
+    down = [(3, 64), (64, 64), (64, 128), (128, 256), (256, 512)]
+    count = sum(16 * i * o for i, o in down) + 64 + 2 * (64 + 128 + 256 + 512)
+    count += 512 * 16 * 16 + 2 * 512 * 16 * 4000 + 2 * 4000 + 2 * 512
+    up = [(512, 256), (256, 128), (128, 64), (64, 64)]
+    count += sum(16 * i * o + 2 * o for i, o in up) + 16 * 64 * 3 + 3
+    assert net.parameter_count() == count
+    with torch.no_grad():
+        output = net(torch.rand(2, 3, 128, 128), torch.zeros(2, 1, 128, 128))
+    assert output.shape == (2, 3, 128, 128)
+    assert output.abs().max() <= 1
+    with pytest.raises(ValueError, match="64, 128"):
+        ContextEncoder(96)
+
+
+def test_channelwise_layer_keeps_channels_apart() -> None:
+    net = ContextEncoder(64, bottleneck=8)
+    x = torch.zeros(1, 512, 16)
+    x[0, 5, 3] = 2.0
+    mixed = torch.einsum("ncp,cpq->ncq", x, net.channelwise)
+    assert torch.equal(mixed[0, 5], 2.0 * net.channelwise[5, 3])
+    assert mixed[0, :5].abs().max() == 0
+
+
+def test_gfc_generator_completes_its_own_size() -> None:
+    net = GFCGenerator(32, bottleneck=16).eval()
+    with torch.no_grad():
+        output = net(torch.rand(2, 3, 32, 32), torch.zeros(2, 1, 32, 32))
+    assert output.shape == (2, 3, 32, 32)
+    assert output.abs().max() <= 1
+    with pytest.raises(ValueError, match="multiple of 16"):
+        GFCGenerator(40)
 
 
 def test_vgg_matches_a_hand_made_first_layer() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,10 @@ import torch
 from PIL import Image
 
 from finefill import Engine, recipes
+from finefill.data import Photos
 from finefill.errors import FinefillError
 from finefill.export import difference, export, folded, load_generator
+from finefill.nets.crops import around_holes
 from finefill.training import checkpoint, loop, steps
 
 RECIPE = recipes.override(
@@ -222,6 +225,16 @@ def test_runs_are_not_mixed_up(photos: Path, finished: Path, tmp_path: Path) -> 
         ["perceptual_proportion=0", "discriminator_sees=output"],
         ["adversarial_proportion=0", "perceptual_proportion=0"],
         ["precision=bf16", "perceptual_window=24", "two_sided_smoothing=false"],
+        [
+            "generator=context_encoder",
+            "size=64",
+            "crop=64",
+            "shorter_side=64",
+            "reconstruction=l2",
+            "discriminator=local+image",
+            "perceptual_proportion=0",
+        ],
+        ["generator=gfc", "discriminator=local", 'mask_mix=[["center",1]]'],
     ],
     ids=str,
 )
@@ -238,7 +251,7 @@ def test_windows_follow_the_holes() -> None:
     mask = torch.zeros(2, 1, 16, 16)
     mask[0, :, 0:4, 0:4] = 1
     mask[1, :, 6:10, 8:12] = 1
-    cut, _, hole = steps.around_holes(image, -image, mask, 8)
+    cut, _, hole = around_holes(image, -image, mask, 8)
     assert hole.sum((1, 2, 3)).tolist() == [16, 16]
     assert torch.equal(cut[0], image[0, :, 0:8, 0:8])
     assert torch.equal(cut[1], image[1, :, 4:12, 6:14])
@@ -315,3 +328,30 @@ def test_a_graph_that_disagrees_is_not_kept(
     with pytest.raises(FinefillError, match="differs from PyTorch"):
         export(finished / checkpoint.LAST, tmp_path / "model.onnx", {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fixed_lambdas_are_taken_and_not_measured(photos: Path, tmp_path: Path) -> None:
+    settings = ["rec_samples=0", "all_samples=8", 'fixed_lambdas=[["adv",0.25]]']
+    recipe = recipes.override(RECIPE, [*settings, "perceptual_proportion=0"])
+    assert loop.train(recipe, [photos], tmp_path / "run", device="cpu", quiet=True)
+    assert checkpoint.read_state(tmp_path / "run" / checkpoint.LAST)["lambdas"] == {"adv": 0.25}
+    assert not events(tmp_path / "run", "balance")
+    last = events(tmp_path / "run", "train")[-1]
+    assert last["loss"] == pytest.approx(last["rec"] + 0.25 * last["adv"], abs=1e-5)
+
+
+def test_a_run_starts_from_the_first_stage_of_another(photos: Path, tmp_path: Path) -> None:
+    """The second stage after a copied first one is that of a run that did both."""
+    whole = recipes.override(RECIPE, ["rec_samples=16", "all_samples=8"])
+    first = dataclasses.replace(
+        whole, all_samples=0, adversarial_proportion=0.0, perceptual_proportion=0.0
+    )
+    crops = Photos([photos], whole)
+    assert loop.train(first, crops, tmp_path / "first", device="cpu", quiet=True)
+    assert loop.train(whole, crops, tmp_path / "whole", device="cpu", quiet=True)
+    (tmp_path / "child").mkdir()
+    shutil.copy(tmp_path / "first" / checkpoint.LAST, tmp_path / "child" / checkpoint.LAST)
+    assert loop.train(whole, crops, tmp_path / "child", resume=True, device="cpu", quiet=True)
+    one, two = (checkpoint.load(tmp_path / n / checkpoint.LAST)[0] for n in ("whole", "child"))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from finefill.recipes import Recipe
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 
+LABELS = ".labels.png"  # after a photograph's stem: its label map
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
@@ -29,8 +30,8 @@ def iterate_images(paths: Sequence[Path]) -> Iterator[tuple[str, Pixels]]:
     """Yield (name, image (H, W, 3) uint8 RGB, upright) in a fixed order.
 
     Args:
-        paths: image files, folders (searched recursively) and tar shards. Files whose stem ends
-            in ``.labels`` (label maps beside photographs) are left out.
+        paths: image files, folders (searched recursively), tar shards, and folders inside a
+            shard (``scenes.tar/street``). Label maps (``STEM.labels.png``) are left out.
 
     Raises:
         FinefillError: a path is missing, holds no image, or an image cannot be decoded.
@@ -53,16 +54,56 @@ def iterate_images(paths: Sequence[Path]) -> Iterator[tuple[str, Pixels]]:
             )
 
 
-def _sources(path: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
+def iterate_labelled(paths: Sequence[Path]) -> Iterator[tuple[str, Pixels, NDArray[np.uint8]]]:
+    """Yield (name, image (H, W, 3) uint8, label index per pixel (H, W) uint8).
+
+    A photograph's labels are the palette PNG ``STEM.labels.png`` beside it; photographs without
+    one are left out.
+
+    Raises:
+        FinefillError: a path is missing or a file cannot be decoded, sizes differ, or no
+            photograph has labels.
+    """
+    count = 0
+    for path in map(Path, paths):
+        labels: dict[str, NDArray[np.uint8]] = {}
+        for name, source in _sources(path, _is_labels):
+            try:
+                with Image.open(source) as image:
+                    labels[name.removesuffix(LABELS)] = np.asarray(image)
+            except (UnidentifiedImageError, OSError, SyntaxError) as error:
+                raise FinefillError(
+                    f"{path}: {name} is not a readable image ({error}); remove it"
+                ) from error
+        for name, image in iterate_images([path]):
+            if (found := labels.get(str(Path(name).with_suffix("")))) is None:
+                continue
+            if found.shape != image.shape[:2]:
+                raise FinefillError(f"{path}: the labels of {name} have another size than it")
+            count += 1
+            yield name, image, found
+    if not count:
+        raise FinefillError(
+            f"{', '.join(map(str, paths))}: no photograph with labels beside it (STEM{LABELS})"
+        )
+
+
+def _sources(
+    path: Path, wanted: Callable[[str], bool] | None = None
+) -> Iterator[tuple[str, Path | io.BytesIO]]:
+    """(name, file) of the photographs below a path, or of the files ``wanted`` by their names."""
+    wanted = wanted or _is_photo
     if path.is_dir():
         for file in sorted(path.rglob("*")):
-            if _is_photo(file.name):
+            if wanted(file.name):
                 yield file.relative_to(path).as_posix(), file
-    elif path.suffix == ".tar":
+    elif shard := _shard_of(path):
+        inside = path.relative_to(shard).as_posix()
         try:
-            with tarfile.open(path) as tar:
+            with tarfile.open(shard) as tar:
                 for member in tar:
-                    if member.isfile() and _is_photo(member.name):
+                    below = inside == "." or member.name.startswith(f"{inside}/")
+                    if below and member.isfile() and wanted(member.name):
                         content = tar.extractfile(member)
                         assert content is not None  # it is a regular file
                         yield member.name, io.BytesIO(content.read())
@@ -74,9 +115,18 @@ def _sources(path: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
         raise FinefillError(f"{path}: no such file or folder; --data wants photographs")
 
 
+def _shard_of(path: Path) -> Path | None:
+    """The tar file that a path names, or names a folder in."""
+    return next((p for p in (path, *path.parents) if p.suffix == ".tar" and p.is_file()), None)
+
+
 def _is_photo(name: str) -> bool:
     file = Path(name)
-    return file.suffix.lower() in SUFFIXES and not file.stem.endswith(".labels")
+    return file.suffix.lower() in SUFFIXES and not _is_labels(name)
+
+
+def _is_labels(name: str) -> bool:
+    return name.endswith(LABELS)
 
 
 def shrink(image: Pixels, shorter: int | None) -> Pixels:
@@ -156,13 +206,25 @@ def training_batch(
 def validation_batches(
     photos: Photos, recipe: Recipe
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
-    """Centre crops of the validation photographs with fixed random squares, batch by batch."""
+    """Centre crops of the validation photographs with fixed random squares, batch by batch.
+
+    A recipe that trains on centre squares alone is validated on them.
+    """
     rng = np.random.default_rng((recipe.seed, 3))
+    center = {kind for kind, _ in recipe.mask_mix} == {"center"}
+    size = recipe.size
+    sides = round(48 * size / 128), round(80 * size / 128)
+
+    def hole() -> masks.Mask:
+        if center:
+            return masks.center_square(size, size, size // 2)
+        return masks.random_square(rng, size, size, sides)
+
     for first in range(0, len(photos.validation), recipe.batch):
         group = photos.validation[first : first + recipe.batch]
         yield (
             np.stack([_center_crop(image, recipe) for image in group]),
-            np.stack([masks.random_square(rng, recipe.size, recipe.size) for _ in group]),
+            np.stack([hole() for _ in group]),
         )
 
 
@@ -174,6 +236,8 @@ def random_mask(rng: np.random.Generator, recipe: Recipe) -> masks.Mask:
     low, high = (round(side * size / 128) for side in recipe.square_sides)
     if kind == "square":
         return masks.random_square(rng, size, size, (low, high))
+    if kind == "center":
+        return masks.center_square(size, size, size // 2)
     if kind == "box":
         return masks.random_box(rng, size, size, (low // 2, high))
     return masks.random_strokes(rng, size, size)

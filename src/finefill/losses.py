@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+OVERLAP_WEIGHT = 10.0  # of the ring around the hole, in Context Encoders' reconstruction
+
 
 def total(rec: Tensor, adv: Tensor, per: Tensor, lambda_adv: float, lambda_per: float) -> Tensor:
     """Eq. 1: L = L_rec + lambda_adv L_adv + lambda_per L_per, all scalars."""
@@ -32,6 +34,18 @@ def reconstruction(original: Tensor, output: Tensor, mask: Tensor) -> Tensor:
     """
     values = mask.sum() * original.shape[1]  # M counts once for each channel
     return smooth_l1(mask * (original - output)).sum() / values.clamp(min=1)
+
+
+def overlapping_l2(original: Tensor, output: Tensor, mask: Tensor, overlap: int) -> Tensor:
+    """Context Encoders' reconstruction (Pathak et al. 2016, Eq. 1), to compare with Eq. 3.
+
+    Mean squared error over the hole and ``overlap`` pixels around it; those weigh ten times as
+    much, so that the fill meets its surroundings. Returns a scalar.
+    """
+    near = F.max_pool2d(mask, 2 * overlap + 1, stride=1, padding=overlap)
+    weights = mask + OVERLAP_WEIGHT * (near - mask)
+    values = near.sum() * original.shape[1]
+    return (weights * (original - output) ** 2).sum() / values.clamp(min=1)
 
 
 def composite(original: Tensor, output: Tensor, mask: Tensor) -> Tensor:

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 from finefill.errors import FinefillError
 
+GENERATORS = ("paper", "plus", "context_encoder", "gfc")
+DISCRIMINATORS = ("image", "patch", "local", "local+image")
+MASKS = ("square", "box", "strokes", "center")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -27,15 +31,17 @@ class Recipe:
     flip: bool = True
     validation: int = 128  # photographs kept out of training
     square_sides: tuple[int, int] = (48, 80)  # at size 128; scaled with size
-    mask_mix: tuple[tuple[str, float], ...] = (("square", 1.0),)  # square, box, strokes
+    mask_mix: tuple[tuple[str, float], ...] = (("square", 1.0),)  # square, box, strokes, center
     # Networks (§3.1, §3.2)
-    generator: str = "paper"  # or "plus": nets/plus.py
+    generator: str = "paper"  # or "plus" (nets/plus.py), "context_encoder", "gfc"
     widths: tuple[int, ...] = (32, 64, 128, 128)
     depths: tuple[int, ...] = (1, 2, 2, 2)
     dilations: tuple[int, ...] = (2, 4, 8, 16)
     dilated: bool = True
     intermediate: bool = True
-    discriminator: str = "image"  # one score, as in the paper; or "patch": a score for each cell
+    # One score, as in the paper; "patch": a score for each cell; "local": one for the window
+    # around the hole; "local+image": that and one for the image.
+    discriminator: str = "image"
     discriminator_width: int = 64
     discriminator_sees: str = "composite"  # or "output" (Fig. 8)
     two_sided_smoothing: bool = True
@@ -47,10 +53,15 @@ class Recipe:
         ("relu4_3", 1.0),
     )
     perceptual_window: int = 0
+    # Eq. 3, or "l2": Context Encoders' squared error that reaches `overlap` pixels (at size 128)
+    # beyond the hole.
+    reconstruction: str = "smooth_l1"
+    overlap: int = 7
     # Loss weights from gradient norms (§4.2): |lambda_t grad L_t| = proportion_t |grad L_rec|.
     # 0 switches a term off.
     adversarial_proportion: float = 0.3
     perceptual_proportion: float = 2.0
+    fixed_lambdas: tuple[tuple[str, float], ...] = ()  # by term, in place of measuring
     balance_batches: int = 8
     balance_every: int = 0  # steps between later measurements; 0 = once, as in the paper
     discriminator_warmup: int = 100  # steps of the discriminator alone before the measurement
@@ -75,14 +86,21 @@ class Recipe:
             "batch must be at least 2 (batch normalisation)": self.batch < 2,
             "discriminator_sees must be composite or output": self.discriminator_sees
             not in ("composite", "output"),
-            "generator must be paper or plus": self.generator not in ("paper", "plus"),
-            "discriminator must be image or patch": self.discriminator not in ("image", "patch"),
+            f"generator must be one of {', '.join(GENERATORS)}": self.generator not in GENERATORS,
+            f"discriminator must be one of {', '.join(DISCRIMINATORS)}": (
+                self.discriminator not in DISCRIMINATORS
+            ),
+            "reconstruction must be smooth_l1 or l2": self.reconstruction
+            not in ("smooth_l1", "l2"),
+            "fixed_lambdas knows adv and per": any(
+                name not in ("adv", "per") for name, _ in self.fixed_lambdas
+            ),
             "a patch discriminator sees the composite: the raw output has no original cells": (
                 self.discriminator == "patch" and self.discriminator_sees != "composite"
             ),
             "precision must be auto, bf16 or fp32": self.precision not in ("auto", "bf16", "fp32"),
-            "mask_mix knows square, box and strokes": not self.mask_mix
-            or any(kind not in ("square", "box", "strokes") for kind, _ in self.mask_mix),
+            f"mask_mix knows {', '.join(MASKS)}": not self.mask_mix
+            or any(kind not in MASKS for kind, _ in self.mask_mix),
             "ema_decay must be in [0, 1)": not 0 <= self.ema_decay < 1,
             "log_every and checkpoint_every must be at least 1": min(
                 self.log_every, self.checkpoint_every

@@ -1,16 +1,21 @@
 """The networks, in PyTorch: generator, discriminator, VGG16 (extra ``train``)."""
 
-from finefill.nets.discriminator import Discriminator, PatchDiscriminator
+from finefill.nets.context_encoder import ContextEncoder
+from finefill.nets.discriminator import Discriminator, PatchDiscriminator, RegionDiscriminator
 from finefill.nets.generator import CompletionNet, Generator
+from finefill.nets.gfc import GFCGenerator
 from finefill.nets.plus import PlusGenerator
 from finefill.nets.vgg import VGG16Features, load_vgg16
 
 __all__ = [
     "CompletionNet",
+    "ContextEncoder",
     "Discriminator",
+    "GFCGenerator",
     "Generator",
     "PatchDiscriminator",
     "PlusGenerator",
+    "RegionDiscriminator",
     "VGG16Features",
     "load_vgg16",
 ]

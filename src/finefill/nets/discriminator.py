@@ -1,9 +1,12 @@
-"""The DCGAN-like discriminator (paper §3.2), and one that judges patches."""
+"""The DCGAN-like discriminator (paper §3.2), and ones that judge patches or regions."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from finefill.nets.crops import cut, window_index
 
 
 class Discriminator(nn.Module):
@@ -42,8 +45,8 @@ class Discriminator(nn.Module):
             elif isinstance(module, nn.BatchNorm2d):
                 nn.init.normal_(module.weight, 1.0, 0.02)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Score images: (N, 3, size, size) in [-1, 1] -> (N, 1, 1, 1) logits of "is original"."""
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """(N, 3, size, size) in [-1, 1], whatever the mask -> (N, 1, 1, 1) logits of "original"."""
         return self.layers(image)  # type: ignore[no-any-return]  # nn.Module calls are Any
 
     def hole_share(self, mask: Tensor) -> Tensor:
@@ -80,10 +83,41 @@ class PatchDiscriminator(nn.Module):
         layers.append(spectral(nn.Conv2d(inputs, 1, 3, padding=1)))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] -> (N, 1, H / 8, W / 8) logits of "this is original"."""
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1], whatever the mask -> (N, 1, H / 8, W / 8) logits."""
         return self.layers(image)  # type: ignore[no-any-return]  # nn.Module calls are Any
 
     def hole_share(self, mask: Tensor) -> Tensor:
         """Share of each cell that is hole: (N, 1, H, W) -> (N, 1, H / 8, W / 8)."""
         return F.avg_pool2d(mask, 8)
+
+
+class RegionDiscriminator(nn.Module):
+    """A score for the window around the hole, and with ``whole`` one for the image as well.
+
+    The window alone is what Context Encoders judge (Pathak et al. 2016), both are the local and
+    the global discriminator of Generative Face Completion (Li et al. 2017).
+
+    Args:
+        size: height and width of the images; the window has half of it.
+        width: channels of the first layer of each discriminator.
+        whole: judge the whole image too.
+    """
+
+    def __init__(self, size: int = 128, width: int = 64, *, whole: bool = True) -> None:
+        super().__init__()
+        self.window = size // 2
+        self.local = Discriminator(self.window, width)
+        self.whole = Discriminator(size, width) if whole else None
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """(N, 3, size, size) and the hole (N, 1, size, size) -> (N, 1, 1, 1 or 2) logits."""
+        window = cut(image, window_index(mask, self.window), self.window)
+        scores = [self.local(window, mask)]
+        if self.whole is not None:
+            scores.append(self.whole(image, mask))
+        return torch.cat(scores, dim=3)
+
+    def hole_share(self, mask: Tensor) -> Tensor:
+        """Every score of a completed image counts as completed: (N, 1, 1, 1 or 2)."""
+        return mask.new_ones(len(mask), 1, 1, 1 if self.whole is None else 2)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from finefill.errors import FinefillError
 from finefill.nets import (
     CompletionNet,
+    ContextEncoder,
     Discriminator,
     Generator,
+    GFCGenerator,
     PatchDiscriminator,
     PlusGenerator,
+    RegionDiscriminator,
 )
 from finefill.recipes import Recipe
 
@@ -22,6 +25,10 @@ def generator(recipe: Recipe) -> CompletionNet:
     net: CompletionNet
     if recipe.generator == "plus":
         net = PlusGenerator(recipe.widths, recipe.depths, recipe.dilations)
+    elif recipe.generator == "context_encoder":
+        net = ContextEncoder(recipe.size)
+    elif recipe.generator == "gfc":
+        net = GFCGenerator(recipe.size)
     else:
         net = Generator(
             recipe.widths,
@@ -37,8 +44,11 @@ def generator(recipe: Recipe) -> CompletionNet:
     return net
 
 
-def discriminator(recipe: Recipe) -> Discriminator | PatchDiscriminator:
+def discriminator(recipe: Recipe) -> Discriminator | PatchDiscriminator | RegionDiscriminator:
     """The discriminator of a recipe."""
+    width = recipe.discriminator_width
     if recipe.discriminator == "patch":
-        return PatchDiscriminator(recipe.discriminator_width)
-    return Discriminator(recipe.size, recipe.discriminator_width)
+        return PatchDiscriminator(width)
+    if recipe.discriminator in ("local", "local+image"):
+        return RegionDiscriminator(recipe.size, width, whole=recipe.discriminator != "local")
+    return Discriminator(recipe.size, width)

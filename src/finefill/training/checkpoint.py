@@ -45,23 +45,44 @@ def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, object])
         raise FinefillError(f"{path}: cannot be written ({error})") from error
 
 
+def read_state(path: Path) -> dict[str, Any]:
+    """The JSON state of a checkpoint, without its tensors.
+
+    Raises:
+        FinefillError: no such file, or not a checkpoint of finefill.
+    """
+    return _state(_open(path), path)
+
+
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what :func:`save` wrote, on the CPU.
 
     Raises:
         FinefillError: no such file, or not a checkpoint of finefill.
     """
+    file = _open(path)
+    state = _state(file, path)
+    try:
+        return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118  # not iterable itself
+    except (SafetensorError, OSError) as error:
+        raise FinefillError(f"{path}: not a readable checkpoint ({error})") from error
+
+
+def _open(path: Path) -> Any:
     if not path.exists():
         raise FinefillError(f"{path}: no checkpoint there; start a run without --resume")
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not iterable itself
+        return safe_open(path, "pt")
     except (SafetensorError, OSError) as error:
         raise FinefillError(f"{path}: not a readable checkpoint ({error})") from error
+
+
+def _state(file: Any, path: Path) -> dict[str, Any]:
+    metadata = file.metadata() or {}
     if metadata.get("format") != FORMAT:
         raise FinefillError(f"{path}: not a checkpoint of this version of finefill")
-    return tensors, json.loads(metadata["state"])
+    state: dict[str, Any] = json.loads(metadata["state"])
+    return state
 
 
 def net_tensors(prefix: str, net: nn.Module) -> dict[str, Tensor]:
@@ -106,5 +127,10 @@ def load_optimizer(
         if name.startswith(f"{prefix}."):
             index, key = name.removeprefix(f"{prefix}.").split(".")
             state.setdefault(int(index), {})[key] = tensor
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, entry in state.items():
+        for key, value in entry.items():
+            if value.shape == parameters[index].shape:  # the fused step wants the weights' layout
+                entry[key] = torch.empty_like(parameters[index]).copy_(value)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

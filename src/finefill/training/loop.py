@@ -39,7 +39,7 @@ from finefill.training.steps import (
 
 def train(
     recipe: Recipe,
-    data: Sequence[Path],
+    data: Sequence[Path] | Photos,
     run: Path,
     *,
     resume: bool = False,
@@ -52,7 +52,7 @@ def train(
 
     Args:
         recipe: the settings; when resuming, those to go on with.
-        data: folders of images or tar shards.
+        data: folders of images or tar shards; or photographs read by these settings.
         run: folder for checkpoints, log and image grids.
         resume: continue from ``run``'s checkpoint; the result equals that of a run that was
             never stopped (same device and number of threads).
@@ -72,7 +72,7 @@ def train(
     if last.exists() and not resume:
         raise FinefillError(f"{run}: holds a run already; add --resume or choose another folder")
     tensors, state = checkpoint.load(last) if resume else ({}, {"step": 0, "lambdas": {}})
-    photos = Photos(data, recipe, progress=not quiet)
+    photos = data if isinstance(data, Photos) else Photos(data, recipe, progress=not quiet)
     if state.get("data", photos.fingerprint) != photos.fingerprint:
         raise FinefillError(f"{run}: --data holds other photographs than the run was started with")
 
@@ -115,7 +115,9 @@ def train(
                         save_last()  # a run stopped from here on does all of this again
                         second_stage(parts, vgg)
                         warm_up(parts, photos, step)
-                if not parts.lambdas or rebalance_due(recipe, step):
+                if recipe.fixed_lambdas:
+                    parts.lambdas = dict(recipe.fixed_lambdas)
+                elif not parts.lambdas or rebalance_due(recipe, step):
                     measure(parts, photos, step, report)
 
             set_rates(parts, step)
@@ -172,7 +174,7 @@ def first_stage(recipe: Recipe, device: torch.device) -> Parts:
     return Parts(
         recipe=recipe,
         generator=net,
-        optimizer=torch.optim.Adam(net.parameters(), betas=(recipe.rec_beta1, 0.999)),
+        optimizer=torch.optim.Adam(net.parameters(), betas=(recipe.rec_beta1, 0.999), fused=True),
         average=average,
         device=device,
         precision=choose_precision(recipe.precision, device),
@@ -205,7 +207,9 @@ def second_stage(parts: Parts, vgg: Path | None) -> None:
         net = build.discriminator(recipe)
         net.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
         parts.discriminator = net
-        parts.discriminator_optimizer = torch.optim.Adam(net.parameters(), betas=(0.5, 0.999))
+        parts.discriminator_optimizer = torch.optim.Adam(
+            net.parameters(), betas=(0.5, 0.999), fused=True
+        )
     if recipe.perceptual_proportion > 0:
         parts.vgg = load_vgg16([name for name, _ in recipe.vgg_layers], vgg)
         parts.vgg.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs

@@ -9,7 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finefill import losses
-from finefill.nets import CompletionNet, Discriminator, PatchDiscriminator, VGG16Features
+from finefill.nets import (
+    CompletionNet,
+    Discriminator,
+    PatchDiscriminator,
+    RegionDiscriminator,
+    VGG16Features,
+)
+from finefill.nets.crops import around_holes
 from finefill.recipes import Recipe
 
 
@@ -24,7 +31,7 @@ class Parts:
     device: torch.device
     precision: torch.dtype  # of convolutions; losses are always float32
     # The second stage adds these:
-    discriminator: Discriminator | PatchDiscriminator | None = None
+    discriminator: Discriminator | PatchDiscriminator | RegionDiscriminator | None = None
     discriminator_optimizer: torch.optim.Adam | None = None
     vgg: VGG16Features | None = None
     lambdas: dict[str, float] = field(default_factory=dict)  # by term: "adv", "per"
@@ -49,11 +56,11 @@ def judged(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -> Tensor:
     return losses.composite(image, output, mask)
 
 
-def discriminate(parts: Parts, image: Tensor) -> Tensor:
+def discriminate(parts: Parts, image: Tensor, mask: Tensor) -> Tensor:
     """Logits (N, 1, h, w), float32."""
     assert parts.discriminator is not None
     with parts.autocast():
-        logits: Tensor = parts.discriminator(image)
+        logits: Tensor = parts.discriminator(image, mask)
     return logits.float()
 
 
@@ -66,8 +73,8 @@ def discriminator_step(
     pair = losses.smoothed_labels(len(image), labels, two_sided=parts.recipe.two_sided_smoothing)
     pair = (pair[0].to(parts.device), pair[1].to(parts.device))
     share = parts.discriminator.hole_share(mask)
-    original_logits = discriminate(parts, image)
-    completed_logits = discriminate(parts, completed.detach())
+    original_logits = discriminate(parts, image, mask)
+    completed_logits = discriminate(parts, completed.detach(), mask)
     loss = losses.discriminator(original_logits, completed_logits, losses.cell_labels(pair, share))
     parts.discriminator_optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
@@ -79,11 +86,19 @@ def discriminator_step(
     }
 
 
+def reconstruction(recipe: Recipe, image: Tensor, output: Tensor, mask: Tensor) -> Tensor:
+    """Eq. 3, or what Context Encoders have in its place."""
+    if recipe.reconstruction == "l2":
+        overlap = round(recipe.overlap * recipe.size / 128)
+        return losses.overlapping_l2(image, output, mask, overlap)
+    return losses.reconstruction(image, output, mask)
+
+
 def generator_terms(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """Eq. 3, 6 and 7 for a generator output: the terms that are on, by name."""
-    terms = {"rec": losses.reconstruction(image, output, mask)}
+    terms = {"rec": reconstruction(parts.recipe, image, output, mask)}
     if parts.discriminator is not None:
-        logits = discriminate(parts, judged(parts, image, output, mask))
+        logits = discriminate(parts, judged(parts, image, output, mask), mask)
         terms["adv"] = losses.adversarial(logits, parts.discriminator.hole_share(mask))
     if parts.vgg is not None:
         completed = losses.composite(image, output, mask)
@@ -143,35 +158,6 @@ def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
             kept.lerp_(new, 1 - decay)
         else:
             kept.copy_(new)
-
-
-def around_holes(
-    image: Tensor, completed: Tensor, mask: Tensor, window: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Cut from each of the batch a square of ``window`` pixels centred on its hole's middle.
-
-    Squares stay inside the image; parts of a hole that is larger than the window are left out.
-    Returns the three tensors at (N, C, window, window).
-    """
-    height, width = mask.shape[-2:]
-    if window >= min(height, width):
-        return image, completed, mask
-    ys = torch.arange(height, device=mask.device, dtype=mask.dtype)
-    xs = torch.arange(width, device=mask.device, dtype=mask.dtype)
-    total = mask.sum((1, 2, 3)).clamp(min=1)
-    top = (mask.sum((1, 3)) @ ys / total - window / 2).round().clamp(0, height - window).long()
-    left = (mask.sum((1, 2)) @ xs / total - window / 2).round().clamp(0, width - window).long()
-    offsets = torch.arange(window, device=mask.device)
-    rows = (top[:, None] + offsets)[:, None, :, None]  # (N, 1, window, 1)
-    columns = (left[:, None] + offsets)[:, None, None, :]  # (N, 1, 1, window)
-
-    def cut(x: Tensor) -> Tensor:
-        n, c = x.shape[:2]
-        item = torch.arange(n, device=x.device)[:, None, None, None]
-        channel = torch.arange(c, device=x.device)[None, :, None, None]
-        return x[item, channel, rows, columns].contiguous(memory_format=torch.channels_last)
-
-    return cut(image), cut(completed), cut(mask)
 
 
 def psnr(original: Tensor, completed: Tensor, mask: Tensor) -> Tensor:
