@@ -11,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from PIL import Image
 
 from finefill.cli import cli
 from finefill.errors import FinefillError
-from finefill.evaluation import metrics, protocol, sheets
+from finefill.evaluation import features, metrics, outputs, protocol, sheets
 from finefill.evaluation.baselines import BASELINES, load_baseline
 from finefill.masks import Mask, center_square
+from finefill.nets import load_vgg16
 
 Pixels = NDArray[np.uint8]
 CENTER = center_square(128, 128, 64)
@@ -73,8 +75,211 @@ class TestMetrics:
         assert result == metrics.summarise(values)
         assert result != metrics.summarise(values, seed=1)
 
+    def test_seam_by_hand(self) -> None:
+        original = np.zeros((4, 4, 3), np.uint8)
+        original[:, 2:] = 51  # a step of 0.4 between the columns 1 and 2
+        hole = np.zeros((4, 4), bool)
+        hole[:, 2] = True  # edges: 4 pairs to column 1 and 4 to column 3
+        completed = original.copy()
+        completed[:, 2] = 102  # steps of 0.8 and 0.4 against 0.4 and 0
+        assert metrics.seam(original, completed, hole) == pytest.approx(0.6 - 0.2)
+        completed[:, 2] = 0  # steps of 0 and 0.4: as many as before, elsewhere
+        assert metrics.seam(original, completed, hole) == pytest.approx(0)
+        completed[:, 2:] = 0
+        assert metrics.seam(original, completed, hole) == pytest.approx(-0.2)
+        assert metrics.seam(original, completed, np.zeros_like(hole)) == 0  # no edge
+
+    def test_whole_image_counts_every_pixel(self) -> None:
+        chosen = {m.key: m for m in metrics.select(["l1", "psnr"])[0]}
+        completed = grey(0)
+        completed[CENTER] = 51
+        assert chosen["l1"].measure(grey(0), completed, CENTER) == pytest.approx(0.4)
+        assert chosen["l1_image"].measure(grey(0), completed, CENTER) == pytest.approx(0.1)
+        # A quarter of the squares: 10 lg 4 = 6.02 dB more.
+        ratio = [chosen[key].measure(grey(0), completed, CENTER) for key in ("psnr", "psnr_image")]
+        assert ratio[1] - ratio[0] == pytest.approx(6.0206, abs=1e-4)
+
+    def test_ssim_is_its_formula_at_one_pixel(self) -> None:
+        from scipy.ndimage import gaussian_filter
+
+        rng = np.random.default_rng(0)
+        x = rng.integers(0, 256, (32, 32, 3), np.uint8)
+        y = rng.integers(0, 256, (32, 32, 3), np.uint8)
+
+        def blur(values: NDArray[np.float64]) -> float:
+            return float(gaussian_filter(values, 1.5, truncate=3.5)[16, 16])
+
+        by_channel = []
+        for a, b in zip(x.astype(float).transpose(2, 0, 1), y.astype(float).transpose(2, 0, 1),
+                        strict=True):  # fmt: skip
+            ma, mb = blur(a), blur(b)
+            va, vb, cov = blur(a * a) - ma**2, blur(b * b) - mb**2, blur(a * b) - ma * mb
+            c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+            by_channel.append(
+                (2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
+            )
+        hole = np.zeros((32, 32), bool)
+        hole[16, 16] = True
+        assert metrics.ssim(x, y, hole) == pytest.approx(np.mean(by_channel))
+        assert metrics.ssim(x, x, hole) == metrics.ssim_image(x, x, hole) == pytest.approx(1)
+
+    def test_frechet_of_gaussians_by_hand_and_by_scipy(self) -> None:
+        from scipy.linalg import sqrtm
+
+        # One dimension: (m1 - m2)^2 + (s1 - s2)^2; samples -1, 1 have a variance of 2.
+        one, other = np.array([[-1.0], [1.0]]), np.array([[2.0], [4.0]])
+        assert features.frechet(one, other) == pytest.approx(9)
+        assert features.frechet(one, 2 * one) == pytest.approx(2)
+        rng = np.random.default_rng(0)
+        x, y = rng.normal(size=(50, 6)), rng.normal(0.5, 2, size=(40, 6)) @ rng.normal(size=(6, 6))
+        s1, s2 = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+        expected = np.square(x.mean(0) - y.mean(0)).sum() + np.trace(
+            s1 + s2 - 2 * sqrtm(s1 @ s2).real
+        )
+        assert features.frechet(x, y) == pytest.approx(expected)
+        assert features.frechet(x, x) == pytest.approx(0, abs=1e-9)
+
+    def test_vgg16_distance_is_that_of_the_features(self) -> None:
+        rng = np.random.default_rng(0)
+        x, y = rng.integers(0, 256, (2, 32, 32, 3), np.uint8)
+        hole = center_square(32, 32, 16)
+        found = features.Extractor().distance(x, y, hole)
+        net = load_vgg16(features.LAYERS)
+        pair = [net(torch.from_numpy(i / 127.5 - 1).permute(2, 0, 1)[None].float()) for i in (x, y)]
+        layers = []
+        for name in features.LAYERS:
+            a, b = (p[name][0].numpy() for p in pair)
+            a, b = a / np.linalg.norm(a, axis=0), b / np.linalg.norm(b, axis=0)
+            side = a.shape[1]  # the hole falls on whole cells of every layer
+            cells = slice(side // 4, 3 * side // 4)
+            layers.append(((a - b) ** 2).sum(0)[cells, cells].mean())
+        assert found == pytest.approx(np.mean(layers), rel=1e-4)
+        assert features.Extractor().distance(x, x, hole) == 0
+
+    def test_originals_are_seen_once_however_many_methods(self) -> None:
+        extract = features.Extractor()
+        seen: list[int] = []
+        extract._net.register_forward_hook(lambda *_: seen.append(1))
+        x, y, z = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+        hole = center_square(32, 32, 16)
+        for completed in (y, z):
+            extract.distance(x, completed, hole)
+            extract.embedding(x, hole)
+            extract.embedding(completed, hole)
+        assert len(seen) == 3
+
+    def test_unknown_metric_lists_the_names(self) -> None:
+        with pytest.raises(FinefillError, match="unknown metric 'beauty': choose from l1, l2"):
+            metrics.select(["beauty"])
+
+    @pytest.mark.parametrize(
+        ("module", "name"), [("lpips", "lpips"), ("torch_fidelity", "fid"), ("skimage", "ssim")]
+    )
+    def test_a_metric_without_its_package_says_what_to_install(
+        self, module: str, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(FinefillError, match="is not installed: pip install"):
+            metrics.select([name])
+
+    def test_without_pytorch_the_light_metrics_stay(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "torch", None)
+        chosen, skipped = metrics.select()
+        assert {m.key for m in chosen} >= {"l1", "psnr_image", "ssim", "seam"}
+        assert set(skipped) == {"vgg16", "frechet"}
+        assert "PyTorch is not installed" in skipped["vgg16"]
+
+
+class TestOutputs:
+    @pytest.fixture
+    def test_set(self, tmp_path: Path) -> protocol.TestSet:
+        return protocol.load_test_set([photos(tmp_path / "photos", 3)], size=64)
+
+    def test_inputs_and_outputs_go_round(self, tmp_path: Path, test_set: protocol.TestSet) -> None:
+        """What a tool makes of the written inputs scores as the tool itself would."""
+        holes = protocol.make_masks("random", 3, 0, 64)
+        outputs.write_inputs(tmp_path / "in", test_set, holes)
+        (tmp_path / "theirs").mkdir()
+        for file in (tmp_path / "in" / "inputs").iterdir():
+            image = np.asarray(Image.open(file))
+            hole = np.asarray(Image.open(tmp_path / "in" / "masks" / file.name)) > 127
+            original = np.asarray(Image.open(tmp_path / "in" / "originals" / file.name))
+            assert np.array_equal(image[~hole], original[~hole])
+            assert (image[hole] == protocol.HOLE_GREY).all()
+            Image.fromarray(load_baseline("mean")(image, hole)).save(
+                tmp_path / "theirs" / file.name
+            )
+        theirs = outputs.read_outputs(tmp_path / "theirs", test_set)
+        scored = protocol.evaluate(test_set, holes, theirs)
+        direct = protocol.evaluate(test_set, holes, load_baseline("mean"))
+        assert np.array_equal(scored.values["psnr"], direct.values["psnr"])
+        assert scored.trespassed == 0
+
+    def test_changes_outside_the_hole_are_counted(
+        self, tmp_path: Path, test_set: protocol.TestSet
+    ) -> None:
+        (tmp_path / "theirs").mkdir()
+        for name, image in zip(test_set.names, test_set.images, strict=True):
+            changed = image.copy()
+            changed[0, 0, 0] ^= name == "001.png"
+            Image.fromarray(changed).save(tmp_path / "theirs" / name)
+        holes = protocol.make_masks("center", 3, 0, 64)
+        theirs = outputs.read_outputs(tmp_path / "theirs", test_set)
+        assert protocol.evaluate(test_set, holes, theirs).trespassed == 1
+
+    def test_bad_folders(self, tmp_path: Path, test_set: protocol.TestSet) -> None:
+        theirs = tmp_path / "theirs"
+        theirs.mkdir()
+        for name, image in zip(test_set.names[:2], test_set.images, strict=False):
+            Image.fromarray(image).save(theirs / name)
+        with pytest.raises(FinefillError, match=r"1 of 3 completions are missing.*002\.png"):
+            outputs.read_outputs(theirs, test_set)
+        Image.fromarray(test_set.images[2][:60]).save(theirs / "002.png")
+        with pytest.raises(FinefillError, match=r"002\.png: 64x60 pixels, the test images are 64"):
+            protocol.evaluate(
+                test_set,
+                protocol.make_masks("center", 3, 0, 64),
+                outputs.read_outputs(theirs, test_set),
+            )
+        (theirs / "003.png").write_bytes(b"")
+        with pytest.raises(FinefillError, match=r"1 images belong to no test image.*003\.png"):
+            outputs.read_outputs(theirs, test_set)
+        Image.fromarray(test_set.images[2]).save(theirs / "002.webp")
+        with pytest.raises(FinefillError, match="keep one of them"):
+            outputs.read_outputs(theirs, test_set)
+
+    def test_names_that_clash(self) -> None:
+        test = protocol.TestSet(("a.png", "a.jpg"), np.zeros((2, 16, 16, 3), np.uint8), "", 0)
+        with pytest.raises(
+            FinefillError, match="more than one image of the test set is called 'a'"
+        ):
+            outputs.keys(test)
+
 
 class TestProtocol:
+    def test_masks_at_another_size(self) -> None:
+        square = protocol.make_masks("center", 1, 0, 64).masks[0]
+        assert square.shape == (64, 64)
+        assert square.sum() == 32 * 32
+        sides = [int(m.any(axis=0).sum()) for m in protocol.make_masks("random", 40, 0, 64).masks]
+        assert 24 <= min(sides) < max(sides) <= 40
+
+    def test_a_measure_of_the_set_gets_every_pair(self) -> None:
+        test = protocol.TestSet(("a", "b"), np.stack([grey(10), grey(30)]), "", 0)
+        seen = metrics.SetMetric(
+            "sum",
+            "sum",
+            1,
+            lambda image, mask: image[mask].astype(float).mean(axis=0),
+            lambda one, other: float(np.abs(one - other).sum()),
+        )
+        holes = protocol.make_masks("center", 2)
+        result = protocol.evaluate(
+            test, holes, lambda image, mask: np.full_like(image, 40), metrics=[seen]
+        )
+        assert result.set_values == {"sum": 3 * (30 + 10)}
+        assert result.trespassed == 2
+
     def test_crop_keeps_the_scale_of_nearly_fitting_images(self) -> None:
         image = np.random.default_rng(0).integers(0, 256, (160, 200, 3), np.uint8)
         assert np.array_equal(protocol.crop(image), image[16:144, 36:164])
@@ -265,6 +470,12 @@ class TestSheet:
         labels = sheet[y : y + 3 * tile, : sheets.LABEL_WIDTH]
         assert all((labels[row * tile : row * tile + 128] < 100).any() for row in range(3))
 
+    def test_best_and_worst_by_psnr(self) -> None:
+        values = {"psnr": np.array([3.0, 9.0, 1.0, 5.0, 7.0])}
+        result = protocol.MethodResult(values, np.zeros(5), {}, {}, 0)
+        assert sheets.ranked(result, 2) == ([1, 4], [0, 2])
+        assert sheets.ranked(result, 12) == ([1, 4], [0, 2])  # no image is both
+
     def test_the_choice_is_the_seeds(self) -> None:
         assert sheets.pick(500, 24, 0) == sheets.pick(500, 24, 0) != sheets.pick(500, 24, 1)
         assert len(set(sheets.pick(500, 24, 0))) == 24
@@ -281,6 +492,10 @@ class TestCommand:
         result = run(*words, "--data", data, "--masks", "random", "-o", out)
         assert result.exit_code == 0, result.output
         assert sorted(p.name for p in out.iterdir()) == [
+            "best-and-worst-mean.png",
+            "best-and-worst-small-network-alone.png",
+            "best-and-worst-small.png",
+            "best-and-worst-telea.png",
             "per-image.csv",
             "sheet.png",
             "summary.json",
@@ -292,7 +507,7 @@ class TestCommand:
         methods = ["small", "small, network alone", "mean", "telea"]
         assert [row["method"] for row in rows] == [m for m in methods for _ in range(4)]
         for method, numbers in facts["methods"].items():
-            for key in ("l1", "l2", "psnr"):
+            for key in ("l1", "l2", "psnr", "ssim", "seam", "vgg16", "l1_image"):
                 mean = np.mean([float(row[key]) for row in rows if row["method"] == method])
                 assert numbers[key]["mean"] == pytest.approx(mean, abs=1e-5)
                 assert numbers[key]["low"] <= numbers[key]["mean"] <= numbers[key]["high"]
@@ -310,6 +525,43 @@ class TestCommand:
                 sheets.LABEL_WIDTH + 4 * tile + sheets.GAP,
                 sheets.HEADER + 6 * tile + sheets.GAP,
             )
+
+    def test_differences_are_paired(self, tmp_path: Path) -> None:
+        data, out = photos(tmp_path / "photos", 5), tmp_path / "out"
+        words = ("--baseline", "telea", "--baseline", "mean", "--metric", "l1", "--metric", "psnr")
+        assert run(*words, "--data", data, "-o", out).exit_code == 0
+        facts = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+        with open(out / "per-image.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        l1 = {m: [float(r["l1"]) for r in rows if r["method"] == m] for m in ("telea", "mean")}
+        difference = np.array(l1["telea"]) - l1["mean"]
+        found = facts["differences"]["mean"]["l1"]
+        assert found["mean"] == pytest.approx(difference.mean(), abs=1e-5)
+        assert difference.min() <= found["low"] < found["mean"] < found["high"] <= difference.max()
+        assert set(facts["differences"]) == {"mean"}
+        assert "seam" not in facts["methods"]["telea"]
+
+    def test_other_size(self, tmp_path: Path) -> None:
+        data, out = photos(tmp_path / "photos", 2), tmp_path / "out"
+        words = ("--baseline", "mean", "--metric", "psnr", "--size", 64)
+        assert run(*words, "--data", data, "--masks", "random", "-o", out).exit_code == 0
+        facts = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+        assert facts["data"]["size"] == [64, 64]
+        assert facts["masks"]["sha256"] == protocol.make_masks("random", 2, 0, 64).sha256
+
+    def test_a_training_run_is_a_method(self, tmp_path: Path) -> None:
+        from finefill import recipes
+        from finefill.training.loop import train
+
+        data = photos(tmp_path / "photos", 12)
+        recipe = recipes.override(recipes.tiny(), ["rec_samples=8", "all_samples=0"])
+        assert train(recipe, [data], tmp_path / "mine", device="cpu", quiet=True)
+        words = ("--run", tmp_path / "mine", "--metric", "l1", "--size", 32, "-o", tmp_path / "out")
+        result = run(*words, "--data", data)
+        assert result.exit_code == 0, result.output
+        facts = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+        assert 0 < facts["methods"]["mine"]["l1"]["mean"] < 2
+        assert facts["methods"]["mine"]["changed_outside_the_hole"] == 0
 
     def test_the_recorded_command_repeats_the_numbers(self, tmp_path: Path) -> None:
         data, out = photos(tmp_path / "two photos", 2), tmp_path / "out"
@@ -330,6 +582,9 @@ class TestCommand:
             (["--data", data], "nothing to evaluate"),
             (["--data", data, "--baseline", "mean", "--baseline", "mean"], "called 'mean'"),
             (["--data", data, "--baseline", "magic"], "no baseline 'magic'"),
+            (["--data", data, "--baseline", "mean", "--metric", "beauty"], "metric 'beauty'"),
+            (["--data", data, "--outputs", tmp_path / "none"], "none: no such folder"),
+            (["--data", data, "--run", tmp_path / "none"], "none: no checkpoint"),
             (["--data", data, "--model", "nobody"], "nobody: unknown model"),
             (["--data", data, "--model", tmp_path / "no.onnx"], r"no\.onnx: no such model"),
             (["--data", tmp_path / "none", "--baseline", "mean"], "none: no such file"),

@@ -69,8 +69,8 @@ def iterate_labelled(paths: Sequence[Path]) -> Iterator[tuple[str, Pixels, NDArr
         labels: dict[str, NDArray[np.uint8]] = {}
         for name, source in _sources(path, _is_labels):
             try:
-                with Image.open(source) as image:
-                    labels[name.removesuffix(LABELS)] = np.asarray(image)
+                with Image.open(source) as palette:
+                    labels[name.removesuffix(LABELS)] = np.asarray(palette)
             except (UnidentifiedImageError, OSError, SyntaxError) as error:
                 raise FinefillError(
                     f"{path}: {name} is not a readable image ({error}); remove it"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 import shlex
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from finefill.errors import FinefillError
+from finefill.evaluation.metrics import NAMES
 
 if TYPE_CHECKING:
     from finefill.engine import Engine
+    from finefill.evaluation.metrics import AnyMetric
     from finefill.evaluation.protocol import MaskSet, Method, MethodResult, TestSet
 
 SAMPLES = 24  # completions on the contact sheet
+KEEP_ALL = 1 << 30  # bytes of test images up to which every completion is kept, for the best ones
 PACKAGES = (
     "finefill",
     "numpy",
@@ -25,16 +30,33 @@ PACKAGES = (
     "onnxruntime",
     "opencv-python-headless",
     "PyPatchMatch",
+    "scikit-image",
+    "torch",
+    "lpips",
+    "torch-fidelity",
 )
 
 
 @click.command()
 @click.option("--model", "models", multiple=True, help="Shipped model's name or .onnx file.")
 @click.option(
+    "--run",
+    "runs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Training run's folder or checkpoint (extra 'train').",
+)
+@click.option(
     "--baseline",
     "baselines",
     multiple=True,
-    help="mean, telea, ns or patchmatch (extra 'baselines').",
+    help="mean, telea, ns, biharmonic or patchmatch (extra 'baselines').",
+)
+@click.option(
+    "--outputs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Folder of completed images made elsewhere from --write-inputs.",
 )
 @click.option(
     "--data",
@@ -42,80 +64,119 @@ PACKAGES = (
     multiple=True,
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder of images or tar shard; more than one may be given.",
+    help="Folder of images, tar shard or folder in a shard; more than one may be given.",
 )
 @click.option(
     "--masks", default="center", show_default=True, help="center, random, freeform or a mask file."
 )
+@click.option("--metric", "names", multiple=True, help=f"{', '.join(NAMES)}; default: what can be.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
+@click.option(
+    "--size", type=click.IntRange(min=16), default=128, show_default=True, help="Side of a crop."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--vgg", type=click.Path(path_type=Path), help="VGG16 weights to use.")
+@click.option(
+    "--write-inputs",
+    type=click.Path(path_type=Path),
+    help="Also write inputs, masks and originals there, for other tools.",
+)
 @click.option(
     "-o",
     "--output",
     "folder",
     required=True,
     type=click.Path(path_type=Path),
-    help="Folder for per-image.csv, summary.json, summary.md and sheet.png.",
+    help="Folder for tables (CSV, JSON, Markdown) and contact sheets.",
 )
 def evaluate(
     models: tuple[str, ...],
+    runs: tuple[Path, ...],
     baselines: tuple[str, ...],
+    outputs: tuple[Path, ...],
     paths: tuple[Path, ...],
     masks: str,
+    names: tuple[str, ...],
     limit: int | None,
+    size: int,
     seed: int,
     threads: int,
+    vgg: Path | None,
+    write_inputs: Path | None,
     folder: Path,
 ) -> None:
-    """Measure models and baselines on the same images and masks.
+    """Measure models, runs, baselines and others' outputs on the same images and masks.
 
-    Test images are 128x128 centre crops; mean L1, mean L2 and PSNR are taken over the hole on the
-    [-1, 1] scale. A model fills as `finefill complete` does; where that adds detail to the
-    network's fill, the network alone is measured too. The contact sheet shows 24 completions drawn
-    by the seed.
+    Test images are square centre crops; measures are taken over the hole and over the whole
+    image. A model fills as `finefill complete` does; where that adds detail to the network's
+    fill, the network alone is measured too. The first method is compared with each other one,
+    image by image. Contact sheets show 24 completions drawn by the seed, and the twelve best and
+    worst of each method.
     """
-    from finefill.evaluation import protocol, report, sheets
+    from finefill.evaluation import metrics, protocol, report, sheets
+    from finefill.evaluation import outputs as others
     from finefill.evaluation.baselines import load_baseline
     from finefill.images import replacing
     from finefill.photo import fill_photo
 
-    _check_names([*map(_label, models), *baselines])
+    labels = [*map(_label, models), *(run.name for run in runs), *baselines]
+    labels += [path.name for path in outputs]
+    _check_names(labels, enough=write_inputs is not None)
+    measures, skipped = metrics.select(names or None, vgg)
+    for name, why in skipped.items():
+        click.echo(f"without {name}: {why}")
     engines = _engines(models, threads)
     methods: dict[str, Method] = {}
     for name, engine in engines.items():
         methods[name] = functools.partial(fill_photo, engine)
         if engine.card["detail"]:
             methods[f"{name}, network alone"] = engine.fill
+    methods |= _runs(runs, threads)
     methods |= {name: load_baseline(name, threads) for name in baselines}
-    test = protocol.load_test_set(paths, limit)
-    holes = protocol.make_masks(masks, len(test.names), seed)
+    test = protocol.load_test_set(paths, limit, size)
+    holes = protocol.make_masks(masks, len(test.names), seed, size)
+    methods |= {path.name: others.read_outputs(path, test) for path in outputs}
     report.prepare_folder(folder)
     click.echo(f"{len(test.names)} images, data SHA-256 {test.sha256}")
     click.echo(f"{holes.kind} masks, seed {seed}, mask set SHA-256 {holes.sha256}")
     if test.enlarged:
         click.echo(f"warning: {test.enlarged} images were smaller than the crop and scaled up")
+    if write_inputs is not None:
+        others.write_inputs(write_inputs, test, holes)
+        click.echo(f"written to {write_inputs}: inputs, masks, originals")
+    if not methods:
+        return
 
+    everything = range(len(test.names)) if test.images.nbytes < KEEP_ALL else None
     shown = sheets.pick(len(test.names), SAMPLES, seed)
-    results = {name: _run(name, method, test, holes, shown) for name, method in methods.items()}
+    results = {
+        name: _run(name, method, test, holes, measures, everything or shown)
+        for name, method in methods.items()
+    }
     run = {
-        "command": _command(models, baselines, paths, masks, limit, seed, threads, folder),
+        "command": _command(click.get_current_context()),
         "device": f"CPU, {threads} thread{'s' if threads > 1 else ''}",
         "versions": _versions(),
         "models": {name: _facts(engine) for name, engine in engines.items()},
     }
-    facts = report.summary(test, holes, results, run=run, seed=seed)
-    page = report.markdown(facts)
-    for name, content in {
-        "per-image.csv": report.per_image_csv(test, results).encode(),
+    facts = report.summary(test, holes, results, run=run, seed=seed, metrics=measures)
+    files = {
+        "per-image.csv": report.per_image_csv(test, results, measures).encode(),
         "summary.json": report.to_json(facts).encode(),
-        "summary.md": page.encode(),
+        "summary.md": report.markdown(facts, measures).encode(),
         "sheet.png": sheets.png(sheets.contact_sheet(test, holes, results, shown)),
-    }.items():
+    }
+    for name, result in results.items() if everything and len(test.names) > 1 else ():
+        if "psnr" in result.values:
+            best, worst = sheets.ranked(result)
+            sheet = sheets.contact_sheet(test, holes, {name: result}, [*best, *worst])
+            files[f"best-and-worst-{_slug(name)}.png"] = sheets.png(sheet)
+    for name, content in files.items():
         with replacing(folder / name) as file:
             file.write(content)
-    click.echo("\n" + page.split("\n\n")[1])
-    click.echo(f"\nwritten to {folder}: per-image.csv, summary.json, summary.md, sheet.png")
+    click.echo("\n" + report.table(facts, measures))
+    click.echo(f"\nwritten to {folder}: {', '.join(files)}")
 
 
 def _label(model: str) -> str:
@@ -137,9 +198,31 @@ def _engines(models: tuple[str, ...], threads: int) -> dict[str, Engine]:
     }
 
 
-def _check_names(labels: list[str]) -> None:
-    if not labels:
-        raise FinefillError("nothing to evaluate: give --model or --baseline at least once")
+def _runs(runs: tuple[Path, ...], threads: int) -> dict[str, Method]:
+    """Training runs as methods."""
+    if not runs:
+        return {}
+    from finefill.cli.training import need_torch
+
+    need_torch()
+    import torch
+
+    from finefill.reproduce.methods import load_method
+
+    torch.set_num_threads(threads)
+    return {run.name: load_method(run)[0] for run in runs}
+
+
+def _slug(label: str) -> str:
+    """A label as part of a file name."""
+    return re.sub(r"[^\w.+-]+", "-", label)
+
+
+def _check_names(labels: list[str], enough: bool) -> None:
+    if not labels and not enough:
+        raise FinefillError(
+            "nothing to evaluate: give --model, --run, --baseline or --outputs at least once"
+        )
     for label in labels:
         if labels.count(label) > 1:
             raise FinefillError(
@@ -155,42 +238,34 @@ def _facts(engine: Engine) -> dict[str, Any]:
 
 
 def _run(
-    name: str, method: Method, test: TestSet, holes: MaskSet, shown: list[int]
+    name: str,
+    method: Method,
+    test: TestSet,
+    holes: MaskSet,
+    measures: Sequence[AnyMetric],
+    keep: Iterable[int],
 ) -> MethodResult:
     from finefill.evaluation import protocol
 
+    evaluate = functools.partial(
+        protocol.evaluate, test, holes, method, metrics=measures, keep=keep
+    )
     try:
         from tqdm import tqdm
     except ImportError:  # a comfort, not a need
-        return protocol.evaluate(test, holes, method, keep=shown)
+        return evaluate()
     with tqdm(total=len(test.names), desc=name, unit="image", disable=None) as bar:
-        return protocol.evaluate(test, holes, method, keep=shown, after_each=bar.update)
+        return evaluate(after_each=bar.update)
 
 
-def _command(
-    models: tuple[str, ...],
-    baselines: tuple[str, ...],
-    paths: tuple[Path, ...],
-    masks: str,
-    limit: int | None,
-    seed: int,
-    threads: int,
-    folder: Path,
-) -> str:
+def _command(context: click.Context) -> str:
     """The command line that repeats this run, defaults written out."""
-    words = ["finefill", "evaluate"]
-    for option, values in (
-        ("--model", models),
-        ("--baseline", baselines),
-        ("--data", paths),
-        ("--masks", (masks,)),
-        ("--limit", () if limit is None else (limit,)),
-        ("--seed", (seed,)),
-        ("--threads", (threads,)),
-        ("-o", (folder,)),
-    ):
-        for value in values:
-            words += [option, str(value)]
+    words = ["finefill", str(context.info_name)]
+    for option in context.command.params:
+        value = context.params[str(option.name)]
+        for item in value if isinstance(value, tuple) else (value,):
+            if item is not None:
+                words += [option.opts[0], str(item)]
     return shlex.join(words)
 
 

@@ -41,7 +41,7 @@ def train(
     quiet: bool,
 ) -> None:
     """Train a model on photographs: L_rec first, then all terms."""
-    _need_torch()
+    need_torch()
     from finefill.training.loop import stored_recipe
     from finefill.training.loop import train as train_run
 
@@ -68,7 +68,8 @@ def train(
     click.echo(f"{'complete' if done else 'stopped'}: {run} ({hint})")
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
+    """Say what to install where PyTorch is missing."""
     try:
         import torch  # noqa: F401  # only whether it is there
     except ImportError as error:
@@ -91,7 +92,7 @@ def _need_torch() -> None:
 @click.option("--half-weights", is_flag=True, help="Store weights as float16: half the file.")
 def export(run: Path, output: Path, last: bool, card: Path | None, half_weights: bool) -> None:
     """Write a trained run (folder or checkpoint file) as one ONNX file."""
-    _need_torch()
+    need_torch()
     from finefill.export import export as export_run
     from finefill.training import checkpoint
 

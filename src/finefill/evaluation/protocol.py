@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from PIL import Image
 from finefill import masks
 from finefill.data import iterate_images
 from finefill.errors import FinefillError
-from finefill.evaluation.metrics import METRICS, Metric, Pixels, Values
+from finefill.evaluation.metrics import METRICS, AnyMetric, Metric, Pixels, SetMetric, Values
 from finefill.images import decode
 from finefill.masks import Mask
 
@@ -26,17 +27,18 @@ Method = Callable[[Pixels, Mask], Pixels]
 """``fill(image, mask)``: image (H, W, 3) uint8 RGB, mask (H, W) bool, True = to be completed;
 returns the completed image, (H, W, 3) uint8. The image's pixels in the hole are HOLE_GREY."""
 
-SIZE = 128  # side of a test image in pixels: the paper's
+SIZE = 128  # side of a test image in pixels: the paper's. Lengths below are at this size
 LARGEST_UNSCALED = 160  # up to this shorter side an image is cropped as it is
-SMALLEST = 16  # below this shorter side nothing is left to judge
+SMALLEST = 16  # below this shorter side, at any size, nothing is left to judge
 CENTER_SIDE = 64  # the paper's centre square
+SQUARE_SIDES = (48, 80)  # the paper's random squares
 MASK_KINDS = ("center", "random", "freeform")
 HOLE_GREY = 127  # nearest level to 0 on the [-1, 1] scale
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """Names and crops (N, 128, 128, 3) uint8 in a fixed order, with their SHA-256."""
+    """Names and crops (N, size, size, 3) uint8 in a fixed order, with their SHA-256."""
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
 
@@ -45,10 +47,15 @@ class TestSet:
     sha256: str
     enlarged: int  # how many were smaller than a crop and had to be scaled up
 
+    @property
+    def size(self) -> int:
+        """Side of a crop in pixels."""
+        return int(self.images.shape[1])
+
 
 @dataclass(frozen=True)
 class MaskSet:
-    """One mask for each image: (N, 128, 128) bool, with the SHA-256 of the packed bits."""
+    """One mask for each image: (N, size, size) bool, with the SHA-256 of the packed bits."""
 
     kind: str
     masks: NDArray[np.bool_]
@@ -57,23 +64,25 @@ class MaskSet:
 
 @dataclass(frozen=True)
 class MethodResult:
-    """What one method reached: per-image values (N,) by metric, seconds (N,), and samples."""
+    """What one method reached: values (N,) by metric, seconds (N,), and some completions."""
 
     values: Mapping[str, Values]
     seconds: Values
     completions: Mapping[int, Pixels]  # by image index, only those that were asked for
+    set_values: Mapping[str, float]  # by metric of the whole set
+    trespassed: int  # images whose pixels outside the hole were changed
 
 
 def crop(image: Pixels, size: int = SIZE) -> Pixels:
     """Centre crop (size, size, 3) of an image (H, W, 3).
 
-    With a shorter side of ``size`` to ``LARGEST_UNSCALED`` the crop is taken as it is; otherwise
+    With a shorter side of ``size`` to 5/4 of it the crop is taken as it is; otherwise
     the image is first scaled so that its shorter side is ``size`` (the paper's way with Paris
     StreetView).
     """
     height, width = image.shape[:2]
     shorter = min(height, width)
-    side = size if size <= shorter <= LARGEST_UNSCALED else shorter
+    side = size if size <= shorter <= LARGEST_UNSCALED * size // SIZE else shorter
     top, left = (height - side) // 2, (width - side) // 2
     patch = np.ascontiguousarray(image[top : top + side, left : left + side])
     if side == size:
@@ -82,8 +91,8 @@ def crop(image: Pixels, size: int = SIZE) -> Pixels:
     return np.array(Image.fromarray(patch).resize((size, size), Image.Resampling.LANCZOS))
 
 
-def load_test_set(paths: Sequence[Path], limit: int | None = None) -> TestSet:
-    """Centre crops of the first ``limit`` images (default: all) in ``paths``.
+def load_test_set(paths: Sequence[Path], limit: int | None = None, size: int = SIZE) -> TestSet:
+    """Centre crops of ``size`` pixels of the first ``limit`` images (default: all) in ``paths``.
 
     The hash covers the crops' pixels in order, so that a folder and a tar of the same images agree.
 
@@ -100,9 +109,9 @@ def load_test_set(paths: Sequence[Path], limit: int | None = None) -> TestSet:
                 f"{name}: {image.shape[1]}x{image.shape[0]} pixels are too few to evaluate on "
                 f"(at least {SMALLEST} a side); remove it"
             )
-        enlarged += shorter < SIZE
+        enlarged += shorter < size
         names.append(name)
-        crops.append(crop(image))
+        crops.append(crop(image, size))
         if len(crops) == limit:
             break
     if not crops:
@@ -111,23 +120,33 @@ def load_test_set(paths: Sequence[Path], limit: int | None = None) -> TestSet:
     return TestSet(tuple(names), images, _sha256(images), enlarged)
 
 
-def make_masks(spec: str, count: int, seed: int = 0) -> MaskSet:
+def make_masks(spec: str, count: int, seed: int = 0, size: int = SIZE) -> MaskSet:
     """``count`` masks of a kind (``center``, ``random``, ``freeform``) or from a mask file.
 
-    ``random`` is the paper's: a square of 48 to 80 pixels anywhere. Image number i has its own
-    generator, seeded by (seed, i): its mask depends neither on ``count`` nor on the images before.
+    ``center`` is a square of half the size, ``random`` the paper's: a square of 48 to 80 pixels at
+    size 128 anywhere. Image number i has its own generator, seeded by (seed, i): its mask depends
+    neither on ``count`` nor on the images before.
 
     Raises:
-        FinefillError: neither a kind nor a readable, usable mask of 128x128 pixels.
+        FinefillError: neither a kind nor a readable, usable mask of size x size pixels.
     """
+    low, high = (round(side * size / SIZE) for side in SQUARE_SIDES)
     if spec == "center":
-        stack = np.repeat(masks.center_square(SIZE, SIZE, CENTER_SIDE)[None], count, axis=0)
-    elif spec in MASK_KINDS:
-        draw = masks.random_square if spec == "random" else masks.random_strokes
-        stack = np.stack([draw(np.random.default_rng((seed, i)), SIZE, SIZE) for i in range(count)])
+        square = masks.center_square(size, size, CENTER_SIDE * size // SIZE)
+        stack = np.repeat(square[None], count, axis=0)
+    elif spec == "random":
+        stack = np.stack(
+            [masks.random_square(_source(seed, i), size, size, (low, high)) for i in range(count)]
+        )
+    elif spec == "freeform":
+        stack = np.stack([masks.random_strokes(_source(seed, i), size, size) for i in range(count)])
     else:
-        stack = np.repeat(_read_mask(Path(spec))[None], count, axis=0)
+        stack = np.repeat(_read_mask(Path(spec), size)[None], count, axis=0)
     return MaskSet(spec, stack, _sha256(np.packbits(stack)))
+
+
+def _source(seed: int, index: int) -> np.random.Generator:
+    return np.random.default_rng((seed, index))
 
 
 def corrupt(image: Pixels, mask: Mask, grey: int = HOLE_GREY) -> Pixels:
@@ -142,7 +161,7 @@ def evaluate(
     holes: MaskSet,
     method: Method,
     *,
-    metrics: Sequence[Metric] = METRICS,
+    metrics: Sequence[AnyMetric] = METRICS,
     keep: Iterable[int] = (),
     after_each: Callable[[], object] = lambda: None,
 ) -> MethodResult:
@@ -156,8 +175,13 @@ def evaluate(
         FinefillError: the method returned something that is not an image of the input's shape.
     """
     wanted = set(keep)
-    values = {metric.key: np.empty(len(test.names)) for metric in metrics}
-    seconds = np.empty(len(test.names))
+    count = len(test.names)
+    each = [metric for metric in metrics if isinstance(metric, Metric)]
+    whole = [metric for metric in metrics if isinstance(metric, SetMetric)]
+    values = {metric.key: np.empty(count) for metric in each}
+    embedded: dict[str, list[tuple[NDArray[Any], NDArray[Any]]]] = {m.key: [] for m in whole}
+    trespassed = 0
+    seconds = np.empty(count)
     completions: dict[int, Pixels] = {}
     for i, (name, original, mask) in enumerate(
         zip(test.names, test.images, holes.masks, strict=True)
@@ -171,26 +195,36 @@ def evaluate(
                 f"{name}: the method returned {completed.dtype} {completed.shape}, not uint8 "
                 f"{original.shape}; it must return the completed image"
             )
-        for metric in metrics:
+        trespassed += not np.array_equal(completed[~mask], original[~mask])
+        for metric in each:
             values[metric.key][i] = metric.measure(original, completed, mask)
+        for measure in whole:
+            pair = measure.embed(original, mask), measure.embed(completed, mask)
+            embedded[measure.key].append(pair)
         if i in wanted:
             completions[i] = completed
         after_each()
-    return MethodResult(values, seconds, completions)
+    set_values = {
+        metric.key: metric.distance(
+            *(np.stack(side) for side in zip(*embedded[metric.key], strict=True))
+        )
+        for metric in whole
+    }
+    return MethodResult(values, seconds, completions, set_values, trespassed)
 
 
-def _read_mask(path: Path) -> Mask:
+def _read_mask(path: Path, size: int) -> Mask:
     if not path.is_file():
         raise FinefillError(
             f"--masks {path}: neither one of {', '.join(MASK_KINDS)} nor a mask file"
         )
     image, _ = decode(path)
-    if image.size != (SIZE, SIZE):
+    if image.size != (size, size):
         raise FinefillError(
             f"{path}: the mask is {image.width}x{image.height} pixels, the test images are "
-            f"{SIZE}x{SIZE}: give a mask of that size"
+            f"{size}x{size}: give a mask of that size"
         )
-    return masks.read_mask(path, (SIZE, SIZE))
+    return masks.read_mask(path, (size, size))
 
 
 def _sha256(array: NDArray[np.uint8]) -> str:

@@ -6,25 +6,36 @@ import csv
 import io
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from finefill.errors import FinefillError
-from finefill.evaluation.metrics import METRICS, Metric, Summary, summarise
+from finefill.evaluation.metrics import (
+    HIGHER,
+    HOLE,
+    IMAGE,
+    LOWER,
+    METRICS,
+    ZERO,
+    AnyMetric,
+    Metric,
+    summarise,
+)
 from finefill.evaluation.protocol import MaskSet, MethodResult, TestSet
 
 Results = Mapping[str, MethodResult]
 
 
-def per_image_csv(test: TestSet, results: Results, metrics: Sequence[Metric] = METRICS) -> str:
+def per_image_csv(test: TestSet, results: Results, metrics: Sequence[AnyMetric] = METRICS) -> str:
     """One line for each method and image: index, image, method, the metrics, seconds."""
+    keys = [m.key for m in metrics if isinstance(m, Metric)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["index", "image", "method", *(m.key for m in metrics), "seconds"])
+    writer.writerow(["index", "image", "method", *keys, "seconds"])
     for method, result in results.items():
         for i, name in enumerate(test.names):
-            numbers = [f"{result.values[m.key][i]:.6f}" for m in metrics]
+            numbers = [f"{result.values[key][i]:.6f}" for key in keys]
             writer.writerow([i, name, method, *numbers, f"{result.seconds[i]:.4f}"])
     return text.getvalue()
 
@@ -36,17 +47,31 @@ def summary(
     *,
     run: Mapping[str, Any],
     seed: int,
-    metrics: Sequence[Metric] = METRICS,
+    metrics: Sequence[AnyMetric] = METRICS,
 ) -> dict[str, Any]:
-    """Means with bootstrap 95% intervals, and what is needed to repeat them.
+    """Means with bootstrap 95% intervals, paired differences, and what is needed to repeat them.
 
     Args:
+        results: by method; the first method is the one that the others are compared with. Results
+            may lack some of the metrics.
         run: further facts of the run (command, versions, ...), put in front as they are.
     """
     methods: dict[str, Any] = {}
+    differences: dict[str, Any] = {}
+    first = next(iter(results.values()))
     for name, result in results.items():
-        numbers = {m.key: vars(summarise(result.values[m.key], seed=seed)) for m in metrics}
-        methods[name] = {**numbers, "seconds_per_image": round(float(result.seconds.mean()), 5)}
+        numbers = {key: vars(summarise(v, seed=seed)) for key, v in result.values.items()}
+        numbers |= {key: {"mean": value} for key, value in result.set_values.items()}
+        methods[name] = {
+            **numbers,
+            "seconds_per_image": round(float(result.seconds.mean()), 5),
+            "changed_outside_the_hole": result.trespassed,
+        }
+        if result is not first:
+            differences[name] = {
+                key: vars(summarise(first.values[key] - values, seed=seed))
+                for key, values in result.values.items()
+            }
     return {
         **run,
         "seed": seed,
@@ -61,33 +86,31 @@ def summary(
             "sha256": holes.sha256,
             "hole_share": round(float(holes.masks.mean()), 4),
         },
-        "conventions": "hole pixels x channels, [-1, 1] scale; PSNR: peak 2, mean of per-image "
-        "values; low and high: bootstrap 95% interval of the mean",
+        "conventions": "hole pixels x channels (keys ending in _image: the whole image), [-1, 1] "
+        "scale; PSNR: peak 2, mean of per-image values; low and high: bootstrap 95% interval of "
+        "the mean; differences: the first method minus each other, image by image",
+        "metrics": {m.key: {"label": m.label, "region": m.region, "best": m.best} for m in metrics},
         "methods": methods,
+        "differences": differences,
     }
 
 
-def markdown(facts: Mapping[str, Any], metrics: Sequence[Metric] = METRICS) -> str:
-    """The summary as a Markdown page with one table; the best mean of a column is bold."""
-    methods: Mapping[str, Any] = facts["methods"]
-    best = {
-        m.key: (max if m.higher_is_better else min)(r[m.key]["mean"] for r in methods.values())
-        for m in metrics
-    }
-    arrows = [f"{m.label} {'↑' if m.higher_is_better else '↓'}" for m in metrics]
-    lines = [
-        f"# {facts['data']['images']} images, {facts['masks']['kind']} masks",
-        "",
-        f"| method | {' | '.join(arrows)} | ms/image |",
-        "|---|" + "---:|" * (len(metrics) + 1),
-    ]
-    for name, result in methods.items():
-        cells = [_cell(m, Summary(**result[m.key]), best[m.key]) for m in metrics]
-        lines.append(f"| {name} | {' | '.join(cells)} | {result['seconds_per_image'] * 1e3:.1f} |")
+def markdown(facts: Mapping[str, Any], metrics: Sequence[AnyMetric] = METRICS) -> str:
+    """The summary as a Markdown page; the best mean of a column is bold."""
+    lines = [f"# {facts['data']['images']} images, {facts['masks']['kind']} masks", ""]
+    for region, title in ((HOLE, "Over the hole"), (IMAGE, "Over the whole image")):
+        if shown := [m for m in metrics if m.region == region]:
+            lines += [f"{title}:", "", *_table(facts["methods"], shown, timed=region == HOLE), ""]
+    if facts["differences"]:
+        shown = [m for m in metrics if m.region == HOLE and isinstance(m, Metric)]
+        lines += [f"Difference of {next(iter(facts['methods']))} to each other, image by image "
+                  "(bold: the interval excludes 0):", ""]  # fmt: skip
+        lines += [*_differences(facts["differences"], shown), ""]
+    lines += [f"Over {facts['conventions']}.", ""]
+    for name, result in facts["methods"].items():
+        if count := result["changed_outside_the_hole"]:
+            lines.append(f"- {name} changed pixels outside the hole of {count} images")
     lines += [
-        "",
-        f"Over {facts['conventions']}.",
-        "",
         f"- data: {facts['data']['images']} crops, SHA-256 `{facts['data']['sha256']}`",
         f"- masks: {facts['masks']['kind']}, seed {facts['seed']}, SHA-256 "
         f"`{facts['masks']['sha256']}`",
@@ -98,11 +121,55 @@ def markdown(facts: Mapping[str, Any], metrics: Sequence[Metric] = METRICS) -> s
     return "\n".join(lines)
 
 
-def _cell(metric: Metric, value: Summary, best: float) -> str:
+def table(facts: Mapping[str, Any], metrics: Sequence[AnyMetric] = METRICS) -> str:
+    """The hole's table alone, for the terminal."""
+    shown = [m for m in metrics if m.region == HOLE]
+    return "\n".join(_table(facts["methods"], shown, timed=True))
+
+
+def _table(methods: Mapping[str, Any], shown: Sequence[AnyMetric], timed: bool) -> list[str]:
+    choose: dict[str, Callable[[list[float]], float]] = {
+        HIGHER: max,
+        LOWER: min,
+        ZERO: lambda values: min(values, key=abs),
+    }
+    best = {m.key: choose[m.best]([r[m.key]["mean"] for r in methods.values()]) for m in shown}
+    arrows = {HIGHER: "↑", LOWER: "↓", ZERO: "→ 0"}
+    head = ["method", *(f"{m.label} {arrows[m.best]}" for m in shown)]
+    head += ["ms/image"] if timed else []
+    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
+    for name, result in methods.items():
+        cells = [_cell(m, result[m.key], best[m.key]) for m in shown]
+        cells += [f"{result['seconds_per_image'] * 1e3:.1f}"] if timed else []
+        lines.append(f"| {' | '.join([name, *cells])} |")
+    return lines
+
+
+def _differences(differences: Mapping[str, Any], shown: Sequence[AnyMetric]) -> list[str]:
+    lines = [
+        f"| to | {' | '.join(m.label for m in shown)} |",
+        "|---|" + "---:|" * len(shown),
+    ]
+    for name, values in differences.items():
+        cells = [interval(values[m.key], m.digits) for m in shown]
+        lines.append(f"| {' | '.join([name, *cells])} |")
+    return lines
+
+
+def interval(value: Mapping[str, float], digits: int) -> str:
+    """A difference with its interval; bold where that excludes 0."""
+    mean, low, high = (f"{value[key]:+.{digits}f}" for key in ("mean", "low", "high"))
+    excludes = value["low"] > 0 or value["high"] < 0
+    return f"**{mean}** [{low}, {high}]" if excludes else f"{mean} [{low}, {high}]"
+
+
+def _cell(metric: AnyMetric, value: Mapping[str, float], best: float) -> str:
     digits = metric.digits
-    mean = f"{value.mean:.{digits}f}"
+    mean = f"{value['mean']:.{digits}f}"
     strong = f"**{mean}**" if mean == f"{best:.{digits}f}" else mean
-    return f"{strong} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+    if "low" not in value:
+        return strong
+    return f"{strong} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
 
 
 def to_json(facts: Mapping[str, Any]) -> str:

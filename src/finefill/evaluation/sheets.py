@@ -68,6 +68,17 @@ def contact_sheet(
     return sheet
 
 
+def ranked(result: MethodResult, wanted: int = COLUMNS) -> tuple[list[int], list[int]]:
+    """The ``wanted`` best and the ``wanted`` worst images by PSNR over the hole, best first.
+
+    The worst are the failure cases of the paper's Fig. 10. Sets of fewer than twice as many images
+    share them out.
+    """
+    order = [int(i) for i in np.argsort(-result.values["psnr"], kind="stable")]
+    wanted = min(wanted, len(order) // 2)
+    return order[:wanted], order[len(order) - wanted :]
+
+
 def png(image: Image.Image) -> bytes:
     """The image as the bytes of a PNG file."""
     file = io.BytesIO()

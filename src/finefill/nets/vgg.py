@@ -153,9 +153,19 @@ def _from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _download() -> Path:
+def at_hand() -> bool:
+    """Whether :func:`load_vgg16` finds weights without a download."""
+    return CHECKOUT_FILE.exists() or _cached().exists()
+
+
+def _cached() -> Path:
     cache = Path(os.environ.get("FINEFILL_CACHE", Path.home() / ".cache" / "finefill"))
-    target = cache / "vgg16-397923af.pth"
+    return cache / "vgg16-397923af.pth"
+
+
+def _download() -> Path:
+    target = _cached()
+    cache = target.parent
     if target.exists():
         return target
     temporary = ""

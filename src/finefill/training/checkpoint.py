@@ -128,9 +128,9 @@ def load_optimizer(
             index, key = name.removeprefix(f"{prefix}.").split(".")
             state.setdefault(int(index), {})[key] = tensor
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for index, entry in state.items():
-        for key, value in entry.items():
-            if value.shape == parameters[index].shape:  # the fused step wants the weights' layout
-                entry[key] = torch.empty_like(parameters[index]).copy_(value)
+    for number, moments in state.items():
+        for key, value in moments.items():
+            if value.shape == parameters[number].shape:  # the fused step wants the weights' layout
+                moments[key] = torch.empty_like(parameters[number]).copy_(value)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -1,0 +1,109 @@
+"""Completions that others made: what they need, and scoring what they bring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from finefill.data import SUFFIXES
+from finefill.errors import FinefillError
+from finefill.evaluation.metrics import Pixels
+from finefill.evaluation.protocol import MaskSet, Method, TestSet, corrupt
+from finefill.images import replacing
+from finefill.masks import Mask
+
+
+def keys(test: TestSet) -> list[str]:
+    """What a test image's files are called: its name without the suffix.
+
+    Raises:
+        FinefillError: two images would share a name.
+    """
+    found = [PurePosixPath(name).with_suffix("").as_posix() for name in test.names]
+    for key, name in zip(found, test.names, strict=True):
+        if found.count(key) > 1:
+            raise FinefillError(
+                f"{name}: more than one image of the test set is called {key!r}: rename one"
+            )
+    return found
+
+
+def write_inputs(folder: Path, test: TestSet, holes: MaskSet) -> None:
+    """Write what another tool needs: ``inputs``, ``masks`` (white = complete) and ``originals``.
+
+    Each holds ``NAME.png`` for every test image; the input's hole is flat grey.
+
+    Raises:
+        FinefillError: names clash, or a file cannot be written.
+    """
+    for key, image, mask in zip(keys(test), test.images, holes.masks, strict=True):
+        for kind, pixels in {
+            "inputs": corrupt(image, mask),
+            "masks": mask.astype(np.uint8) * 255,
+            "originals": image,
+        }.items():
+            path = folder / kind / f"{key}.png"
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise FinefillError(f"{path}: cannot be written ({error})") from error
+            with replacing(path) as file:
+                Image.fromarray(pixels).save(file, "PNG")
+
+
+def read_outputs(folder: Path, test: TestSet) -> Method:
+    """A folder of completions, one for each test image by its name, as a method.
+
+    The method returns them in the test set's order, whatever it is given: use it for one
+    evaluation.
+
+    Raises:
+        FinefillError: files are missing or too many, cannot be read, or have another size.
+    """
+    if not folder.is_dir():
+        raise FinefillError(f"--outputs {folder}: no such folder")
+    files: dict[str, Path] = {}
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() in SUFFIXES:
+            key = file.relative_to(folder).with_suffix("").as_posix()
+            if key in files:
+                raise FinefillError(f"{file}: {files[key].name} is there too: keep one of them")
+            files[key] = file
+    wanted = keys(test)
+    missing = [key for key in wanted if key not in files]
+    extra = sorted(files.keys() - set(wanted))
+    if missing:
+        raise FinefillError(
+            f"{folder}: {len(missing)} of {len(wanted)} completions are missing, the first is "
+            f"{missing[0]}.png (names come from --write-inputs)"
+        )
+    if extra:
+        raise FinefillError(
+            f"{folder}: {len(extra)} images belong to no test image, the first is "
+            f"{files[extra[0]].name}; remove them, or evaluate all with no --limit"
+        )
+    images = _read([files[key] for key in wanted], test.size)
+
+    def fill(image: Pixels, mask: Mask) -> Pixels:
+        return next(images)
+
+    return fill
+
+
+def _read(files: list[Path], size: int) -> Iterator[Pixels]:
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        except (OSError, SyntaxError) as error:
+            raise FinefillError(f"{file}: not a readable image ({error}); make it again") from error
+        if pixels.shape != (size, size, 3):
+            height, width = pixels.shape[:2]
+            raise FinefillError(
+                f"{file}: {width}x{height} pixels, the test images are {size}x{size}: complete "
+                "what --write-inputs writes"
+            )
+        yield pixels
