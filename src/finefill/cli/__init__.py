@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "training",
     "export": "training",
     "evaluate": "evaluation",
+    "reproduce": "reproduce",
 }
 
 
