@@ -201,7 +201,7 @@ def test_a_trained_method_fills_the_hole_only_and_always_the_same(
     assert not np.array_equal(completed[hole], damaged[hole])
     assert np.array_equal(completed, fill(damaged.copy(), hole))
     assert state["samples"] == 48
-    with pytest.raises(FinefillError, match="--size|its size"):
+    with pytest.raises(FinefillError, match=r"--size|its size"):
         fill(np.zeros((35, 35, 3), np.uint8), np.eye(35, dtype=bool))
 
 
