@@ -201,7 +201,8 @@ def random_strokes(rng: np.random.Generator, height: int, width: int) -> Mask:
                 r = brush / 2
                 draw.ellipse((cx - r, cy - r, cx + r, cy + r), fill=1)
             x, y = nx, ny
-    return np.array(image, dtype=bool)
+    # Not dtype=bool: Pillow's bytes of 255 would stay inside, and compiled code counts them.
+    return np.array(image, np.uint8) > 0
 
 
 def _box(rng: np.random.Generator, height: int, width: int, h: int, w: int) -> Mask:

@@ -120,8 +120,8 @@ def evaluate(
     from finefill.images import replacing
     from finefill.photo import fill_photo
 
-    labels = [*map(_label, models), *(run.name for run in runs), *baselines]
-    labels += [path.name for path in outputs]
+    labels = [*map(_label, models), *(run.resolve().name for run in runs), *baselines]
+    labels += [path.resolve().name for path in outputs]
     _check_names(labels, enough=write_inputs is not None)
     measures, skipped = metrics.select(names or None, vgg)
     for name, why in skipped.items():
@@ -136,7 +136,9 @@ def evaluate(
     methods |= {name: load_baseline(name, threads) for name in baselines}
     test = protocol.load_test_set(paths, limit, size)
     holes = protocol.make_masks(masks, len(test.names), seed, size)
-    methods |= {path.name: others.read_outputs(path, test) for path in outputs}
+    methods |= {path.resolve().name: others.read_outputs(path, test) for path in outputs}
+    if write_inputs is not None:
+        others.keys(test)  # names that clash are told before anything is written
     report.prepare_folder(folder)
     click.echo(f"{len(test.names)} images, data SHA-256 {test.sha256}")
     click.echo(f"{holes.kind} masks, seed {seed}, mask set SHA-256 {holes.sha256}")
@@ -210,7 +212,7 @@ def _runs(runs: tuple[Path, ...], threads: int) -> dict[str, Method]:
     from finefill.reproduce.methods import load_method
 
     torch.set_num_threads(threads)
-    return {run.name: load_method(run)[0] for run in runs}
+    return {run.resolve().name: load_method(run)[0] for run in runs}
 
 
 def _slug(label: str) -> str:
@@ -223,8 +225,10 @@ def _check_names(labels: list[str], enough: bool) -> None:
         raise FinefillError(
             "nothing to evaluate: give --model, --run, --baseline or --outputs at least once"
         )
+    slugs = [_slug(label) for label in labels]
+    slugs += [f"{slug}-network-alone" for slug in slugs]
     for label in labels:
-        if labels.count(label) > 1:
+        if slugs.count(_slug(label)) > 1:
             raise FinefillError(
                 f"two methods are called {label!r}: give each once, by its own name"
             )

@@ -38,7 +38,7 @@ class Extractor:
         self._net = load_vgg16(LAYERS, vgg).eval()
         self._originals: dict[bytes, dict[str, Tensor]] = {}
         self._room = CACHE_BYTES
-        self._last: tuple[bytes, dict[str, Tensor]] = (b"", {})
+        self._recent: dict[bytes, dict[str, Tensor]] = {}  # one original and one completion
 
     def distance(self, original: Pixels, completed: Pixels, mask: Mask) -> float:
         """VGG16 distance: how differently the network sees the hole, in [0, 4].
@@ -71,9 +71,11 @@ class Extractor:
         key = repr(image.shape).encode() + image.tobytes()
         if key in self._originals:
             return self._originals[key]
-        if key != self._last[0]:
-            self._last = key, self._net(torch.from_numpy(to_network(image)))
-        found = self._last[1]
+        if key not in self._recent:
+            if len(self._recent) == 2:
+                del self._recent[next(iter(self._recent))]
+            self._recent[key] = self._net(torch.from_numpy(to_network(image)))
+        found = self._recent[key]
         size = sum(t.numel() * t.element_size() for t in found.values())
         if keep and size <= self._room:
             self._originals[key] = found

@@ -199,13 +199,14 @@ def _frechet(vgg: Path | None) -> tuple[AnyMetric, ...]:
 def _lpips() -> tuple[AnyMetric, ...]:
     """LPIPS (Zhang et al. 2018), AlexNet, by its authors' package; of the whole image."""
     _need("lpips", "lpips", None)
-    import lpips
     import torch
 
     try:
+        import lpips
+
         net = lpips.LPIPS(net="alex", verbose=False)
-    except Exception as error:  # whatever a download can raise
-        raise FinefillError(f"lpips: its weights cannot be had ({error})") from error
+    except Exception as error:  # torchvision missing, or whatever a download can raise
+        raise FinefillError(f"lpips: the package or its weights fail ({error})") from error
 
     @torch.no_grad()
     def measure(original: Pixels, completed: Pixels, mask: Mask) -> float:
@@ -220,7 +221,10 @@ def _lpips() -> tuple[AnyMetric, ...]:
 def _fid() -> tuple[AnyMetric, ...]:
     """FID (Heusel et al. 2017) by torch-fidelity, between originals and completions."""
     _need("torch_fidelity", "torch-fidelity", None)
-    from torch_fidelity import calculate_metrics
+    try:
+        from torch_fidelity import calculate_metrics
+    except ImportError as error:
+        raise FinefillError(f"fid: torch-fidelity lacks a package ({error})") from error
 
     def distance(originals: NDArray[Any], completions: NDArray[Any]) -> float:
         with tempfile.TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -20,11 +21,14 @@ def keys(test: TestSet) -> list[str]:
     """What a test image's files are called: its name without the suffix.
 
     Raises:
-        FinefillError: two images would share a name.
+        FinefillError: two images would share a name, or a name leads out of a folder.
     """
     found = [PurePosixPath(name).with_suffix("").as_posix() for name in test.names]
+    count = Counter(found)
     for key, name in zip(found, test.names, strict=True):
-        if found.count(key) > 1:
+        if PurePosixPath(key).is_absolute() or ".." in PurePosixPath(key).parts:
+            raise FinefillError(f"{name}: the name leads out of its folder: rename it in the shard")
+        if count[key] > 1:
             raise FinefillError(
                 f"{name}: more than one image of the test set is called {key!r}: rename one"
             )
@@ -85,7 +89,8 @@ def read_outputs(folder: Path, test: TestSet) -> Method:
             f"{folder}: {len(extra)} images belong to no test image, the first is "
             f"{files[extra[0]].name}; remove them, or evaluate all with no --limit"
         )
-    images = _read([files[key] for key in wanted], test.size)
+    # All of them now: a bad file must not show after other methods have run.
+    images = iter(list(_read([files[key] for key in wanted], test.size)))
 
     def fill(image: Pixels, mask: Mask) -> Pixels:
         return next(images)
