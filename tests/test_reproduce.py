@@ -244,9 +244,15 @@ class TestPage:
                 experiments.EXPERIMENTS[name], variants=(OURS,), masks=("center",)
             )
             facts, images = measure(bench, experiment)
-            page.write_section(tmp_path, name, {**facts, "command": "x"}, images)
+            facts["command"] = "x"
+            page.write_section(tmp_path, name, facts, images)
+        page.write_section(tmp_path, "figure2", facts, images, "faces")
+        (tmp_path / "foreign.json").write_text('{"of": "somebody else"}')
+        page.write_page(tmp_path)
         text = (tmp_path / "README.md").read_text(encoding="utf-8")
-        assert 0 < text.index("## Figure 2") < text.index("## Figure 8")
+        heads = [line for line in text.splitlines() if line.startswith("## ")]
+        assert [head[:11] for head in heads] == ["## Figure 2", "## Figure 2", "## Figure 8"]
+        assert heads[1] == f"{heads[0]} (faces)"
 
     def test_slow_search_is_measured_on_a_few_against_the_same_few(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch

@@ -47,6 +47,7 @@ FIGURE9 = "figure9"
     type=click.Path(path_type=Path),
     help="Folder of the page; sections of other experiments in it stay.",
 )
+@click.option("--subject", default="", help="What the photographs show, to keep sections apart.")
 @click.option("--samples", type=int, default=500_000, show_default=True, help="For each variant.")
 @click.option("--size", type=int, default=128, show_default=True, help="Image side, 64 or 128.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -63,6 +64,7 @@ def reproduce(
     test: tuple[Path, ...],
     runs: Path | None,
     results: Path,
+    subject: str,
     samples: int,
     size: int,
     seed: int,
@@ -87,7 +89,6 @@ def reproduce(
     from finefill.data import Photos
     from finefill.evaluation.report import prepare_folder
     from finefill.reproduce import experiments as known
-    from finefill.reproduce import page
     from finefill.reproduce.queue import train_variants
     from finefill.reproduce.variants import Budget, base, variants
 
@@ -99,13 +100,13 @@ def reproduce(
         raise FinefillError("give training photographs with --train and a folder with -o")
     prepare_folder(results)
     if FIGURE9 in experiments:
-        _figure9(test, model, seed, results)
+        _figure9(test, model, seed, results, subject)
     if not chosen:
         return
     assert runs is not None  # checked above
     deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
     crops = Photos(photos, base(budget), progress=not quiet)
-    names = page.names_of(chosen)
+    names = known.variants_of(chosen)
     done = train_variants(
         names, plans, crops, runs, deadline=deadline, device=device, vgg=vgg, quiet=quiet
     )
@@ -113,7 +114,7 @@ def reproduce(
         click.echo(f"stopped: {runs} (run the same command again to go on)")
         return
     if not train_only:
-        _measure(chosen, plans, budget, test, runs, results, photos, limit)
+        _measure(chosen, plans, budget, test, runs, results, subject, photos, limit)
 
 
 def _reachable(experiment: Experiment, plans: dict[str, Variant], vgg: Path | None) -> Experiment:
@@ -144,6 +145,7 @@ def _measure(
     test: tuple[Path, ...],
     runs: Path,
     results: Path,
+    subject: str,
     photos: tuple[Path, ...],
     limit: int | None,
 ) -> None:
@@ -171,17 +173,18 @@ def _measure(
                 "--test": test,
                 "-o": (runs,),
                 "--results": (results,),
+                "--subject": (subject,) if subject else (),
                 "--samples": (budget.samples,),
                 "--size": (budget.size,),
                 "--seed": (budget.seed,),
                 "--limit": () if limit is None else (limit,),
             },
         )
-        page.write_section(results, experiment.name, facts, images)
+        page.write_section(results, experiment.name, facts, images, subject)
         click.echo(f"{experiment.name}: {results / page.PAGE}")
 
 
-def _figure9(test: tuple[Path, ...], model: str, seed: int, results: Path) -> None:
+def _figure9(test: tuple[Path, ...], model: str, seed: int, results: Path, subject: str) -> None:
     from finefill.catalog import locate
     from finefill.engine import Engine
     from finefill.reproduce import page, removal
@@ -191,11 +194,12 @@ def _figure9(test: tuple[Path, ...], model: str, seed: int, results: Path) -> No
     words: dict[str, tuple[Any, ...]] = {
         "--test": test,
         "--results": (results,),
+        "--subject": (subject,) if subject else (),
         "--seed": (seed,),
         "--model": (model,),
     }
     facts = {"photographs": names, "command": _command(FIGURE9, words)}
-    page.write_section(results, FIGURE9, facts, {FIGURE9: sheet})
+    page.write_section(results, FIGURE9, facts, {FIGURE9: sheet}, subject)
     click.echo(f"{FIGURE9}: {results / page.PAGE}")
 
 

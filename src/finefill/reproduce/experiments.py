@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from finefill.errors import FinefillError
@@ -128,3 +129,8 @@ def select(names: tuple[str, ...]) -> list[Experiment]:
                 f"unknown experiment {name!r}: choose from {', '.join(EXPERIMENTS)}, figure9, all"
             )
     return [EXPERIMENTS[name] for name in dict.fromkeys(names)]
+
+
+def variants_of(experiments: Iterable[Experiment]) -> list[str]:
+    """All variants that the experiments need, each once."""
+    return list(dict.fromkeys(name for e in experiments for name in e.variants))

@@ -58,7 +58,6 @@ def measure(
         FinefillError: a run is missing, or a package of a classical fill.
     """
     facts: dict[str, Any] = {
-        "experiment": experiment.name,
         "rows": {name: _row(bench, name) for name in experiment.variants},
         "masks": {},
     }

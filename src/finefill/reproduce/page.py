@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +29,38 @@ COMPARED = (("psnr", "PSNR (dB)", 2), ("vgg16", "VGG16 distance", 3), ("seam", "
 
 
 def write_section(
-    folder: Path, name: str, facts: Mapping[str, Any], images: Mapping[str, Image.Image]
+    folder: Path,
+    name: str,
+    facts: Mapping[str, Any],
+    images: Mapping[str, Image.Image],
+    subject: str = "",
 ) -> None:
     """Write an experiment's facts and pictures into the results' folder, then the page anew.
+
+    Args:
+        images: by file name without suffix.
+        subject: what the photographs show, to keep an experiment on several sets of them apart.
 
     Raises:
         FinefillError: a file cannot be written.
     """
-    for stem, image in images.items():
-        _write(folder / f"{stem}.jpg", _jpeg(image))
+    section = f"{name}-{subject}" if subject else name
+    pictures = {f"{section}{stem.removeprefix(name)}.jpg": i for stem, i in images.items()}
+    for file, image in pictures.items():
+        _write(folder / file, _jpeg(image))
     if "curves" in facts:
-        _write(folder / f"{name}-curves.png", _curves(facts))
-        _write(folder / f"{name}-parameters.png", _parameters(facts))
-    pictures = [f"{stem}.jpg" for stem in images]
-    text = json.dumps({**facts, "images": pictures}, indent=1, ensure_ascii=False) + "\n"
-    _write(folder / f"{name}.json", text.encode())
+        _write(folder / f"{section}-curves.png", _curves(facts))
+        _write(folder / f"{section}-parameters.png", _parameters(facts))
+    stored = {"experiment": name, "subject": subject, **facts, "images": list(pictures)}
+    text = json.dumps(stored, indent=1, ensure_ascii=False) + "\n"
+    _write(folder / f"{section}.json", text.encode())
     write_page(folder)
 
 
 def write_page(folder: Path) -> None:
     """Compose the page of all sections in the folder, in the paper's order.
 
-    ``NAME.md`` beside ``NAME.json`` is what people concluded, and is put below the section's
+    ``SECTION.md`` beside ``SECTION.json`` is what people concluded, and is put below the section's
     claim; ``intro.md`` is put in front.
 
     Raises:
@@ -58,28 +68,31 @@ def write_page(folder: Path) -> None:
     """
     lines = ["# The paper's tables and figures, again", ""]
     lines += _note(folder, "intro")
-    for name in (*EXPERIMENTS, FIGURE9):
-        file = folder / f"{name}.json"
-        if file.exists():
-            lines += _section(folder, name, json.loads(file.read_text(encoding="utf-8")))
+    order = [*EXPERIMENTS, FIGURE9]
+    sections = {}
+    for file in sorted(folder.glob("*.json")):
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        if facts.get("experiment") in order:
+            sections[file.stem] = facts
+    for section, facts in sorted(
+        sections.items(), key=lambda item: (order.index(item[1]["experiment"]), item[0])
+    ):
+        lines += _section(folder, section, facts)
     _write(folder / PAGE, ("\n".join(lines).rstrip() + "\n").encode())
 
 
-def _section(folder: Path, name: str, facts: Mapping[str, Any]) -> list[str]:
-    if name == FIGURE9:
-        lines = ["## Figure 9: object removal", ""]
-        claim = "Unwanted objects are removed and the result looks natural."
-    else:
-        experiment = EXPERIMENTS[name]
-        lines = [f"## {experiment.title}", ""]
-        claim = experiment.claim
-    lines += [f"The paper: {claim}", "", *_note(folder, name)]
-    if name != FIGURE9:
+def _section(folder: Path, section: str, facts: Mapping[str, Any]) -> list[str]:
+    experiment = EXPERIMENTS.get(facts["experiment"])
+    title = experiment.title if experiment else "Figure 9: object removal"
+    claim = experiment.claim if experiment else "Removed objects leave a natural result."
+    subject = f" ({facts['subject']})" if facts["subject"] else ""
+    lines = [f"## {title}{subject}", "", f"The paper: {claim}", "", *_note(folder, section)]
+    if experiment:
         for kind, summary in facts["masks"].items():
-            lines += _table(EXPERIMENTS[name], kind, summary, facts["rows"])
-        if "curves" in facts:
-            lines += [f"![error against samples]({name}-curves.png)", ""]
-            lines += [f"![quality against parameters]({name}-parameters.png)", ""]
+            lines += _table(experiment, kind, summary, facts["rows"])
+    if "curves" in facts:
+        lines += [f"![error against samples]({section}-curves.png)", ""]
+        lines += [f"![quality against parameters]({section}-parameters.png)", ""]
     for picture in facts["images"]:
         lines += [f"![{Path(picture).stem}]({picture})", ""]
     return [*lines, *_provenance(facts), ""]
@@ -223,8 +236,3 @@ def _jpeg(image: Image.Image) -> bytes:
 def _write(path: Path, content: bytes) -> None:
     with replacing(path) as file:
         file.write(content)
-
-
-def names_of(experiments: Sequence[Experiment]) -> list[str]:
-    """All variants that the experiments need, each once."""
-    return list(dict.fromkeys(name for e in experiments for name in e.variants))
