@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import sys
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from conftest import CARD, write_model
-from finefill import FinefillError, catalog
+from finefill import Engine, FinefillError, catalog
 from finefill.cli import main
 from test_images import bad_files
 
@@ -129,8 +131,8 @@ def test_other_bad_input(
 def test_a_mask_of_another_size(
     files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Image.fromarray(files.hole).resize((60, 50)).save(files.mask)
-    expect_refusal(files, monkeypatch, capsys, "60x50", "120x100", "--resize-mask")
+    Image.fromarray(files.hole).resize((60, 60)).save(files.mask)
+    expect_refusal(files, monkeypatch, capsys, "60x60", "120x100", "--resize-mask")
     assert files.run(monkeypatch, "--resize-mask") == 0
     with Image.open(files.out) as result:
         assert result.size == (120, 100)
@@ -148,6 +150,211 @@ def test_an_animation_gives_its_first_frame_and_a_warning(
     assert "several pictures" in error
     assert error.count("\n") == 1
     assert files.out.is_file()
+
+
+@pytest.fixture
+def negative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is completed becomes the photo's negative, so that all of it differs."""
+
+    def fill(engine: Engine, image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> object:
+        return np.where(mask[..., None], 255 - image, image)
+
+    monkeypatch.setattr("finefill.cli.use.fill_photo", fill)
+
+
+def completed(
+    files: Files, monkeypatch: pytest.MonkeyPatch, *arguments: object
+) -> NDArray[np.bool_]:
+    """What ``finefill complete`` without a mask file but with these arguments completes."""
+    code = run(
+        monkeypatch, "complete", files.photo, "-o", files.out, "--model", files.model, *arguments
+    )
+    assert code == 0
+    with Image.open(files.out) as result:
+        return np.asarray((np.asarray(result) != files.rgb).any(axis=2))
+
+
+def annotate(files: Files) -> tuple[Path, Path]:
+    """A COCO file with a car and a man, and a labelme file with a car and a dog."""
+    coco, labelme = files.folder / "coco.json", files.folder / "labelme.json"
+    names = {1: "car", 2: "man"}
+    coco.write_text(json.dumps({
+        "images": [{"id": 1, "file_name": "p.png", "width": 120, "height": 100}],
+        "categories": [{"id": key, "name": name} for key, name in names.items()],
+        "annotations": [
+            {"id": key, "image_id": 1, "category_id": key, "bbox": [40 * key, 10, 9, 9]}
+            for key in names
+        ],
+    }))  # fmt: skip
+    labelme.write_text(json.dumps({"shapes": [
+        {"label": name, "shape_type": "rectangle", "points": [[x, 70], [x + 8, 78]]}
+        for name, x in (("car", 30), ("dog", 60))
+    ]}))  # fmt: skip
+    return coco, labelme
+
+
+def boxes(*corners: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """The union of boxes (x, y, width, height) in the photo."""
+    mask = np.zeros((100, 120), bool)
+    for x, y, width, height in corners:
+        mask[y : y + height, x : x + width] = True
+    return mask
+
+
+@pytest.mark.usefixtures("negative")
+def test_what_to_complete(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    def expect(expected: NDArray[np.bool_], *arguments: object) -> None:
+        np.testing.assert_array_equal(completed(files, monkeypatch, *arguments), expected)
+
+    coco, labelme = annotate(files)
+    expect(files.hole, "--mask", files.mask)
+    expect(boxes((3, 4, 20, 10)), "--box", "3,4,20,10")
+    expect(boxes((0, 0, 5, 10), (110, 90, 10, 10)), "--box", "-5,0,10,10", "--box", "110,90,99,99")
+    expect(boxes((3, 4, 20, 10)), "--polygon", "3,4 22,4 22,13 3,13")
+    expect(boxes((40, 10, 9, 9), (80, 10, 9, 9)), "--coco", coco)
+    expect(boxes((80, 10, 9, 9)), "--coco", coco, "--label", "man")
+    expect(boxes((30, 70, 9, 9), (60, 70, 9, 9)), "--labelme", labelme)
+    expect(
+        files.hole | boxes((1, 1, 7, 7), (9, 9, 3, 3), (40, 10, 9, 9), (30, 70, 9, 9)),
+        "--mask", files.mask, "--box", "1,1,7,7", "--polygon", "9,9 11,9 11,11 9,11",
+        "--coco", coco, "--labelme", labelme, "--label", "car",
+    )  # fmt: skip
+    expect(boxes((20, 30, 1, 1)), "--box", "20,30,1,1", "--grow", 0)
+    cross = boxes((18, 30, 5, 1), (20, 28, 1, 5), (19, 29, 3, 3))
+    expect(cross, "--box", "20,30,1,1", "--grow", 2)
+
+
+@pytest.mark.usefixtures("negative")
+def test_what_is_painted_over(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    painted = boxes((50, 40, 20, 15))
+    files.rgb = np.where(painted[..., None], np.uint8((255, 0, 255)), files.rgb)
+    Image.fromarray(files.rgb).save(files.photo)
+    expected = boxes((49, 40, 22, 15), (50, 39, 20, 17))  # a pixel more, without corners
+    found = completed(files, monkeypatch, "--mask-color", "#FF00FF")
+    np.testing.assert_array_equal(found, expected)
+
+    files.photo = files.folder / "p.jpg"
+    Image.fromarray(files.rgb).save(files.photo, quality=90)
+    with Image.open(files.photo) as read:
+        files.rgb = np.asarray(read.convert("RGB"))
+    found = completed(files, monkeypatch, "--mask-color", "#FF00FF", "--mask-tolerance", 60)
+    assert found[painted].mean() > 0.95
+    assert (found & ~expected).sum() < 60  # of the 70 pixels around the box
+    assert capsys.readouterr().err == ""  # paint has an edge, but it is no object
+
+
+def test_the_ways_to_say_what_to_complete_are_told(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coco, labelme = annotate(files)
+
+    def refuse(words: tuple[str, ...], *arguments: object) -> None:
+        common = ("complete", files.photo, "-o", files.out, "--model", files.model)
+        assert run(monkeypatch, *common, *arguments) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("finefill: ")
+        assert captured.err.count("\n") == 1
+        assert not [word for word in words if word not in captured.err]
+        assert not files.out.exists()
+
+    ways = ("--mask", "--box", "--polygon", "--coco", "--labelme", "--mask-color")
+    refuse(("p.png", *ways))
+    refuse(("--label car", "--coco", "--labelme"), "--box", "1,1,5,5", "--label", "car")
+    refuse(("box 1,1,5", "X,Y,WIDTH,HEIGHT"), "--box", "1,1,5")
+    refuse(("box 120,0,5,5", "outside the photo", "120x100"), "--box", "120,0,5,5")
+    refuse(("polygon 1,1 2,2", "three or more"), "--polygon", "1,1 2,2")
+    refuse(("none.json", "cannot be read"), "--coco", files.folder / "none.json")
+    refuse(("coco.json", "choose from car, man"), "--coco", coco, "--label", "dog")
+    refuse(("labelme.json", "no list of images"), "--coco", labelme)
+    refuse(("coco.json", "no list of shapes"), "--labelme", coco)
+    refuse(("p.png", "nothing is painted in #00FF00"), "--mask-color", "#00FF00")
+    refuse(("p.png", "the mask is full"), "--box", "50,50,1,1", "--grow", 120)
+    files.photo = files.photo.rename(files.folder / "other.png")
+    refuse(("coco.json", "no image called other.png"), "--coco", coco)
+
+
+@pytest.mark.usefixtures("negative")
+def test_warnings_and_strictness(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(~files.hole[::2, ::2]).save(files.mask)
+    half = np.repeat(np.repeat(files.hole[::2, ::2], 2, 0), 2, 1)
+    expect_refusal(files, monkeypatch, capsys, "m.png", "inverted", options=("--strict",))
+    np.testing.assert_array_equal(completed(files, monkeypatch, "--mask", files.mask), half)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith("finefill: warning: ") for line in lines] == [True, True]
+    assert "inverted (90% white)" in lines[0]
+    assert "60x50 pixels, the photo 120x100: scaled" in lines[1]
+    found = completed(
+        files, monkeypatch, "--mask", files.mask, "--keep-polarity", "--resize-mask", "--strict"
+    )
+    np.testing.assert_array_equal(found, ~half)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("negative")
+def test_a_tight_mask_is_told(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = boxes((40, 30, 40, 40))
+    files.rgb = np.where(box[..., None], files.rgb // 2, files.rgb // 2 + 120).astype(np.uint8)
+    Image.fromarray(files.rgb).save(files.photo)
+    completed(files, monkeypatch, "--box", "42,32,36,36")
+    assert "the mask seems to end at its object's edge" in (error := capsys.readouterr().err)
+    assert "--grow 8" in error
+    completed(files, monkeypatch, "--box", "42,32,36,36", "--grow", "10", "--strict")
+    assert capsys.readouterr().err == ""
+
+
+def test_verify(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert files.run(monkeypatch, "--verify") == 0
+    digest = hashlib.sha256(files.rgb[~files.hole].tobytes()).hexdigest()
+    said = capsys.readouterr().out
+    assert said == f"unchanged: 10,800 of 12,000 pixels, SHA-256 {digest}\n"
+
+    files.out = files.folder / "o.jpg"
+    assert files.run(monkeypatch, "--verify") == 0
+    with Image.open(files.out) as result:
+        left = np.asarray(result)[~files.hole]
+    distance = np.abs(left.astype(int) - files.rgb[~files.hole]).max(axis=1)
+    digest = hashlib.sha256(left.tobytes()).hexdigest()
+    assert capsys.readouterr().out == (
+        f"changed by JPEG: {(distance > 0).sum():,} of 10,800 pixels outside the mask differ, "
+        f"by {distance.max()} of 255 at most, SHA-256 {digest}\n"
+    )
+
+
+def test_verify_sees_alpha_orientation_and_sixteen_bits(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alpha = np.arange(100 * 120).reshape(100, 120).astype(np.uint8)
+    rgba = np.dstack([files.rgb, alpha])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its left side
+    Image.fromarray(np.rot90(rgba).copy()).save(files.photo, exif=exif)
+    assert files.run(monkeypatch, "--verify") == 0
+    digest = hashlib.sha256(rgba[~files.hole].tobytes()).hexdigest()
+    assert f"10,800 of 12,000 pixels, SHA-256 {digest}\n" in capsys.readouterr().out
+
+    files.out = files.folder / "o.bmp"  # alpha goes onto white
+    assert files.run(monkeypatch, "--verify") == 2
+    assert "choose PNG" in (error := capsys.readouterr().err)
+    transparent = np.count_nonzero(alpha[~files.hole] < 255)
+    assert f"o.bmp: {transparent:,} of 10,800 pixels outside the mask differ, by 255" in error
+
+    grey = np.arange(100 * 120).reshape(100, 120).astype(np.uint16) * np.uint16(5)
+    Image.fromarray(grey).save(files.photo)
+    assert files.run(monkeypatch, "--verify") == 2
+    lost = np.count_nonzero(grey[~files.hole] % 257)
+    assert f"{lost:,} of 10,800 pixels outside the mask differ, by 0.498" in capsys.readouterr().err
+    files.out = files.folder / "o.tif"
+    assert files.run(monkeypatch, "--verify") == 0
+    assert capsys.readouterr().out.startswith("unchanged: 10,800 of 12,000 pixels")
 
 
 def test_demo(

@@ -16,10 +16,14 @@ from finefill.masks import (
     center_square,
     check,
     composite,
+    grow,
+    inverted,
     random_box,
     random_square,
     random_strokes,
     read_mask,
+    scale,
+    too_tight,
 )
 
 SIZE = (40, 60)  # height, width
@@ -95,13 +99,150 @@ def test_the_orientation_of_the_mask_counts() -> None:
     np.testing.assert_array_equal(read_mask(encoded(stored, exif=exif), SIZE), HOLE)
 
 
-def test_another_size_is_told_or_scaled() -> None:
-    half = encoded(Image.fromarray(GREY[::2, ::2].copy()))
-    with pytest.raises(FinefillError, match=r"30x20 pixels, the photo 60x40.*--resize-mask"):
-        read_mask(half, SIZE)
-    found = read_mask(half, SIZE, resize=True)
+def test_another_shape_is_told_or_scaled() -> None:
+    square = encoded(Image.fromarray(GREY[:, ::2].copy()))
+    with pytest.raises(FinefillError, match=r"30x40 pixels, the photo 60x40.*--resize-mask"):
+        read_mask(square, SIZE)
+    found = read_mask(square, SIZE, resize=True)
     assert found.shape == SIZE
     assert (found != HOLE).mean() < 0.02
+
+
+def test_another_size_of_the_same_shape_is_scaled() -> None:
+    half = encoded(Image.fromarray(GREY[::2, ::2].copy()))
+    with pytest.warns(UserWarning, match="30x20 pixels, the photo 60x40: scaled to fit"):
+        found = read_mask(half, SIZE)
+    assert (found != HOLE).mean() < 0.02
+    np.testing.assert_array_equal(read_mask(half, SIZE, resize=True), found)  # no warning
+    wide = np.zeros((100, 151), bool)  # 0.7% wider than 60x40, and 2% if it were 153
+    wide[:9] = True
+    with pytest.warns(UserWarning, match="scaled to fit"):
+        assert read_mask(encoded(Image.fromarray(wide)), SIZE).sum() == 4 * 60  # 3.6 rows
+    with pytest.raises(FinefillError, match="153x100"):
+        read_mask(encoded(Image.fromarray(np.pad(wide, ((0, 0), (0, 2))))), SIZE)
+
+
+def test_scratches_survive_scaling_down() -> None:
+    scratch = np.zeros((400, 600), bool)
+    scratch[:, 301] = True
+    scratch[7] = True
+    scratch[399, 0] = True
+    with pytest.warns(UserWarning, match="scaled"):
+        found = read_mask(encoded(Image.fromarray(scratch)), SIZE)
+    expected = np.zeros(SIZE, bool)
+    expected[:, 30] = True
+    expected[0] = True
+    expected[39, 0] = True
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("size", [(3, 5), (7, 4), (10, 7), (9, 3), (1, 1), (30, 4)])
+def test_scaling_down_keeps_what_is_touched(size: tuple[int, int]) -> None:
+    mask = np.random.default_rng(3).random((10, 7)) < 0.1
+    found = scale(mask, size)
+    assert found.shape == size
+    if size[0] <= 10 and size[1] <= 7:  # by the overlap of every pair of pixels
+        for y, x in np.ndindex(size):
+            touching = [
+                mask[v, u]
+                for v, u in np.ndindex(mask.shape)
+                if v * size[0] < (y + 1) * 10 and (v + 1) * size[0] > y * 10
+                and u * size[1] < (x + 1) * 7 and (u + 1) * size[1] > x * 7
+            ]  # fmt: skip
+            assert found[y, x] == any(touching)
+
+
+def inverse(hole: NDArray[np.bool_]) -> bytes:
+    return encoded(Image.fromarray(~hole))
+
+
+def test_an_inverted_mask_is_turned_round_aloud() -> None:
+    share = 1 - HOLE.mean()  # 12 x 25 of 40 x 60: 87.5%
+    with pytest.warns(UserWarning, match=rf"inverted \({share:.0%} white\).*--keep-polarity"):
+        found = read_mask(inverse(HOLE), SIZE)
+    np.testing.assert_array_equal(found, HOLE)
+    np.testing.assert_array_equal(read_mask(inverse(HOLE), SIZE, keep_polarity=True), ~HOLE)
+
+
+def test_an_inverted_scratch_survives_scaling_down() -> None:
+    scratch = np.zeros((400, 600), bool)
+    scratch[50:350, 301] = True
+    with pytest.warns(UserWarning, match="inverted|scaled") as caught:
+        found = read_mask(inverse(scratch), SIZE)
+    assert len(caught) == 2
+    assert found.sum() == 30
+    assert found[5:35, 30].all()
+
+
+def test_a_mask_in_alpha_may_be_inverted_too() -> None:
+    image = Image.new("RGBA", (SIZE[1], SIZE[0]), (9, 9, 9, 0))
+    image.putalpha(Image.fromarray(255 - GREY))  # erased what is to go
+    with pytest.warns(UserWarning, match="alpha channel|inverted") as caught:
+        found = read_mask(encoded(image), SIZE)
+    assert len(caught) == 2
+    np.testing.assert_array_equal(found, HOLE)
+
+
+def test_what_looks_inverted() -> None:
+    assert inverted(~HOLE)
+    assert not inverted(HOLE)
+    assert not inverted(np.ones(SIZE, bool))
+    half = np.zeros(SIZE, bool)
+    half[:, :40] = True  # 67%, but a third of the border is kept
+    assert not inverted(half)
+    car = np.zeros(SIZE, bool)
+    car[20:, 10:50] = True  # cut off by the lower edge: 40 of 196 pixels of the border
+    assert inverted(~car)
+    car[20:, :] = True
+    assert not inverted(~car)  # half the photo
+    assert not inverted(np.zeros((1, 1), bool))
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 2, 3, 5, 9, 40, 1000])
+@pytest.mark.parametrize("share", [0.0, 0.003, 0.05])
+def test_grow_is_a_disc(pixels: int, share: float) -> None:
+    mask = np.random.default_rng(pixels).random((23, 31)) < share
+    before = mask.copy()
+    rows, columns = np.mgrid[:23, :31]
+    expected = np.zeros_like(mask)
+    for y, x in np.argwhere(mask):
+        expected |= (rows - y) ** 2 + (columns - x) ** 2 <= pixels**2
+    found = grow(mask, pixels)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(mask, before)
+    assert not np.shares_memory(found, mask)
+
+
+def striped_disc(zoom: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A red disc with weak stripes on a grey ground with weak stripes, and its exact mask."""
+    rows, columns = np.mgrid[: 160 * zoom, : 200 * zoom] // zoom
+    disc = (rows - 80) ** 2 + (columns - 90) ** 2 <= 40**2
+    stripes = (rows + columns) // 3 % 2 * 20
+    image = np.where(disc[..., None], (160, 60, 60), (110, 110, 110)) + stripes[..., None]
+    return image.astype(np.uint8), disc
+
+
+def test_tight_masks_are_told_from_wide_ones() -> None:
+    image, disc = striped_disc()
+    assert too_tight(image, disc) == 8
+    assert too_tight(image, ~grow(~disc, 3)) == 8
+    assert too_tight(image, grow(disc, 8)) == 0
+    assert too_tight(image, grow(disc, 12)) == 0
+    large, disc = striped_disc(4)  # the root of its area is 283.6, 1.77 times 160
+    assert too_tight(large, disc) == 15
+    assert too_tight(large, grow(disc, 24)) == 0
+
+
+def test_what_cannot_be_tight() -> None:
+    image, disc = striped_disc()
+    erased = np.where(disc[..., None], np.uint8(255), image)
+    assert too_tight(erased, disc) == 0
+    scratch = np.zeros_like(disc)
+    scratch[80, 50:150] = True
+    assert too_tight(image, scratch) == 0
+    assert too_tight(image, np.zeros_like(disc)) == 0
+    assert too_tight(image, np.ones_like(disc)) == 0
+    assert too_tight(image[:2], disc[80:82]) == 0
 
 
 @pytest.mark.parametrize(("value", "message"), [(0, "empty"), (255, "full"), (1, "empty")])

@@ -36,7 +36,7 @@ class Engine:
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None) -> None:
         self.path = Path(path)
-        self._session = _open(self.path, threads or min(_cpus(), MAX_THREADS))
+        self._session = _open(self.path, threads or min(cpus(), MAX_THREADS))
         self._card = _read_card(self._session, self.path)
 
     @property
@@ -112,7 +112,8 @@ def _padding(side: int, multiple: int) -> tuple[int, int]:
     return extra // 2, extra - extra // 2
 
 
-def _cpus() -> int:
+def cpus() -> int:
+    """CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # what a container or a job was given
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -12,6 +12,7 @@ from finefill.errors import FinefillError
 # Command name -> module of this package that defines it under the same name.
 COMMANDS = {
     "complete": "use",
+    "batch": "batch",
     "demo": "use",
     "models": "use",
     "train": "training",

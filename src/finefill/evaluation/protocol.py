@@ -224,7 +224,7 @@ def _read_mask(path: Path, size: int) -> Mask:
             f"{path}: the mask is {image.width}x{image.height} pixels, the test images are "
             f"{size}x{size}: give a mask of that size"
         )
-    return masks.read_mask(path, (size, size))
+    return masks.read_mask(path, (size, size), keep_polarity=True)
 
 
 def _sha256(array: NDArray[np.uint8]) -> str:

@@ -1,0 +1,211 @@
+"""``finefill batch``: completing folders of photographs."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from finefill import images
+
+if TYPE_CHECKING:
+    from finefill.batch import Plan
+
+SHOWN = 1000  # failures and warnings listed at the end; the manifest has all
+
+
+@click.command()
+@click.argument("photos", type=click.Path(path_type=Path))
+@click.option(
+    "--masks",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder in which sub/a.* is the mask of sub/a.jpg, or one mask for all photos.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the completed photos and manifest.jsonl.",
+)
+@click.option(
+    "--model",
+    default="places",
+    show_default=True,
+    help="A name that `finefill models` lists, or an .onnx file.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Processes.  [default: the CPUs, at most 4]",
+)
+@click.option("--dry-run", is_flag=True, help="Only list what would be done.")
+@click.option("--resize-mask", is_flag=True, help="Scale masks of another shape.")
+@click.option("--keep-polarity", is_flag=True, help="Take masks that look inverted as they are.")
+@click.option(
+    "--grow",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Widen the masks by so many pixels on all sides.",
+)
+@click.option(
+    "--format",
+    "fmt",
+    type=click.Choice(["keep", "png"]),
+    default="keep",
+    show_default=True,
+    help="Write each photo in its own format, or all as PNG.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=images.MAX_PIXELS,
+    show_default=True,
+    help="Refuse larger images before decoding them.",
+)
+@click.option("--overwrite", is_flag=True, help="Complete again what is done already.")
+@click.pass_context
+def batch(
+    context: click.Context,
+    photos: Path,
+    masks: Path,
+    out: Path,
+    model: str,
+    jobs: int | None,
+    dry_run: bool,
+    resize_mask: bool,
+    keep_polarity: bool,
+    grow: int,
+    fmt: str,
+    max_pixels: int,
+    overwrite: bool,
+) -> None:
+    """Complete all photographs in the folder PHOTOS and the folders below it.
+
+    Call it again to go on after an interruption: what is done is skipped unless the photo, its
+    mask or the model has changed. A photo that fails does not stop the others; the exit code is
+    then 1.
+    """
+    from finefill.batch import Batch, prepare
+
+    plan = prepare(
+        Batch(
+            photos,
+            masks,
+            out,
+            model,
+            jobs,
+            resize_mask=resize_mask,
+            keep_polarity=keep_polarity,
+            grow=grow,
+            png=fmt == "png",
+            max_pixels=max_pixels,
+            overwrite=overwrite,
+        )
+    )
+    context.exit(_list(plan) if dry_run else _run(plan))
+
+
+def _list(plan: Plan) -> int:
+    """Print what would be done; returns the exit code."""
+    from finefill.batch import preview
+
+    count: Counter[str] = Counter()
+    for task, done in preview(plan):
+        photo = click.format_filename(task.photo)
+        if task.problem:
+            count["problems"] += 1
+            click.echo(f"{photo}: {_line(task.problem)}")
+        elif done:
+            count["skip"] += 1
+            click.echo(f"{photo}: done already")
+        else:
+            count["do"] += 1
+            mask, target = (click.format_filename(path) for path in (task.mask or "", task.target))
+            click.echo(f"{photo} + {mask} -> {target}")
+    click.echo(f"to do {count['do']}, to skip {count['skip']}, problems {count['problems']}")
+    return 1 if count["problems"] else 0
+
+
+def _run(plan: Plan) -> int:
+    """Complete the photos; returns the exit code."""
+    from finefill.batch import MANIFEST, run
+
+    count: Counter[str] = Counter()
+    notes: list[str] = []
+    more = 0
+    start = time.monotonic()
+
+    def rate() -> str:
+        return f"{count['done'] / max(time.monotonic() - start, 1e-3):.1f} photos/s"
+
+    try:
+        with _stopping() as stop, _progress(plan.total) as advance:
+            for entry in run(plan, stop):
+                count[entry.result] += 1
+                for text in [*(f"warning: {w}" for w in entry.warnings), entry.error]:
+                    if not text:
+                        continue
+                    if len(notes) < SHOWN:
+                        notes.append(f"{click.format_filename(entry.photo)}: {_line(text)}")
+                    else:
+                        more += 1
+                advance(rate())
+    finally:
+        for note in notes:
+            click.echo(note, err=True)
+        if more:
+            click.echo(f"and {more} more: see {plan.batch.out / MANIFEST}", err=True)
+        totals = ", ".join(f"{name} {count[name]}" for name in ("done", "skipped", "failed"))
+        click.echo(f"{totals}, {rate()}")
+    if stop.is_set():
+        click.echo("finefill: stopped: the same command goes on from here", err=True)
+        return 130
+    return 1 if count["failed"] else 0
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, handle) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, old in zip(numbers, before, strict=True):
+            signal.signal(number, old)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr where that is a terminal; what is yielded moves it on by one photo."""
+    if not sys.stderr.isatty():
+        yield lambda rate: None
+        return
+    with click.progressbar(
+        length=total, file=sys.stderr, show_pos=True, item_show_func=lambda rate: rate
+    ) as bar:
+        yield lambda rate: bar.update(1, rate)
