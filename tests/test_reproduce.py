@@ -213,6 +213,15 @@ def bench(folder: Path, runs: Path) -> Bench:
 
 
 class TestPage:
+    def test_sheets_show_images_from_all_over_the_set(self, bench: Bench) -> None:
+        images = np.zeros((400, SIZE, SIZE, 3), np.uint8)
+        test = protocol.TestSet(tuple(map(str, range(400))), images, "", 0)
+        large = dataclasses.replace(bench, test=test)
+        assert len(large.shown) == 12
+        assert set(large.shown) <= set(large.few)
+        assert large.shown[0] < 100
+        assert large.shown[-1] > 300
+
     def test_a_section_from_training_to_page(self, bench: Bench, tmp_path: Path) -> None:
         experiment = dataclasses.replace(
             experiments.EXPERIMENTS["figure7"], variants=("no-dilation", "rec"), classical=("mean",)

@@ -40,8 +40,8 @@ class Bench:
 
     @property
     def shown(self) -> list[int]:
-        """The random images of the sheets."""
-        return sorted(self.few[:SHOWN])
+        """The random images of the sheets: some of the few, from all over the set."""
+        return self.few[:: max(1, len(self.few) // SHOWN)][:SHOWN]
 
     @property
     def few(self) -> list[int]:
