@@ -80,7 +80,7 @@ def _ssim(original: Pixels, completed: Pixels) -> tuple[float, Values]:
     from skimage.metrics import structural_similarity
 
     # The settings of Wang et al. 2004.
-    mean, values = structural_similarity(  # type: ignore[no-untyped-call]
+    mean, values = structural_similarity(  # type: ignore[no-untyped-call]  # it has no types
         original,
         completed,
         channel_axis=-1,
