@@ -171,7 +171,7 @@ def train_step(pair: Pair, image: Tensor, z: Tensor, labels: torch.Generator) ->
     pair.discriminator.requires_grad_(False)  # the generator's step needs no such gradients
     generator_loss = softplus(-_logits(pair, generated)).mean()
     pair.generator_optimizer.zero_grad(set_to_none=True)
-    generator_loss.backward()  # type: ignore[no-untyped-call]
+    generator_loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
     pair.generator_optimizer.step()
     return {
         "disc": discriminator_loss.detach(),
