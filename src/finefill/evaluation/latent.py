@@ -42,8 +42,8 @@ def latent_search(
     Every call starts from the same z, so that equal inputs give equal results. The networks are
     copied, and used as they are at the time of this call. The prior's weight and one start are the
     paper's. On 24 validation faces at 64 pixels 100 and 300 steps, a rate of 0.03, and four starts
-    of 100 steps came within 0.15 dB of the defaults, which is within what 24 faces can tell (no command
-    repeats this).
+    of 100 steps came within 0.15 dB of the defaults, which is within what 24 faces can tell. No
+    command repeats this.
 
     Args:
         generator, discriminator: a trained pair (training/dcgan.py), of one size.
