@@ -355,3 +355,33 @@ def test_a_run_starts_from_the_first_stage_of_another(photos: Path, tmp_path: Pa
     one, two = (checkpoint.load(tmp_path / n / checkpoint.LAST)[0] for n in ("whole", "child"))
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_fine_tuning_begins_with_the_generator_of_another_run(
+    finished: Path, photos: Path, tmp_path: Path
+) -> None:
+    """At a rate of 0 the weights stay, so what the new run holds is what it began with."""
+    still = recipes.override(
+        RECIPE,
+        ["rec_samples=4", "all_samples=0", "rec_rates=[0, 0]", "perceptual_proportion=0"]
+        + ["adversarial_proportion=0"],
+    )
+    run = tmp_path / "run"
+    assert loop.train(still, [photos], run, start=finished, device="cpu", quiet=True)
+    before = checkpoint.load(finished / checkpoint.BEST)[0]
+    after = checkpoint.load(run / checkpoint.LAST)[0]
+    names = [
+        name.removeprefix("average.")
+        for name in before
+        if name.startswith("average.") and name.endswith(".weight")
+    ]
+    assert len(names) > 5
+    assert all(torch.equal(after[f"generator.{n}"], before[f"average.{n}"]) for n in names)
+
+    other = recipes.override(still, ["widths=[8, 16, 24]"])
+    with pytest.raises(FinefillError, match="does not fit the recipe"):
+        loop.train(other, [photos], tmp_path / "other", start=finished, device="cpu", quiet=True)
+    with pytest.raises(FinefillError, match="nowhere"):
+        loop.train(
+            still, [photos], tmp_path / "o", start=tmp_path / "nowhere", device="cpu", quiet=True
+        )

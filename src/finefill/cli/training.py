@@ -24,6 +24,12 @@ from finefill.errors import FinefillError
     "-o", "--output", "run", required=True, type=click.Path(path_type=Path), help="Run folder."
 )
 @click.option("--resume", is_flag=True, help="Continue from the run's checkpoint.")
+@click.option(
+    "--from",
+    "start",
+    type=click.Path(path_type=Path),
+    help="Begin with the generator of this run or checkpoint (fine-tuning).",
+)
 @click.option("--max-minutes", type=float, help="Stop cleanly with a checkpoint after this time.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
@@ -34,6 +40,7 @@ def train(
     data: tuple[Path, ...],
     run: Path,
     resume: bool,
+    start: Path | None,
     max_minutes: float | None,
     settings: tuple[str, ...],
     device: str,
@@ -45,6 +52,8 @@ def train(
     from finefill.training.loop import stored_recipe
     from finefill.training.loop import train as train_run
 
+    if resume and start is not None:
+        raise FinefillError("--resume and --from exclude each other: choose one")
     if resume:
         chosen = stored_recipe(run)
         if recipe is not None and recipe != chosen.name:
@@ -59,6 +68,7 @@ def train(
         data,
         run,
         resume=resume,
+        start=start,
         max_minutes=max_minutes,
         device=device,
         vgg=vgg,

@@ -43,6 +43,7 @@ def train(
     run: Path,
     *,
     resume: bool = False,
+    start: Path | None = None,
     max_minutes: float | None = None,
     device: str = "auto",
     vgg: Path | None = None,
@@ -56,6 +57,8 @@ def train(
         run: folder for checkpoints, log and image grids.
         resume: continue from ``run``'s checkpoint; the result equals that of a run that was
             never stopped (same device and number of threads).
+        start: a run or checkpoint file whose generator a new run begins with, in place of
+            fresh weights (fine-tuning); its recipe must describe the same generator.
         max_minutes: stop cleanly with a checkpoint after this time.
         device: auto, cpu or cuda.
         vgg: weights of the perceptual network; found by itself when None.
@@ -80,6 +83,8 @@ def train(
     parts = first_stage(recipe, choose_device(device))
     step = int(state["step"])
     best = float(state.get("best", "inf"))
+    if start is not None and not resume:
+        start_from(parts, start)
     if resume:
         restore(parts, tensors, "generator", "average")
         if proportions(recipe) == proportions(from_json(state["recipe"])):
@@ -377,6 +382,28 @@ def restore(parts: Parts, tensors: dict[str, Tensor], *names: str) -> None:
             checkpoint.load_optimizer(
                 "discriminator_optimizer", parts.discriminator_optimizer, tensors
             )
+
+
+def start_from(parts: Parts, source: Path) -> None:
+    """Load the generator of another run: the averaged one, of its best checkpoint, where kept.
+
+    Raises:
+        FinefillError: no checkpoint there, or of another generator.
+    """
+    if source.is_dir():
+        best = source / checkpoint.BEST
+        source = best if best.exists() else source / checkpoint.LAST
+    tensors, _ = checkpoint.load(source)
+    averaged = any(name.startswith("average.") for name in tensors)
+    prefix = "average" if averaged else "generator"
+    own = {
+        f"generator.{name.removeprefix(f'{prefix}.')}": tensor
+        for name, tensor in tensors.items()
+        if name.startswith(f"{prefix}.")
+    }
+    for net in (parts.generator, parts.average):
+        if net is not None:
+            checkpoint.load_net("generator", net, own)
 
 
 def stored_recipe(run: Path) -> Recipe:
