@@ -363,8 +363,10 @@ def test_fine_tuning_begins_with_the_generator_of_another_run(
     """At a rate of 0 the weights stay, so what the new run holds is what it began with."""
     still = recipes.override(
         RECIPE,
-        ["rec_samples=4", "all_samples=0", "rec_rates=[0, 0]", "perceptual_proportion=0"]
-        + ["adversarial_proportion=0"],
+        [
+            *("rec_samples=4", "all_samples=0", "rec_rates=[0, 0]"),
+            *("perceptual_proportion=0", "adversarial_proportion=0"),
+        ],
     )
     run = tmp_path / "run"
     assert loop.train(still, [photos], run, start=finished, device="cpu", quiet=True)
