@@ -357,6 +357,25 @@ def test_verify_sees_alpha_orientation_and_sixteen_bits(
     assert capsys.readouterr().out.startswith("unchanged: 10,800 of 12,000 pixels")
 
 
+def test_verify_sees_sixteen_bit_colour_and_lossy_webp(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codecs = pytest.importorskip("imagecodecs", reason="needs the extra formats")
+    deep = files.rgb.astype(np.uint16) * np.uint16(256) + np.uint16(7)
+    files.photo.write_bytes(codecs.png_encode(deep))
+    assert files.run(monkeypatch, "--verify") == 0
+    assert capsys.readouterr().out.startswith("unchanged: 10,800 of 12,000 pixels")
+    files.out = files.folder / "o.bmp"  # 8 bits
+    assert files.run(monkeypatch, "--verify") == 2
+    assert "choose PNG" in capsys.readouterr().err
+
+    files.photo = files.folder / "p.webp"
+    Image.fromarray(files.rgb).save(files.photo, quality=60)
+    files.out = files.folder / "o.webp"
+    assert files.run(monkeypatch, "--verify") == 0
+    assert capsys.readouterr().out.startswith("changed by WEBP: ")
+
+
 def test_demo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,34 +3,38 @@
 A :class:`Photo` is an opened image file: its upright RGB pixels for the networks, and everything
 needed to write it back as it was: size, mode, orientation, alpha, ICC profile, EXIF, resolution.
 Pixels outside the mask go back sample by sample from the file's own mode, never through RGB, so
-that they are bit-identical in lossless formats. Colours are completed in the file's own RGB space;
-its ICC profile stays attached.
+that they are bit-identical in lossless formats. The networks see sRGB; what they fill is converted
+back to the colours of the file's ICC profile, which stays attached.
 """
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import io
 import os
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from finefill import deep, metadata
+from finefill.colour import Colours, colours_of
 from finefill.errors import FinefillError
+from finefill.metadata import NOTHING, ORIENTATION, Kept
 
 RGB = NDArray[np.uint8]
 Source = str | os.PathLike[str] | bytes | IO[bytes]
 
 MIN_SIDE = 16  # pixels; less than that holds nothing to complete from
+SAMPLED = 1_000_000  # pixels up to which the quality of WebP is tried on the whole image
 MAX_PIXELS = 100_000_000  # a photograph has less; a decompression bomb more
-ORIENTATION = 0x0112  # the EXIF tag
 
 # Output formats by file name extension, with the modes each can store.
 EXTENSIONS = {
@@ -47,19 +51,8 @@ MODES = {
     "AVIF": ("RGB", "RGBA"),
 }
 KEEPS_ORIENTATION_TAG = ("JPEG", "PNG", "WEBP", "AVIF")
+KEEPS_PROFILE = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
 LOSSLESS_TIFF = ("raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "group4")
-
-# EXIF orientation -> what turns the stored pixels upright.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_INVERSE = {6: 8, 8: 6}  # the others undo themselves
 
 _GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
 _COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
@@ -71,16 +64,21 @@ class Photo:
     """An opened image.
 
     Attributes:
-        rgb: (H, W, 3) uint8, upright, without alpha.
+        rgb: (H, W, 3) uint8, sRGB, upright, without alpha.
         stored: the decoded first frame, in the file's mode and stored orientation.
         orientation: EXIF orientation 1-8 of ``stored``; 1 = upright.
-        exif: the file's EXIF block as bytes, empty where there is none.
+        kept: EXIF, XMP and what else the file says.
+        colours: between the ICC profile's colours and sRGB; None where they are taken as the same.
+        samples: (H, W, channels) uint16 of a file with 16-bit colour, oriented as ``stored``, which
+            has them rounded to 8 bits.
     """
 
     rgb: RGB
     stored: Image.Image
     orientation: int = 1
-    exif: bytes = b""
+    kept: Kept = NOTHING
+    colours: Colours | None = None
+    samples: NDArray[np.uint16] | None = None
 
 
 def to_network(rgb: RGB) -> NDArray[np.float32]:
@@ -104,20 +102,26 @@ def read_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
 
     Raises:
         FinefillError: there is no such file, it is no image or damaged, it is too large or
-            smaller than 16x16, or its mode cannot be kept (16-bit colour, 32-bit, LAB).
+            smaller than 16x16, its mode cannot be kept (32-bit, LAB), or it has 16-bit colour
+            and is neither PNG nor TIFF or the extra ``formats`` is not installed.
 
     Warns:
-        UserWarning: the file is animated or has several pages; the first one is read.
+        UserWarning: the file is animated or has several pages: the first one is read; its ICC
+            profile is damaged; it has 10 or 12 bits a sample (AVIF), which are cut to 8.
     """
-    image, exif = decode(source, max_pixels=max_pixels)
-    return photo_of(image, name=name_of(source), exif=exif)
+    image, kept, samples = _decode(source, max_pixels, keep_deep=True)
+    photo = photo_of(image, name=name_of(source))
+    return replace(photo, kept=kept, samples=samples)
 
 
-def photo_of(image: Image.Image, *, name: str = "the image", exif: bytes = b"") -> Photo:
+def photo_of(image: Image.Image, *, name: str = "the image") -> Photo:
     """Wrap a decoded Pillow image; ``name`` is what messages call it.
 
     Raises:
         FinefillError: its mode cannot be completed and kept, or it is too small.
+
+    Warns:
+        UserWarning: its ICC profile is damaged.
     """
     if image.mode not in _GREY + _COLOUR:
         raise FinefillError(
@@ -130,11 +134,22 @@ def photo_of(image: Image.Image, *, name: str = "the image", exif: bytes = b"") 
             f"{name}: {width}x{height} pixels are too few: at least {MIN_SIDE}x{MIN_SIDE} needed"
         )
     orientation = orientation_of(image)
-    return Photo(turn(_to_rgb(image), orientation), image, orientation, exif)
+    colours = colours_of(image.info.get("icc_profile"), _space(image.mode), name)
+    return Photo(turn(_to_rgb(image, colours), orientation), image, orientation, colours=colours)
 
 
-def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, bytes]:
-    """Decode the first frame of an image file, with its EXIF block; see :func:`read_photo`."""
+def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, Kept]:
+    """Decode the first frame of an image file, with what it says; see :func:`read_photo`.
+
+    16-bit colour is refused.
+    """
+    image, kept, _ = _decode(source, max_pixels, keep_deep=False)
+    return image, kept
+
+
+def _decode(
+    source: Source, max_pixels: int, *, keep_deep: bool
+) -> tuple[Image.Image, Kept, NDArray[np.uint16] | None]:
     name = name_of(source)
     with contextlib.ExitStack() as stack:
         try:
@@ -152,15 +167,23 @@ def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image
                     f"{name}: {width}x{height} pixels are more than the limit of {max_pixels}: "
                     "raise it (--max-pixels) if the file can be trusted"
                 )
-            if _is_16_bit(image) and image.mode not in _GREY:
+            deep_colour = _is_16_bit(image) and image.mode in ("LA", *_COLOUR)
+            if deep_colour and not keep_deep:
                 raise FinefillError(
-                    f"{name}: 16 bits per channel are kept for grey images only: "
+                    f"{name}: 16 bits per channel are read for grey images and photos only: "
                     "save it with 8 bits per channel first"
                 )
             if getattr(image, "is_animated", False):
-                warnings.warn(f"{name} has several pictures: only the first is used", stacklevel=3)
+                warnings.warn(f"{name} has several pictures: only the first is used", stacklevel=4)
             image.load()
-            return image, _exif_of(image)
+            if image.format == "AVIF" and metadata.deep_avif(file):
+                warnings.warn(f"{name} has more than 8 bits a sample: cut to 8", stacklevel=4)
+            kept = metadata.kept_of(image, file)
+            if not deep_colour:
+                return image, kept, None
+            samples, orientation = deep.read(file, image, name)
+            samples = turn(samples, orientation)
+            return deep.cut(samples, image), kept, samples
         except FinefillError:
             raise
         except OSError as error:
@@ -175,6 +198,9 @@ def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image
 def _is_16_bit(image: Image.Image) -> bool:
     """Whether the file stores more than 8 bits a sample, which Pillow would cut for colour."""
     tiles = getattr(image, "tile", [])
+    if image.format == "TIFF":
+        bits: Any = image.getexif().get(0x0102, 1)  # BitsPerSample
+        return bool(np.max(bits) > 8)
     return ";16" in str(tiles) or any(
         codec.startswith("ppm") and isinstance(arguments, tuple) and arguments[-1] > 255
         for codec, _, _, arguments in tiles
@@ -184,14 +210,20 @@ def _is_16_bit(image: Image.Image) -> bool:
 def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation of a Pillow image, 1 to 8; 1 where there is none."""
     value = image.getexif().get(ORIENTATION, 1)
-    return value if value in _UPRIGHT else 1
+    return value if value in range(1, 9) else 1
 
 
-def turn(array: NDArray[np.uint8], orientation: int, *, back: bool = False) -> NDArray[np.uint8]:
-    """Turn stored pixels (H, W) or (H, W, 3) upright; ``back`` turns upright ones as stored."""
-    method = _UPRIGHT.get(_INVERSE.get(orientation, orientation) if back else orientation)
-    image = Image.fromarray(array)
-    return np.asarray(image if method is None else image.transpose(method))
+def turn(array: NDArray[Any], orientation: int, *, back: bool = False) -> NDArray[Any]:
+    """Turn stored pixels (H, W) or (H, W, C) upright; ``back`` turns upright ones as stored."""
+    if back:
+        orientation = {6: 8, 8: 6}.get(orientation, orientation)  # the others undo themselves
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return np.ascontiguousarray(array)
 
 
 def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
@@ -200,32 +232,37 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
     Samples outside the mask are the stored ones. Alpha is kept; only where the whole hole is
     fully transparent (an object erased to transparency) it becomes opaque, or the completion
     could not be seen. In a palette image a masked pixel gets the nearest opaque colour of the
-    palette; in a 1-bit image, black or white by a threshold.
+    palette; in a 1-bit image, black or white by a threshold. 16-bit colour is rounded to 8 bits;
+    :func:`write_photo` keeps it.
 
     Args:
         photo: as read.
-        rgb: (H, W, 3) uint8, upright.
+        rgb: (H, W, 3) uint8, sRGB, upright.
         mask: (H, W) bool, upright, True = to be completed.
     """
     stored = photo.stored
-    rgb = turn(rgb, photo.orientation, back=True)
-    hole = turn(mask.astype(np.uint8), photo.orientation, back=True).astype(bool)
-    samples = np.array(stored)
-    fill = _in_mode_of(stored, rgb)
-    if stored.mode in ("LA", "PA", "RGBA"):
-        alpha = samples[..., -1]
-        if not alpha[hole].any():
-            alpha[hole] = 255
-        samples[hole, :-1] = fill[hole]
-    elif stored.mode == "P":
-        samples[hole] = _nearest(_palette(stored), rgb[hole])
-    else:
-        samples[hole] = fill[hole]
+    result = stored.copy()  # with its palette, transparency, profile and EXIF
+    samples = _filled(photo, np.array(stored), rgb, mask)
     if stored.mode == "1":
         samples = np.packbits(samples, axis=1)
-    result = stored.copy()  # with its palette, transparency, profile and EXIF
     result.frombytes(samples.tobytes())
     return result
+
+
+def _filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool_]) -> NDArray[Any]:
+    """``samples``, oriented as stored, with the masked ones replaced in place."""
+    mode = photo.stored.mode
+    hole = turn(mask, photo.orientation, back=True)
+    fill = _in_mode_of(photo.stored, turn(rgb, photo.orientation, back=True)[hole], photo.colours)
+    if samples.dtype == np.uint16 and not mode.startswith("I;16"):
+        fill = fill.astype(np.uint16) * np.uint16(257)
+    if mode in ("LA", "PA", "RGBA"):
+        if not samples[hole, -1].any():
+            samples[hole, -1] = np.iinfo(samples.dtype).max
+        samples[hole, :-1] = fill
+    else:
+        samples[hole] = fill
+    return samples
 
 
 def write_photo(
@@ -234,28 +271,38 @@ def write_photo(
     """Write :func:`put_back`'s image; the extension of ``path`` decides the format.
 
     JPEG from JPEG keeps the quantisation tables and the chroma subsampling, other JPEG has quality
-    95 with full chroma; WebP is lossless. Where the format cannot hold the mode, alpha goes onto
-    white, 16-bit grey becomes 8-bit, palettes and CMYK become RGB. Formats without an orientation
-    tag get upright pixels. The file appears complete or not at all.
+    95 with full chroma. WebP is lossless, except from lossy WebP: then it has about the size that
+    the file had. Where the format cannot hold the mode, alpha goes onto white, 16-bit samples
+    become 8-bit, palettes and CMYK become RGB. Formats without an orientation tag get upright
+    pixels. Previews in EXIF and XMP, which would show what was removed, are left out. The file
+    appears complete or not at all.
 
     Raises:
         FinefillError: the extension is unknown or the file cannot be written.
+
+    Warns:
+        UserWarning: EXIF, XMP or a comment is too long for JPEG, and left out.
     """
     path = Path(path)
     fmt = output_format(path)
+    upright = fmt not in KEEPS_ORIENTATION_TAG
     image = put_back(photo, rgb, mask)
-    exif = photo.exif
-    if fmt not in KEEPS_ORIENTATION_TAG:
-        if photo.orientation in _UPRIGHT:
-            image = image.transpose(_UPRIGHT[photo.orientation])
-        exif = _without_orientation(exif) if fmt == "TIFF" else b""
-    options = _options(photo.stored, image, fmt)
-    if exif:
-        options["exif"] = exif
-    image = _for_format(image, fmt)
+    if upright:
+        image = ImageOps.exif_transpose(image)
+    image, keeps_profile = _for_format(image, fmt, photo.colours)
+    options = metadata.options(photo.kept, fmt, upright=upright)
+    options |= _options(photo, image, fmt, keeps_profile=keeps_profile)
+    keeps_deep = image.mode in deep.MODES.get(fmt, ()) and image.mode == photo.stored.mode
+    samples = photo.samples if keeps_deep else None
+    if samples is not None:
+        samples = _filled(photo, samples.copy(), rgb, mask)
+        samples = turn(samples, photo.orientation) if upright else samples
     with replacing(path) as file:
         try:
-            image.save(file, format=fmt, **options)
+            if samples is None:
+                image.save(file, format=fmt, **options)
+            else:
+                deep.write(samples, image.mode, file, fmt, options)
         except (OSError, ValueError, KeyError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -322,53 +369,42 @@ def _damaged(name: str, error: Exception) -> str:
     return f"{name}: damaged or truncated image: {str(error) or type(error).__name__}"
 
 
-def _to_rgb(image: Image.Image) -> RGB:
-    """Stored pixels as (H, W, 3) uint8, alpha ignored."""
+def _space(mode: str) -> str:
+    """The mode among L, RGB, CMYK whose ICC profiles a mode's samples may have."""
+    return "L" if mode in _GREY else "CMYK" if mode == "CMYK" else "RGB"
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """An image of mode L, RGB or CMYK with the colours of ``image``; alpha is ignored."""
     if image.mode.startswith("I;16"):
-        grey = ((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    if image.mode == "CMYK":
-        return np.asarray(_convert_cmyk(image, "RGB", image.info.get("icc_profile")))
+        return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype("u1"))
     if image.mode in ("P", "PA"):  # by RGBA: straight to RGB Pillow warns about transparency
-        return np.ascontiguousarray(np.asarray(image.convert("RGBA"))[..., :3])
-    if image.mode in ("RGB", "RGBA"):
-        return np.ascontiguousarray(np.asarray(image)[..., :3])
-    return np.asarray(image.convert("RGB"))
+        image = image.convert("RGBA")
+    return image.convert(_space(image.mode))
 
 
-def _in_mode_of(stored: Image.Image, rgb: RGB) -> NDArray[Any]:
-    """RGB pixels as samples of the stored image's mode, without its alpha."""
-    image = Image.fromarray(rgb)
-    if stored.mode.startswith("I;16"):
-        return np.asarray(image.convert("L")).astype(np.uint16) * np.uint16(257)
-    if stored.mode == "1":
-        return np.asarray(image.convert("L")) >= 128
-    if stored.mode in ("L", "LA"):
-        grey = np.asarray(image.convert("L"))
-        return grey if stored.mode == "L" else grey[..., None]
-    if stored.mode == "PA":
-        flat = _nearest(_palette(stored), rgb.reshape(-1, 3))
-        return flat.reshape(*rgb.shape[:2], 1)
-    if stored.mode == "CMYK":
-        return np.asarray(_convert_cmyk(image, "CMYK", stored.info.get("icc_profile")))
-    return rgb if stored.mode in ("P", "RGB", "RGBA") else np.asarray(image.convert(stored.mode))
+def _to_rgb(image: Image.Image, colours: Colours | None) -> RGB:
+    """Stored pixels as (H, W, 3) uint8 in sRGB, alpha ignored."""
+    plain = _plain(image)
+    return np.array(plain.convert("RGB")) if colours is None else colours.to_srgb(plain)
 
 
-def _convert_cmyk(image: Image.Image, mode: str, profile: bytes | None) -> Image.Image:
-    """RGB -> CMYK or back, through the file's profile where it has a usable one."""
-    if profile:
-        from PIL import ImageCms
-
-        try:
-            ink: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            srgb: Any = ImageCms.createProfile("sRGB")
-            pair = (ink, srgb) if mode == "RGB" else (srgb, ink)
-            converted = ImageCms.profileToProfile(image, *pair, outputMode=mode)
-            assert converted is not None
-            return converted
-        except (ImageCms.PyCMSError, OSError):
-            pass  # a damaged profile: as viewers do, go on without
-    return image.convert(mode)
+def _in_mode_of(stored: Image.Image, pixels: RGB, colours: Colours | None) -> NDArray[Any]:
+    """(N, 3) pixels in sRGB as samples of the stored image's mode, without its alpha."""
+    mode, space = stored.mode, _space(stored.mode)
+    if colours is not None:
+        values = colours.from_srgb(pixels)
+    else:
+        values = np.array(Image.fromarray(pixels[None]).convert(space))[0]
+    if mode == "1":
+        return np.greater_equal(values, 128)
+    if mode.startswith("I;16"):
+        return values.astype(np.uint16) * np.uint16(257)
+    if mode in ("P", "PA"):
+        values = _nearest(_palette(stored), values)
+    elif mode not in (space, "LA", "RGBA"):
+        values = np.asarray(Image.fromarray(values[None]).convert(mode))[0]
+    return values[:, None] if mode in ("LA", "PA") else values
 
 
 def _palette(image: Image.Image) -> NDArray[np.float32]:
@@ -399,62 +435,42 @@ def _nearest(palette: NDArray[np.float32], rgb: RGB) -> NDArray[np.uint8]:
     return found
 
 
-def _exif_of(image: Image.Image) -> bytes:
-    exif = image.getexif()
-    raw = image.info.get("exif")
-    if isinstance(raw, bytes) and raw:
-        parsed = Image.Exif()
-        parsed.load(raw)
-        if parsed.get(ORIENTATION, 1) == exif.get(ORIENTATION, 1):  # it may come from XMP too
-            return raw
-    if image.format == "TIFF":  # there EXIF shares its table with the image's layout
-        kept = Image.Exif()
-        for tag in (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298):  # texts
-            if tag in exif:
-                kept[tag] = exif[tag]
-        for ifd in (0x8769, 0x8825):  # EXIF, GPS
-            if values := exif.get_ifd(ifd):
-                kept.get_ifd(ifd).update(values)
-        exif = kept
-    return exif.tobytes() if len(exif) else b""
-
-
-def _without_orientation(exif: bytes) -> bytes:
-    if not exif:
-        return b""
-    parsed = Image.Exif()
-    parsed.load(exif)
-    if ORIENTATION in parsed:
-        del parsed[ORIENTATION]
-    return parsed.tobytes() if len(parsed) else b""
-
-
-def _for_format(image: Image.Image, fmt: str) -> Image.Image:
+def _for_format(image: Image.Image, fmt: str, colours: Colours | None) -> tuple[Image.Image, bool]:
+    """The image in a mode that the format holds, and whether its ICC profile still fits it."""
+    if colours is not None and fmt not in KEEPS_PROFILE:
+        image, colours = _in_srgb(image, colours), None
     if image.mode in MODES[fmt] and not (image.mode == "I;16B" and fmt != "TIFF"):
-        return image
-    if image.mode.startswith("I;16"):
-        return Image.fromarray(_to_rgb(image)).convert("RGB" if "L" not in MODES[fmt] else "L")
+        return image, True
+    coloured = _space(image.mode) == "RGB"
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if "RGBA" in MODES[fmt]:
-            return image
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    if image.mode in ("1", "L") and "L" in MODES[fmt]:
-        return image.convert("L")
-    return Image.fromarray(_to_rgb(image))
+        image = image.convert("RGBA") if coloured else _in_srgb(image, colours)
+        if "RGBA" not in MODES[fmt]:
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image).convert("RGB")
+        return image, coloured
+    plain = _plain(image)
+    if plain.mode in MODES[fmt]:
+        return plain, True
+    return Image.fromarray(_to_rgb(image, colours)), False
 
 
-def _options(stored: Image.Image, image: Image.Image, fmt: str) -> dict[str, Any]:
-    """Options of Pillow's writer for ``fmt`` that keep what the file had."""
+def _in_srgb(image: Image.Image, colours: Colours | None) -> Image.Image:
+    """The image as RGB or RGBA in sRGB."""
+    result = Image.fromarray(_to_rgb(image, colours))
+    if image.has_transparency_data:
+        result.putalpha(image.convert("RGBA").getchannel("A"))
+    return result
+
+
+def _options(photo: Photo, image: Image.Image, fmt: str, *, keeps_profile: bool) -> dict[str, Any]:
+    """Options of Pillow's writer for ``fmt`` that keep how the file was written."""
+    stored = photo.stored
     info, options = stored.info, dict[str, Any]()
     dpi = info.get("dpi")
     if dpi is not None and all(1 <= float(value) <= 65535 for value in dpi):
         options["dpi"] = (float(dpi[0]), float(dpi[1]))
-    same_colours = image.mode in MODES[fmt] or image.mode in ("P", "PA", "RGBA")
-    if fmt in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
-        # A grey or CMYK profile says nothing about RGB samples.
-        options["icc_profile"] = info.get("icc_profile") if same_colours else None
+    if fmt in KEEPS_PROFILE:
+        options["icc_profile"] = info.get("icc_profile") if keeps_profile else None
     if fmt == "JPEG":
         tables = getattr(stored, "quantization", None)
         if tables and stored.mode == image.mode:
@@ -466,10 +482,30 @@ def _options(stored: Image.Image, image: Image.Image, fmt: str) -> dict[str, Any
         else:
             options |= {"quality": 95, "subsampling": 0}
     elif fmt == "WEBP":
-        options |= {"lossless": True, "exact": True}  # exact: colours under alpha 0 stay too
+        options["exact"] = True  # colours under alpha 0 stay too
+        if photo.kept.webp:
+            options["quality"] = _webp_quality(image, photo.kept.webp)
+        else:
+            options["lossless"] = True
     elif fmt == "AVIF":
-        options["quality"] = 95
+        options |= {"quality": 90, "subsampling": "4:4:4"}
     elif fmt == "TIFF":
         compression = info.get("compression", "raw")
         options["compression"] = compression if compression in LOSSLESS_TIFF else "tiff_lzw"
     return options
+
+
+def _webp_quality(image: Image.Image, size: int) -> int:
+    """The quality at which lossy WebP has about ``size`` bytes; tried on a part of large images."""
+    width, height = image.size
+    if width * height > SAMPLED:  # evenly spread strips of whole macroblocks
+        period = 64 * -(-width * height // SAMPLED)
+        image = Image.fromarray(np.asarray(image)[np.arange(height) % period < 64])
+        size = size * image.height // height
+
+    def too_large(quality: int) -> bool:
+        target = io.BytesIO()
+        image.save(target, "WEBP", quality=quality, exact=True, icc_profile=None)
+        return target.tell() > size
+
+    return bisect.bisect_left(range(100), True, lo=40, hi=99, key=too_large)

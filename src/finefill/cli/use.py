@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 import warnings
 from collections.abc import Iterator
@@ -11,12 +10,12 @@ from pathlib import Path
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from finefill import images, masks, regions
 from finefill.catalog import load, names
 from finefill.errors import FinefillError
 from finefill.photo import fill_photo
+from finefill.verify import verify as verify_file
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -167,9 +166,11 @@ def complete(
                 f"object grows back: draw it wider, or widen it with --grow {grow + more}",
                 stacklevel=1,
             )
-    images.write_photo(read, fill_photo(load(model), read.rgb, hole), hole, output)
+    completed = fill_photo(load(model), read.rgb, hole)
+    with _warnings_on_stderr(strict=strict, writing=True):
+        images.write_photo(read, completed, hole, output)
     if verify:
-        click.echo(_verify(read, hole, output, max_pixels))
+        click.echo(verify_file(read, hole, output, max_pixels=max_pixels))
 
 
 @click.command()
@@ -229,69 +230,20 @@ def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _verify(photo: images.Photo, mask: masks.Mask, output: Path, max_pixels: int) -> str:
-    """What the written file has outside the mask, in a line, compared with the photo.
-
-    Raises:
-        FinefillError: it is not the same, though the format could keep it.
-    """
-    written = images.read_photo(output, max_pixels=max_pixels)
-    if written.rgb.shape != photo.rgb.shape:
-        raise FinefillError(f"{output}: not verified: its size is not the photo's: complete again")
-    (before, _), (after, transparent) = (_with_alpha(image) for image in (photo, written))
-    before, after = before[~mask], after[~mask]
-    hashed = after if transparent else after[:, :3]
-    digest = hashlib.sha256(hashed.tobytes()).hexdigest()
-    distance = np.abs(before.astype(np.int16) - after).max(axis=1).astype(np.float64)
-    if photo.stored.mode.startswith("I;16"):  # the low byte counts too
-        old, new = (_levels(image)[~mask].astype(np.float64) for image in (photo, written))
-        distance = np.abs(old - new) / 257
-    if not (different := np.count_nonzero(distance)):
-        return f"unchanged: {len(after):,} of {mask.size:,} pixels, SHA-256 {digest}"
-    fmt = images.output_format(output)
-    lossy = fmt in ("JPEG", "AVIF") or (fmt == "GIF" and photo.stored.mode not in ("1", "L", "P"))
-    told = (
-        f"{different:,} of {len(after):,} pixels outside the mask differ, by {distance.max():.3g}"
-    )
-    if not lossy:
-        raise FinefillError(
-            f"{output}: {told} at most: the format cannot keep this photo as it is: choose PNG"
-        )
-    return f"changed by {fmt}: {told} of 255 at most, SHA-256 {digest}"
-
-
-def _with_alpha(photo: images.Photo) -> tuple[NDArray[np.uint8], bool]:
-    """(H, W, 4) uint8, upright, and whether the file has an alpha channel or a transparent colour.
-
-    Without one all is opaque.
-    """
-    alpha = np.full(photo.rgb.shape[:2], 255, np.uint8)
-    if transparent := photo.stored.has_transparency_data:
-        stored = np.asarray(photo.stored.convert("RGBA"))[..., 3]
-        alpha = images.turn(np.ascontiguousarray(stored), photo.orientation)
-    return np.dstack([photo.rgb, alpha]), transparent
-
-
-def _levels(photo: images.Photo) -> NDArray[np.uint16]:
-    """A grey photo as (H, W) uint16, upright; 8 bits times 257."""
-    if not photo.stored.mode.startswith("I;16"):
-        return photo.rgb[..., 0] * np.uint16(257)
-    stored = np.asarray(photo.stored).astype(np.uint16)
-    high, low = (
-        images.turn(half.astype(np.uint8), photo.orientation).astype(np.uint16)
-        for half in (stored >> 8, stored & 255)
-    )
-    return high * np.uint16(256) + low
-
-
 @contextlib.contextmanager
-def _warnings_on_stderr(*, strict: bool = False) -> Iterator[None]:
-    """Print what is warned of inside, or raise the first as a FinefillError if ``strict``."""
+def _warnings_on_stderr(*, strict: bool = False, writing: bool = False) -> Iterator[None]:
+    """Print what is warned of inside, or raise the first as a FinefillError if ``strict``.
+
+    What warns while ``writing`` is stopped by it at once: afterwards the file would be there.
+    """
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        yield
-    for warning in caught:
-        if issubclass(warning.category, UserWarning):
+        warnings.simplefilter("error" if strict and writing else "always", UserWarning)
+        try:
+            yield
+        except UserWarning as warning:
+            raise FinefillError(f"{warning} (--strict: nothing is written)") from None
+    for warned in caught:
+        if issubclass(warned.category, UserWarning):
             if strict:
-                raise FinefillError(f"{warning.message} (--strict: nothing is written)")
-            click.echo(f"finefill: warning: {warning.message}", err=True)
+                raise FinefillError(f"{warned.message} (--strict: nothing is written)")
+            click.echo(f"finefill: warning: {warned.message}", err=True)

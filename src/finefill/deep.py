@@ -1,0 +1,168 @@
+"""16-bit colour in PNG and TIFF files, which Pillow would cut to 8 bits.
+
+imagecodecs (PNG) and tifffile (TIFF) read and write the samples; both belong to the extra
+``formats`` and are imported only here, when such a file comes. What a file says besides its
+samples goes through Pillow, as everywhere.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from finefill.errors import FinefillError
+
+Samples = NDArray[np.uint16]
+
+# Formats with the modes of colour that they hold with 16 bits, and that Pillow opens.
+MODES = {"PNG": ("LA", "RGB", "RGBA"), "TIFF": ("RGB", "RGBA", "CMYK")}
+_ASSOCIATED = 1  # TIFF 6.0, ExtraSamples: colours are multiplied by alpha
+_EXIF_IFDS = (0x8769, 0x8825)
+_INTEROP = 0xA005  # a table inside EXIF's
+_COMPRESSION = {"raw": None, "tiff_lzw": "lzw"}  # Pillow's names -> tifffile's; others: deflate
+
+
+def read(file: IO[bytes], image: Image.Image, name: str) -> tuple[Samples, int]:
+    """The samples of ``image``'s file and the EXIF orientation that Pillow has undone in ``image``.
+
+    Returns:
+        (H, W, channels) uint16 as stored; 1 to 8, in which turning them makes ``image``'s size.
+
+    Raises:
+        FinefillError: it is not PNG or TIFF, has a layout that cannot be kept, or the extra
+            ``formats`` is not installed.
+    """
+    if image.format not in MODES:
+        raise FinefillError(
+            f"{name}: 16 bits per channel are kept in PNG and TIFF only: convert it to one of them"
+        )
+    imagecodecs, tifffile = _libraries(name)
+    file.seek(0)
+    orientation = 1
+    if image.format == "PNG":
+        samples = imagecodecs.png_decode(file.read())
+    else:
+        with tifffile.TiffFile(file) as tiff:
+            page = tiff.pages[0]
+            samples = page.asarray()
+            if page.planarconfig == 2 and samples.ndim == 3:  # one plane after the other
+                samples = np.moveaxis(samples, 0, -1)
+            if _ASSOCIATED in page.extrasamples:
+                raise FinefillError(
+                    f"{name}: 16-bit colours multiplied by alpha cannot be kept: "
+                    "save it with unassociated alpha"
+                )
+            if 0x0112 in page.tags:
+                orientation = int(page.tags[0x0112].value)
+    turns = orientation in (5, 6, 7, 8)
+    shape = image.size if turns else (image.height, image.width)
+    bands = samples.shape[2:]
+    fits = bands in ((2,), (len(image.getbands()),))  # Pillow makes RGBA of grey with alpha
+    fits = fits and image.mode in MODES[image.format]
+    if samples.dtype != np.uint16 or samples.shape[:2] != shape or not fits:
+        raise FinefillError(
+            f"{name}: 16 bits per channel in this layout cannot be kept: save it with 8 bits"
+        )
+    return samples, orientation
+
+
+def cut(samples: Samples, image: Image.Image) -> Image.Image:
+    """The upright samples rounded to 8 bits as an image, with what ``image`` says besides."""
+    rounded = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    mode = "LA" if samples.shape[2] == 2 else image.mode
+    result = Image.frombytes(mode, image.size, rounded.tobytes())
+    result.info = dict(image.info)
+    return result
+
+
+def write(samples: Samples, mode: str, file: IO[bytes], fmt: str, options: dict[str, Any]) -> None:
+    """Write (H, W, channels) uint16 with the ``options`` of Pillow's writer for ``fmt``."""
+    imagecodecs, tifffile = _libraries("the output")
+    if fmt == "PNG":
+        # All but the header and the samples is of a file of one pixel that Pillow writes.
+        small = io.BytesIO()
+        Image.new(mode, (1, 1)).save(small, "PNG", **options)
+        picture = [c for c in _chunks(imagecodecs.png_encode(samples)) if c[4:8] != b"IEND"]
+        file.write(small.getvalue()[:8] + picture[0])
+        for chunk in _chunks(small.getvalue()):
+            if chunk[4:8] == b"IDAT":
+                file.writelines(picture[1:])
+            elif chunk[4:8] != b"IHDR":
+                file.write(chunk)
+        return
+    target = io.BytesIO()
+    exif: Any = options.get("exif", Image.Exif())
+    compression = _COMPRESSION.get(options["compression"], "zlib")
+    kinds = {int: "I", str: "s"}
+    tags = [(tag, kinds[type(v)], 0, v, True) for tag, v in exif.items() if type(v) in kinds]
+    tags = [tag for tag in tags if tag[0] not in _EXIF_IFDS]
+    tags += [(tag, "B", len(v), v, True) for tag, v in exif.items() if isinstance(v, bytes)]
+    ifds = {tag: exif.get_ifd(tag) for tag in _EXIF_IFDS if exif.get_ifd(tag)}
+    # tifffile writes neither of both: entries of the tags just below keep their places.
+    tags += [(tag - 1, "I", 1, 0, True) for tag in ifds]
+    colours, alpha = ("separated", 4) if mode == "CMYK" else ("rgb", 3)
+    tifffile.imwrite(
+        target,
+        samples,
+        byteorder="<",
+        photometric=colours,
+        planarconfig="contig",
+        extrasamples=["unassalpha"] if samples.shape[2] > alpha else None,
+        compression=compression,
+        predictor=compression is not None,
+        resolution=options.get("dpi"),
+        resolutionunit="INCH" if "dpi" in options else None,
+        iccprofile=options.get("icc_profile"),
+        extratags=tags,
+        metadata=None,
+        software=False,
+    )
+    for tag, values in ifds.items():
+        _append(target, tifffile, tag, values)
+    file.write(target.getvalue())
+
+
+def _append(target: io.BytesIO, tifffile: Any, tag: int, values: dict[int, Any]) -> None:
+    """Put a table of EXIF tags at the end of a TIFF file, and its place into ``tag``'s entry."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    table = ImageFileDirectory_v2(prefix=b"II", group=tag)
+    for key, value in values.items():
+        if key != _INTEROP:
+            table[key] = value
+    target.seek(0, io.SEEK_END)
+    target.write(bytes(target.tell() % 2))
+    place = target.tell()
+    target.write(table.tobytes(place))
+    target.seek(0)
+    with tifffile.TiffFile(target) as tiff:
+        entry = tiff.pages[0].tags[tag - 1].offset
+    for at, data in ((entry, struct.pack("<H", tag)), (entry + 8, struct.pack("<I", place))):
+        target.seek(at)
+        target.write(data)
+
+
+def _chunks(png: bytes) -> list[bytes]:
+    found, at = [], 8
+    while at < len(png):
+        end = at + 12 + int.from_bytes(png[at : at + 4])
+        found.append(png[at:end])
+        at = end
+    return found
+
+
+def _libraries(name: str) -> tuple[Any, Any]:
+    try:
+        import imagecodecs
+        import tifffile
+    except ImportError as error:
+        raise FinefillError(
+            f"{name}: 16 bits per channel need the extra formats: "
+            "pip install 'finefill[formats]', or save it with 8 bits per channel"
+        ) from error
+    return imagecodecs, tifffile

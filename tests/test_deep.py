@@ -1,0 +1,217 @@
+"""16-bit colour: read, put back bit for bit, written with all that the file says."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from finefill import FinefillError
+from finefill.images import decode, read_photo, turn, write_photo
+from test_colour import ADOBE, PROFILES, converted, profile_bytes
+
+imagecodecs = pytest.importorskip("imagecodecs", reason="needs the extra formats")
+tifffile = pytest.importorskip("tifffile", reason="needs the extra formats")
+
+SIZE = (24, 20)
+HOLE = np.zeros(SIZE, bool)
+HOLE[5:12, 6:15] = True
+
+
+def picture(channels: int) -> NDArray[np.uint16]:
+    """All 16 bits in use, every channel its own; (24, 20, channels)."""
+    rng = np.random.default_rng(channels)
+    return rng.integers(1, 65536, (*SIZE, channels)).astype(np.uint16)
+
+
+def save(path: Path, samples: NDArray[np.uint16], **options: Any) -> Path:
+    if path.suffix == ".png":
+        path.write_bytes(imagecodecs.png_encode(samples))
+    else:
+        alpha = ["unassalpha"] if samples.shape[2] == 4 else None
+        options = {"photometric": "rgb", "extrasamples": alpha, "metadata": None} | options
+        tifffile.imwrite(path, samples, **options)
+    return path
+
+
+def samples_of(path: Path) -> NDArray[np.uint16]:
+    """As another reader sees them."""
+    if path.suffix == ".png":
+        return np.asarray(imagecodecs.png_decode(path.read_bytes()))
+    return np.asarray(tifffile.imread(path))
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    channels=st.sampled_from([2, 3, 4]),
+    source=st.sampled_from(["in.png", "in.tif"]),
+    target=st.sampled_from(["out.png", "out.tif"]),
+    level=st.integers(0, 255),
+    box=st.tuples(st.integers(0, 22), st.integers(0, 18), st.integers(1, 9), st.integers(1, 9)),
+)
+def test_unmasked_samples_stay(
+    tmp_path: Path,
+    channels: int,
+    source: str,
+    target: str,
+    level: int,
+    box: tuple[int, int, int, int],
+) -> None:
+    if channels == 2:  # Pillow opens no such TIFF files
+        source = target = source.replace("tif", "png")
+    before = picture(channels)
+    photo = read_photo(save(tmp_path / source, before))
+    top, left, height, width = box
+    hole = np.zeros(SIZE, bool)
+    hole[top : top + height, left : left + width] = True
+    write_photo(photo, np.full_like(photo.rgb, level), hole, tmp_path / target)
+    after = samples_of(tmp_path / target)
+    assert (after.dtype, after.shape) == (np.uint16, before.shape)
+    np.testing.assert_array_equal(after[~hole], before[~hole])
+    colours = 1 if channels == 2 else 3
+    assert (after[hole][:, :colours] == level * 257).all()
+    np.testing.assert_array_equal(after[..., colours:], before[..., colours:])  # alpha
+    np.testing.assert_array_equal(read_photo(tmp_path / target).samples, after)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib", "packbits", "zstd"])
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_kinds_of_tiff(tmp_path: Path, compression: str | None, planes: str, order: str) -> None:
+    before = picture(3)
+    tifffile.imwrite(
+        tmp_path / "in.tif",
+        before if planes == "contig" else np.moveaxis(before, -1, 0),
+        photometric="rgb",
+        planarconfig=planes,
+        compression=compression,
+        byteorder=order,
+        metadata=None,
+    )
+    photo = read_photo(tmp_path / "in.tif")
+    np.testing.assert_array_equal(photo.rgb, np.rint(before / 257).astype(np.uint8))
+    write_photo(photo, 255 - photo.rgb, HOLE, tmp_path / "out.tif")
+    after = samples_of(tmp_path / "out.tif")
+    np.testing.assert_array_equal(after[~HOLE], before[~HOLE])
+    np.testing.assert_array_equal(after[HOLE], (255 - photo.rgb)[HOLE] * np.uint16(257))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("source", ["in.png", "in.tif"])
+@pytest.mark.parametrize("target", ["out.png", "out.tif"])
+def test_orientation(tmp_path: Path, orientation: int, source: str, target: str) -> None:
+    upright = picture(3)
+    stored = turn(upright, orientation, back=True)
+    if source == "in.png":
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        write_png_with(tmp_path / source, stored, exif=exif)
+    else:
+        tags = [(0x0112, "H", 1, orientation, True)]
+        save(tmp_path / source, stored, extratags=tags)
+    photo = read_photo(tmp_path / source)
+    np.testing.assert_array_equal(photo.rgb, np.rint(upright / 257).astype(np.uint8))
+    write_photo(photo, np.full_like(photo.rgb, 77), HOLE, tmp_path / target)
+    after = read_photo(tmp_path / target)
+    assert after.samples is not None
+    expected = np.where(HOLE[..., None], np.uint16(77 * 257), upright)
+    np.testing.assert_array_equal(turn(after.samples, after.orientation), expected)
+
+
+def write_png_with(path: Path, samples: NDArray[np.uint16], **options: Any) -> None:
+    """A PNG file with what Pillow writes for ``options`` before its pixels."""
+    small = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(small, "PNG", **options)
+    said = small.getvalue()[33:]  # after the header
+    pixels = imagecodecs.png_encode(samples)
+    idat = said.index(b"IDAT") - 4
+    after = idat + 12 + int.from_bytes(said[idat : idat + 4])
+    path.write_bytes(pixels[:33] + said[:idat] + pixels[33:-12] + said[after:])
+
+
+@pytest.mark.parametrize("target", ["out.png", "out.tif"])
+def test_what_the_file_says_stays(tmp_path: Path, target: str) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x829D] = 2.8  # f-number
+    exif.get_ifd(0x8825)[1] = "N"
+    profile = profile_bytes(ADOBE, 563 / 256)
+    info: Any = {"icc_profile": profile, "dpi": (300, 300)}
+    texts = PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta>here</x:xmpmeta>")
+    texts.add_text("Title", "A street")
+    write_png_with(tmp_path / "in.png", picture(3), exif=exif, pnginfo=texts, **info)
+    source = tmp_path / "in.png"
+    for _ in range(2):  # the second time from the format just written
+        photo = read_photo(source)
+        write_photo(photo, photo.rgb, HOLE, tmp_path / target)
+        with Image.open(tmp_path / target) as after:
+            after.load()
+            assert after.info["icc_profile"] == profile
+            assert after.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+            assert b"here" in bytes(after.info["xmp"])
+            said = after.getexif()
+            assert said[0x010F] == "Maker"
+            assert float(said.get_ifd(0x8769)[0x829D]) == pytest.approx(2.8)
+            assert said.get_ifd(0x8825)[1] == "N"
+            if target == "out.png":
+                assert after.info["Title"] == "A street"
+        source = (tmp_path / target).rename(tmp_path / f"again.{target[-3:]}")
+
+
+def test_a_wide_profile(tmp_path: Path, demo_rgb: NDArray[np.uint8]) -> None:
+    part = demo_rgb[200:224, 200:220]
+    wide = converted(part, *PROFILES["p3"]).astype(np.uint16) * np.uint16(257)
+    write_png_with(tmp_path / "in.png", wide, icc_profile=profile_bytes(*PROFILES["p3"]))
+    photo = read_photo(tmp_path / "in.png")
+    assert np.abs(photo.rgb.astype(int) - part).mean() < 1
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.png")
+    after = samples_of(tmp_path / "out.png")
+    assert np.abs(after[HOLE].astype(int) - wide[HOLE]).mean() < 257
+    np.testing.assert_array_equal(after[~HOLE], wide[~HOLE])
+
+
+def test_other_outputs_have_8_bits(tmp_path: Path) -> None:
+    photo = read_photo(save(tmp_path / "in.png", picture(3)))
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.bmp")
+    np.testing.assert_array_equal(read_photo(tmp_path / "out.bmp").rgb, photo.rgb)
+
+
+def test_16_bit_cmyk(tmp_path: Path) -> None:
+    before = picture(4)
+    options = {"photometric": "separated", "extrasamples": None}
+    photo = read_photo(save(tmp_path / "in.tif", before, **options))
+    white = np.full_like(photo.rgb, 255)
+    write_photo(photo, white, HOLE, tmp_path / "out.tif")
+    after = samples_of(tmp_path / "out.tif")
+    np.testing.assert_array_equal(after[~HOLE], before[~HOLE])
+    assert (after[HOLE] == 0).all()  # no ink
+    write_photo(photo, white, HOLE, tmp_path / "out.png")  # holds no CMYK
+    assert read_photo(tmp_path / "out.png").stored.mode == "RGB"
+
+
+def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FinefillError, match="16 bits per channel"):
+        decode(save(tmp_path / "in.png", picture(3)))
+    times_alpha = {"extrasamples": ["assocalpha"]}
+    with pytest.raises(FinefillError, match="multiplied by alpha"):
+        read_photo(save(tmp_path / "in.tif", picture(4), **times_alpha))
+    cut = (tmp_path / "in.png").read_bytes()[:900]
+    with pytest.raises(FinefillError, match="damaged or truncated"):
+        read_photo(cut)
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)  # as if it were not installed
+    with pytest.raises(
+        FinefillError, match=r"in\.png: 16 bits .* pip install 'finefill\[formats\]"
+    ):
+        read_photo(tmp_path / "in.png")
