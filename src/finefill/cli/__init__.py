@@ -13,6 +13,7 @@ from finefill.errors import FinefillError
 COMMANDS = {
     "complete": "use",
     "batch": "batch",
+    "serve": "serve",
     "demo": "use",
     "models": "use",
     "train": "training",

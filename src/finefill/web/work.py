@@ -1,0 +1,151 @@
+"""One completion, in a worker process: files of a folder in, a file of that folder out.
+
+The server's own process never decodes an image: what a hostile file does to a decoder, it does to
+one worker, which is replaced.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import signal
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from finefill import images, masks, regions
+from finefill.catalog import locate, names
+from finefill.engine import MAX_THREADS, Engine, cpus
+from finefill.errors import FinefillError
+from finefill.photo import fill_photo
+from finefill.web.orders import IMAGE, MASK, Done, Order, Setup
+from finefill.web.problems import Refused
+
+# Format -> extension and media type of what is written.
+KINDS = {
+    "JPEG": (".jpg", "image/jpeg"),
+    "PNG": (".png", "image/png"),
+    "WEBP": (".webp", "image/webp"),
+    "TIFF": (".tiff", "image/tiff"),
+    "AVIF": (".avif", "image/avif"),
+    "BMP": (".bmp", "image/bmp"),
+    "GIF": (".gif", "image/gif"),
+}
+
+# Messages are written for the command line: what stands there -> what a client can do.
+_WORDS = {
+    "raise it (--max-pixels) if the file can be trusted": "send a smaller one",
+    "--resize-mask": "resize_mask=true",
+    "--keep-polarity takes": "keep_polarity=true takes",
+    "with --grow ": "with grow=",
+}
+# A part of a message -> the status that tells its kind; any other is 400.
+_STATUS = {
+    "pixels are more than the limit": 413,
+    "not an image that can be read": 415,
+    ": the model fails: ": 500,
+    "the model's output is not": 500,
+    ": cannot be written: ": 500,
+}
+
+
+class _Named(io.BytesIO):
+    """A file that messages call by what it is: the server's paths are nobody's business."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(path.read_bytes())
+        self.name = name
+
+
+def run(setup: Setup, order: Order, folder: Path) -> Done:
+    """See :func:`finefill.web.orders.complete`."""
+    engine = start(setup)[order.model]
+    begin = time.perf_counter()
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            file, media_type, changed = _complete(engine, order, folder)
+    except FinefillError as error:
+        text = str(error)
+        status = next((code for part, code in _STATUS.items() if part in text), 400)
+        raise Refused(status, _for_client(text, folder, engine)) from None
+    told = tuple(
+        _for_client(str(warning.message), folder, engine)
+        for warning in caught
+        if issubclass(warning.category, UserWarning)
+    )
+    seconds = time.perf_counter() - begin
+    return Done(file, media_type, order.model, changed, seconds, told)
+
+
+def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int]:
+    """Write the completed image; returns its file's name, its media type and the pixels changed."""
+    limit = order.max_pixels
+    photo = images.read_photo(_Named(folder / IMAGE, "the image"), max_pixels=limit)
+    size = photo.rgb.shape[:2]
+    hole = np.zeros(size, bool)
+    if order.mask:
+        hole |= masks.read_mask(
+            _Named(folder / MASK, "the mask"),
+            size,
+            resize=order.resize_mask,
+            keep_polarity=order.keep_polarity,
+            max_pixels=limit,
+        )
+    for text in order.boxes:
+        hole |= regions.box(text, size)
+    hole = masks.check(masks.grow(hole, order.grow), "the image")
+    if more := masks.too_tight(photo.rgb, hole):
+        warnings.warn(
+            "the mask seems to end at its object's edge, and what it leaves of the object grows "
+            f"back: draw it wider, or widen it with grow={order.grow + more}",
+            stacklevel=1,
+        )
+    # A phone's MPO is a JPEG with more pictures after it; what cannot be written becomes PNG.
+    stored = {"MPO": "JPEG"}.get(photo.stored.format or "", photo.stored.format or "")
+    suffix, media_type = KINDS.get((order.format or stored).upper(), KINDS["PNG"])
+    target = folder / f"completed{suffix}"
+    images.write_photo(photo, fill_photo(engine, photo.rgb, hole), hole, target)
+    return target.name, media_type, int(np.count_nonzero(hole))
+
+
+def _for_client(text: str, folder: Path, engine: Engine) -> str:
+    for place, name in ((f"{folder}{os.sep}", ""), (str(engine.path), "the model")):
+        text = text.replace(place, name)
+    for ours, theirs in _WORDS.items():
+        text = text.replace(ours, theirs)
+    return " ".join(text.replace("the mask: the mask", "the mask").split())
+
+
+@functools.cache
+def start(setup: Setup) -> dict[str, Engine]:
+    """Make this process a worker, once; returns its engines by name, the default first.
+
+    Raises:
+        FinefillError: there is no such model.
+    """
+    # A terminal's Ctrl-C and a service manager's SIGTERM reach all processes: the server decides
+    # what is finished. It may kill, and a worker whose server is gone ends by itself.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    # Nobody reads what native code prints; a full pipe would stop the worker.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    # ONNX Runtime's Linux packages report to their maker since 1.29, and keep a file for it.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    threads = min(max(1, cpus() // setup.workers), MAX_THREADS)
+    installed = names()
+    engines: dict[str, Engine] = {}
+    for model in setup.models or installed:
+        path = locate(model) if model in installed or not model.endswith(".onnx") else Path(model)
+        engine = Engine(path, threads=threads)
+        if (name := engine.card["name"]) in engines:
+            raise FinefillError(f"{model}: another model has the name {name!r}: serve one of them")
+        engines[name] = engine
+    if not engines:
+        raise FinefillError("no models are installed: give --model FILE.onnx")
+    return engines
