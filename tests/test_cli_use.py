@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -374,6 +375,24 @@ def test_verify_sees_sixteen_bit_colour_and_lossy_webp(
     files.out = files.folder / "o.webp"
     assert files.run(monkeypatch, "--verify") == 0
     assert capsys.readouterr().out.startswith("changed by WEBP: ")
+
+
+def test_confidence_and_too_large_holes_are_told(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert files.run(monkeypatch, "--confidence") == 0
+    said = capsys.readouterr()
+    assert re.fullmatch(r"confidence: [01]\.\d\d, the lowest of 1 windows\n", said.out)
+    assert "completed at" not in said.err
+
+    Image.new("RGB", (900, 700), (90, 120, 60)).save(files.photo)
+    box = ("--box", "200,100,500,400")
+    assert run(monkeypatch, "complete", files.photo, *box, "-o", files.out) == 0
+    assert "is completed at 16% of the photo's resolution" in capsys.readouterr().err
+    files.out.unlink()
+    assert run(monkeypatch, "complete", files.photo, *box, "-o", files.out, "--strict") == 2
+    assert "nothing is written" in capsys.readouterr().err
+    assert not files.out.exists()
 
 
 def test_demo(

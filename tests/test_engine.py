@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from conftest import CARD, write_model
 from finefill import Engine, FinefillError
+from finefill.masks import random_square
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 33), (128, 128), (40, 201)])
@@ -34,6 +36,27 @@ def test_a_hole_at_the_edge_is_not_mirrored_into_known_pixels(engine: Engine) ->
     mask[28:, 28:] = True
     image[mask] = 255
     assert np.abs(engine.fill(image, mask)[mask].astype(int) - 50).max() <= 1
+
+
+def test_many_images_of_any_sizes_come_out_as_one_by_one(
+    engine: Engine, demo_rgb: NDArray[np.uint8]
+) -> None:
+    rng = np.random.default_rng(0)
+    images, masks = [], []
+    for height, width in [(128, 128)] * 10 + [(121, 128), (64, 40), (200, 300), (128, 128)]:
+        top, left = (int(rng.integers(0, 480 - height)), int(rng.integers(0, 640 - width)))
+        images.append(demo_rgb[top : top + height, left : left + width])
+        masks.append(random_square(rng, height, width, (8, 30)))
+    together = engine.fill_many(images, masks)
+    assert len(together) == len(images)
+    for image, mask, result in zip(images, masks, together, strict=True):
+        np.testing.assert_array_equal(result, engine.fill(image, mask))
+    assert engine.fill_many([], []) == []
+
+
+def test_an_image_without_a_mask_is_refused(engine: Engine) -> None:
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        engine.fill_many([np.zeros((20, 20, 3), np.uint8)], [])
 
 
 def test_the_card_is_a_copy(engine: Engine) -> None:

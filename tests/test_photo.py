@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from conftest import CARD, write_model
-from finefill import Engine, FinefillError, complete
+from finefill import Engine, FinefillError, complete, confidence, photo
 from finefill.detail import add_detail
-from finefill.photo import Box, fill_photo, groups, window_around
+from finefill.photo import fill_photo, fill_with_report
+from finefill.plan import plan
 from test_images import picture
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"]
@@ -120,21 +123,72 @@ def test_a_single_known_pixel_is_too_little_for_a_large_photo(engine: Engine) ->
         complete(np.zeros((300, 300, 3), np.uint8), mask, engine)
 
 
-def test_groups() -> None:
-    mask = np.zeros((300, 400), bool)
-    assert groups(mask, 10) == []
-    mask[5:20, 10:30] = True
-    mask[5:20, 39:50] = True  # 9 free columns between: the same group
-    mask[200:220, 12:14] = True
-    mask[100:290, 300:390] = True
-    found = {Box(5, 20, 10, 50), Box(100, 290, 300, 390), Box(200, 220, 12, 14)}
-    assert set(groups(mask, 10)) == found
+def test_a_window_for_each_hole_and_nothing_from_the_others(
+    engine: Engine, demo_rgb: NDArray[np.uint8]
+) -> None:
+    """Two holes far apart come out as each one alone does."""
+    both, masks_of = np.zeros((480, 640), bool), []
+    for top, left in ((40, 60), (380, 500)):
+        mask = np.zeros((480, 640), bool)
+        mask[top : top + 50, left : left + 50] = True
+        masks_of.append(mask)
+        both |= mask
+    result = fill_photo(engine, demo_rgb, both)
+    for mask in masks_of:
+        np.testing.assert_array_equal(result[mask], fill_photo(engine, demo_rgb, mask)[mask])
 
 
-def test_windows_stay_in_the_picture() -> None:
-    assert window_around(Box(10, 20, 10, 20), 30, (100, 100)) == Box(0, 30, 0, 30)
-    assert window_around(Box(50, 60, 80, 100), 40, (100, 100)) == Box(35, 75, 60, 100)
-    assert window_around(Box(5, 10, 50, 60), 40, (20, 100)) == Box(0, 20, 35, 75)
+def test_later_windows_know_what_earlier_ones_filled(
+    tmp_path: Path, demo_rgb: NDArray[np.uint8]
+) -> None:
+    """As if one window had been completed after the other, each on the result of the last."""
+    plain = Engine(write_model(tmp_path / "plain.onnx", {**CARD, "detail": False}), threads=1)
+    mask = np.zeros((200, 640), bool)
+    mask[90:100, 20:600] = True
+    expected, left = demo_rgb[:200].copy(), mask.copy()
+    windows = plan(mask, plain.card)
+    assert len(windows) > 5
+    for window in windows:
+        part, unknown = expected[window.box.slices], left[window.box.slices]
+        fill = plain.fill(part, unknown)
+        expected[window.hole.slices] = fill[window.hole.within(window.box).slices]
+        left[window.hole.slices] = False
+    np.testing.assert_array_equal(fill_photo(plain, demo_rgb[:200], mask), expected)
+
+
+def test_the_detail_of_a_huge_hole_is_made_at_a_reduced_scale(
+    engine: Engine, demo_rgb: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = np.zeros((480, 640), bool)
+    mask[100:340, 200:500] = True
+    monkeypatch.setattr(photo, "DETAIL_PIXELS", 100_000)  # of 307,200
+    result = fill_photo(engine, demo_rgb, mask)
+    np.testing.assert_array_equal(result[~mask], demo_rgb[~mask])
+    monkeypatch.undo()
+    full = fill_photo(engine, demo_rgb, mask)
+    difference = np.abs(result[mask].astype(int) - full[mask])
+    assert 0 < difference.mean() < 12
+
+
+def test_a_report_tells_windows_and_what_to_look_at(
+    engine: Engine, demo_rgb: NDArray[np.uint8]
+) -> None:
+    mask = np.zeros((480, 640), bool)
+    mask[20:60, 20:60] = True
+    mask[200:440, 300:600] = True
+    report = fill_with_report(engine, demo_rgb, mask)
+    np.testing.assert_array_equal(report.rgb, fill_photo(engine, demo_rgb, mask))
+    assert [one.window for one in report.filled] == plan(mask, engine.card)
+    assert report.confidence is None
+    assert report.warnings == [
+        "the hole of 300x240 pixels at 300,200 is completed at 27% of the photo's resolution: "
+        "model small does holes up to about 260 pixels well"
+    ]
+    measured = fill_with_report(engine, demo_rgb, mask, measure=True)
+    np.testing.assert_array_equal(measured.rgb, report.rgb)
+    values = [one.confidence for one in measured.filled]
+    assert all(value is not None and 0.5 < value <= 1 for value in values)
+    assert measured.confidence == min(value for value in values if value is not None)
 
 
 @pytest.mark.parametrize(
@@ -163,3 +217,57 @@ def test_modes_that_cannot_be_kept(engine: Engine) -> None:
     mask = np.eye(32, dtype=bool)
     with pytest.raises(FinefillError, match="mode F"):
         complete(Image.new("F", (32, 32)), mask, engine)
+
+
+def test_disagreement_is_a_root_mean_square() -> None:
+    fill, hole = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), bool)
+    hole[:2] = True
+    other = fill.copy()
+    other[0] = 250  # half of the hole's pixels differ by 250; what lies outside does not count
+    other[2:] = 99
+    assert confidence.disagreement(fill, other, hole) == pytest.approx(250 / 2**0.5)
+
+
+def test_confidence_falls_where_left_and_right_are_not_alike(tmp_path: Path) -> None:
+    """A model that shifts what it sees: its fill of the mirror image is shifted the other way."""
+    from onnx import TensorProto, helper, save
+
+    def values(name: str, channels: int) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", channels, "H", "W"])
+
+    def ints(name: str, *numbers: int) -> Any:
+        return helper.make_tensor(name, TensorProto.INT64, [len(numbers)], numbers)
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Pad", ["image", "pads"], ["wide"], mode="edge"),
+            helper.make_node("Slice", ["wide", "first", "last", "axis"], ["fill"]),
+            helper.make_node("Identity", ["mask"], ["unused"]),
+        ],
+        "shift",
+        [values("image", 3), values("mask", 1)],
+        [values("fill", 3)],
+        [
+            ints("pads", 0, 0, 0, 64, 0, 0, 0, 0),
+            ints("first", 0),
+            ints("last", -64),
+            ints("axis", 3),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {"finefill_card": json.dumps({**CARD, "detail": False})})
+    save(model, str(tmp_path / "shift.onnx"))
+    shift = Engine(tmp_path / "shift.onnx", threads=1)
+    mask = np.zeros((128, 128), bool)
+    mask[40:88, 40:88] = True
+    even = np.full((128, 128, 3), 90, np.uint8)
+    assert fill_with_report(shift, even, mask, measure=True).confidence is not None
+    sides = even.copy()
+    sides[:, :40], sides[:, 88:] = 40, 200
+    # Columns 40 to 87 come from 64 pixels left or right: 40 mostly, and from there 0 or the hole.
+    report = fill_with_report(shift, sides, mask, measure=True)
+    assert report.confidence is not None
+    assert report.confidence < 0.2
+    assert report.warnings == [
+        f"the hole of 48x48 pixels at 40,40: low confidence ({report.confidence:.2f}): look at it"
+    ]

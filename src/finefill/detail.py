@@ -109,7 +109,7 @@ def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches |
     """
     if min(hole.shape) < PATCH:
         return None
-    touched: Mask = np.asarray(sliding_window_view(hole, (PATCH, PATCH)).any((2, 3)))
+    touched = _any_in_patch(hole)
     rows, columns = (_places(length, PATCH // 2) for length in touched.shape)
     cells = np.argwhere(touched[np.ix_(rows, columns)])  # of the grid that targets lie on
     targets = np.stack([rows[cells[:, 0]], columns[cells[:, 1]]], axis=1)
@@ -155,7 +155,11 @@ def cohere(
     data = ((_patches(image, sources) - wanted) ** 2).sum(1)
     penalty = COHERENCE * float(np.median(data))
 
+    still = 0  # turns in a row that changed nothing
     for turn in range(2 * SWEEPS):
+        if still == 2:
+            break
+        before = sources.copy()
         mine = np.flatnonzero(cells.sum(1) % 2 == turn % 2)  # as on a chessboard: neighbours rest
         offsets = sources - targets
         neighbours = offsets[around[mine]]  # (k, 4, 2)
@@ -175,6 +179,7 @@ def cohere(
             better = energy < best
             best[better], data[mine[better]] = energy[better], cost[better]
             sources[mine[better]] = source[better]
+        still = still + 1 if (sources == before).all() else 0
     return Matches(targets, sources)
 
 
@@ -211,6 +216,19 @@ def _places(length: int, step: int) -> NDArray[np.intp]:
     return np.unique(np.append(np.arange(0, length, step), length - 1))
 
 
+def _any_in_patch(hole: Mask) -> Mask:
+    """Whether a patch touches the hole, for each of its corners: (h - PATCH + 1, w - PATCH + 1)."""
+    found = hole
+    for axis in (0, 1):
+        lines, length = np.moveaxis(found, axis, 0), 1  # each is True for ``length`` lines
+        while length < PATCH:
+            step = min(length, PATCH - length)
+            lines = lines[step:] | lines[:-step]
+            length += step
+        found = np.moveaxis(lines, 0, axis)
+    return found
+
+
 def _patches(image: _Values, corners: NDArray[np.intp]) -> _Values:
     """(K, 3 PATCH^2), one row a patch."""
     views = sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
@@ -234,9 +252,15 @@ def _blur(image: _Values, radius: int) -> _Values:
     """Two box means of 2 radius + 1 pixels along each axis; edges are repeated."""
     for _ in range(2):
         for axis in (0, 1):
-            pads = [(radius, radius) if a == axis else (0, 0) for a in range(3)]
-            padded = np.pad(image, pads, mode="edge")
-            image = sliding_window_view(padded, 2 * radius + 1, axis=axis).mean(-1)
+            first, last = np.take(image, [0], axis), np.take(image, [-1], axis)
+            padded = np.concatenate([first] * radius + [image] + [last] * radius, axis)
+            parts = np.moveaxis(padded, axis, 0)
+            length = image.shape[axis]
+            sums = parts[:length].copy()
+            for shift in range(1, 2 * radius + 1):
+                sums += parts[shift : shift + length]
+            sums /= 2 * radius + 1
+            image = np.moveaxis(sums, 0, axis)
     return image
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import onnxruntime
 
 CARD_KEY = "finefill_card"
+# Of the images of one run, together: bounds the memory. Eight of 128x128 keep a processor as busy
+# as more would.
+BATCH_PIXELS = 8 * 128 * 128
 MAX_THREADS = 8  # more only get in each other's way on windows of this size
 
 
@@ -66,13 +69,53 @@ class Engine:
         Raises:
             FinefillError: shapes or types do not fit, or the model's output does not.
         """
-        check_arrays(image, mask)
-        height, width = mask.shape
-        pads = [_padding(side, self._card["size_multiple"]) for side in (height, width)]
+        return self.fill_many([image], [mask])[0]
+
+    def fill_many(self, images: Sequence[RGB], masks: Sequence[Mask]) -> list[RGB]:
+        """Complete images, each as :meth:`fill` does, those of one size together.
+
+        Args:
+            images: (H, W, 3) uint8 RGB each, of any sizes.
+            masks: (H, W) bool each, in the same order.
+
+        Returns:
+            The completed images, in that order.
+
+        Raises:
+            FinefillError: shapes or types do not fit, or the model's output does not.
+        """
+        sizes: dict[tuple[int, int], list[int]] = {}
+        multiple = self._card["size_multiple"]
+        for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
+            check_arrays(image, mask)
+            height, width = mask.shape
+            padded = (height + -height % multiple, width + -width % multiple)
+            sizes.setdefault(padded, []).append(index)
+        results: dict[int, RGB] = {}
+        for (height, width), members in sizes.items():
+            count = max(1, BATCH_PIXELS // (height * width))
+            for first in range(0, len(members), count):
+                some = members[first : first + count]
+                filled = self._run([images[i] for i in some], [masks[i] for i in some])
+                results.update(zip(some, filled, strict=True))
+        return [results[index] for index in range(len(images))]
+
+    def _run(self, images: Sequence[RGB], masks: Sequence[Mask]) -> list[RGB]:
+        """One run of the network on images of one padded size."""
+        pads = [
+            [_padding(side, self._card["size_multiple"]) for side in mask.shape] for mask in masks
+        ]
         # Mirrored: the mask too, or the mirror image of the hole would pass for known pixels.
-        padded = np.pad(image, [*pads, (0, 0)], mode="symmetric")
-        hole = np.pad(mask, pads, mode="symmetric")[None, None].astype(np.float32)
-        feed = {"image": to_network(padded) * (1 - hole), "mask": hole}
+        values = [
+            to_network(np.pad(image, [*pad, (0, 0)], mode="symmetric"))
+            for image, pad in zip(images, pads, strict=True)
+        ]
+        holes = [
+            np.pad(mask, pad, mode="symmetric")[None, None]
+            for mask, pad in zip(masks, pads, strict=True)
+        ]
+        hole = np.concatenate(holes).astype(np.float32)
+        feed = {"image": np.concatenate(values) * (1 - hole), "mask": hole}
         try:
             (output,) = self._session.run(["fill"], feed)
         except Exception as error:  # ONNX Runtime's own classes share no other base
@@ -82,9 +125,13 @@ class Engine:
                 f"{self.path}: the model's output is not an image of the input's size: export it "
                 "again with `finefill export`"
             )
-        (top, _), (left, _) = pads
-        filled = from_network(output)[top : top + height, left : left + width]
-        return composite(image, filled, mask)
+        results = []
+        for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
+            (top, _), (left, _) = pads[index]
+            height, width = mask.shape
+            filled = from_network(output[index : index + 1])
+            results.append(composite(image, filled[top : top + height, left : left + width], mask))
+        return results
 
 
 def check_arrays(image: NDArray[Any], mask: NDArray[Any]) -> None:
@@ -122,6 +169,8 @@ def cpus() -> int:
 def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
     if not path.is_file():
         raise FinefillError(f"{path}: no such model file: give an .onnx file or a name")
+    # From 1.29 on its Linux packages report their use to their maker, unless told not to.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

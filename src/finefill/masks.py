@@ -276,6 +276,11 @@ def _grey(image: Image.Image, name: str) -> NDArray[np.uint8]:
     """A mask file's pixels as stored: (H, W) uint8."""
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("1", "L") and "transparency" not in image.info:  # as most masks are
+        plain = image.convert("L")
+        counts = plain.histogram()
+        _refuse_photographs(sum(counts[BLACK + 1 : WHITE]) / max(1, sum(counts)), name)
+        return np.asarray(plain)
     try:
         rgba = np.asarray(image.convert("RGBA"))
     except ValueError:
@@ -291,12 +296,17 @@ def _grey(image: Image.Image, name: str) -> NDArray[np.uint8]:
     flat = (rgb.astype(np.uint16) * alpha[..., None] // 255).astype(np.uint8)
     low, high = flat.min(axis=2), flat.max(axis=2)
     greys = float(((high > BLACK) & (low < WHITE)).mean())
+    _refuse_photographs(greys, name)
+    return np.asarray(Image.fromarray(flat).convert("L"))
+
+
+def _refuse_photographs(greys: float, name: str) -> None:
+    """Raise a FinefillError if a share ``greys`` of neither black nor white is no mask's."""
     if greys > MAX_GREYS:
         raise FinefillError(
             f"{name}: looks like a photograph, not a mask ({greys:.0%} of it is neither black "
             "nor white): give a black picture with what is to be completed in white"
         )
-    return np.asarray(Image.fromarray(flat).convert("L"))
 
 
 def _shrink(mask: Mask, length: int, axis: int) -> Mask:

@@ -1,57 +1,85 @@
-"""Photographs of any size: a window around each group of holes, scaled to what the net knows.
+"""Photographs of any size: carries out a :mod:`finefill.plan` on the pixels.
 
-The networks know holes up to a certain size with about as much context around them. So every
-group of holes gets a window: at the photo's resolution where the group is small enough, otherwise
-scaled down until it is, and the fill scaled up again; where the model's card asks for it, the fine
-detail then comes from the photograph, at full resolution. Wide groups of thin holes (scratches,
-writing) go piece by piece at the photo's resolution. Only masked pixels change.
+What is read, scaled and computed is the windows around the holes; of the whole photo there is one
+copy, the result. Only masked pixels change.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from finefill import confidence
 from finefill.catalog import load
 from finefill.detail import add_detail
 from finefill.engine import Engine, check_arrays
 from finefill.errors import FinefillError
-from finefill.images import MIN_SIDE, RGB, photo_of, put_back, turn
+from finefill.images import RGB, photo_of, put_back, turn
 from finefill.masks import Mask, binarize, check, of_image
+from finefill.masks import scale as scale_mask
+from finefill.plan import NEAR, Box, Window, groups, plan
 
-NEAR = 48  # pixels: holes nearer to each other than that are completed together
-# The side of a window in sides of its hole. Measured on street photographs with holes of 40 to
-# 160 pixels: much wider windows than those the networks were trained on cost up to 0.9 dB.
-CONTEXT = 2.0
+__all__ = [
+    "NEAR",
+    "Box",
+    "Filled",
+    "Report",
+    "complete",
+    "fill_photo",
+    "fill_with_report",
+    "groups",
+]
+
+CHUNK = 32  # windows whose network inputs are kept at a time
+# Of a window that detail is added to at once; holes with larger windows get theirs at a reduced
+# scale. Bounds the memory: about 100 bytes a pixel.
+DETAIL_PIXELS = 4_000_000
 
 
 @dataclass(frozen=True)
-class Box:
-    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right``, the ends excluded."""
+class Filled:
+    """What became of one window.
 
-    top: int
-    bottom: int
-    left: int
-    right: int
+    Attributes:
+        window: the piece of the plan.
+        confidence: 0 to 1 (see :mod:`finefill.confidence`); None where it was not measured.
+        warning: why its fill should be looked at, in a sentence; empty = nothing known against it.
+    """
+
+    window: Window
+    confidence: float | None
+    warning: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """A completed photo and how its holes were filled.
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        filled: one entry a window, in the order in which they were filled.
+    """
+
+    rgb: RGB
+    filled: tuple[Filled, ...]
 
     @property
-    def slices(self) -> tuple[slice, slice]:
-        """For indexing (H, W) arrays."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
-
-    def within(self, other: Box) -> Box:
-        """The same box, counted from the corner of ``other``."""
-        top, left = other.top, other.left
-        return Box(self.top - top, self.bottom - top, self.left - left, self.right - left)
+    def confidence(self) -> float | None:
+        """The lowest one; None where none was measured."""
+        return min(
+            (one.confidence for one in self.filled if one.confidence is not None), default=None
+        )
 
     @property
-    def side(self) -> int:
-        """The longer side."""
-        return max(self.bottom - self.top, self.right - self.left)
+    def warnings(self) -> list[str]:
+        """What is to be told, each once."""
+        return list(dict.fromkeys(one.warning for one in self.filled if one.warning))
 
 
 @overload
@@ -109,119 +137,108 @@ def fill_photo(engine: Engine, image: RGB, mask: Mask) -> RGB:
     Returns:
         (H, W, 3) uint8, a new array, equal to ``image`` outside the mask.
     """
+    return fill_with_report(engine, image, mask).rgb
+
+
+def fill_with_report(engine: Engine, image: RGB, mask: Mask, *, measure: bool = False) -> Report:
+    """Complete an upright photo as :func:`fill_photo` does, and tell how sure the fills are.
+
+    Args:
+        engine: the model.
+        image: (H, W, 3) uint8; not changed.
+        mask: (H, W) bool, True = to be completed.
+        measure: run the network a second time on every window to measure the confidence. Without
+            it only holes too large for the model are warned of, which costs nothing.
+
+    Returns:
+        The photo, equal to ``image`` outside the mask, and an entry for each window.
+    """
     check_arrays(image, mask)
-    result, left = image.copy(), mask.copy()
     card = engine.card
-    largest = int(card["hole_range"][1])
-    pieces = [piece for group in groups(mask, NEAR) for piece in _pieces(mask, group, largest)]
-    for group in pieces:
-        scale = min(1.0, largest / group.side)
-        side = max(int(card["trained_size"]), round(CONTEXT * group.side * scale))
-        window = window_around(group, round(side / scale), mask.shape)
-        part, part_left = result[window.slices], left[window.slices]  # views of our own copies
-        fill = _fill_window(engine, part, part_left, scale)
-        own = np.zeros_like(part_left)  # other groups in the window wait for their turn
-        inside = group.within(window).slices
-        own[inside] = part_left[inside]
-        part[own] = fill[own]
-        part_left[own] = False  # the next windows take it for known
-    return result
+    result = image.copy()
+    filled = []
+    for windows in _chunks(plan(mask, card)):
+        inputs = [_shrink(result, _unknown(mask, window), window) for window in windows]
+        smalls, holes = [small for small, _ in inputs], [hole for _, hole in inputs]
+        fills = engine.fill_many(smalls, holes)
+        surenesses: list[float | None] = [None] * len(windows)
+        if measure:
+            surenesses = [*confidence.measure(engine, smalls, holes, fills)]
+        for window, small, hole, fill, sure in zip(
+            windows, smalls, holes, fills, surenesses, strict=True
+        ):
+            _put(result, _unknown(mask, window), window, small, hole, fill, detail=card["detail"])
+            filled.append(Filled(window, sure, confidence.warning(window, sure, card)))
+    return Report(result, tuple(filled))
 
 
-def groups(mask: Mask, near: int) -> list[Box]:
-    """Bounding boxes of groups of masked pixels with ``near`` or more free pixels between them.
-
-    Boxes are cut at free rows and columns, recursively (an X-Y cut), so two interlocking holes
-    come as one.
-    """
-    return _cut(mask, Box(0, mask.shape[0], 0, mask.shape[1]), near)
-
-
-def window_around(box: Box, side: int, shape: tuple[int, ...]) -> Box:
-    """A square of ``side`` pixels around ``box``, pushed or cut to lie in (height, width)."""
-
-    def span(start: int, end: int, limit: int) -> tuple[int, int]:
-        length = min(side, limit)
-        first = min(max((start + end - length) // 2, 0), limit - length)
-        return first, first + length
-
-    return Box(*span(box.top, box.bottom, shape[0]), *span(box.left, box.right, shape[1]))
+def _chunks(windows: list[Window]) -> Iterator[list[Window]]:
+    """Windows that need nothing from each other, up to ``CHUNK`` at a time."""
+    for _, some in groupby(windows, key=lambda window: window.turn):
+        turn_of_them = list(some)
+        for first in range(0, len(turn_of_them), CHUNK):
+            yield turn_of_them[first : first + CHUNK]
 
 
-def _pieces(mask: Mask, group: Box, largest: int) -> list[Box]:
-    """The group as it is; or, if it is large but thin everywhere, in pieces up to ``largest``."""
-    if group.side <= largest or _has_square(mask[group.slices], largest // 2):
-        return [group]
-    return [
-        piece
-        for top in range(group.top, group.bottom, largest)
-        for left in range(group.left, group.right, largest)
-        for piece in _cut(
-            mask,
-            Box(top, min(top + largest, group.bottom), left, min(left + largest, group.right)),
-            largest,
-        )
-    ]
+def _unknown(mask: Mask, window: Window) -> Mask:
+    """What of a window is not known when its turn comes: (h, w) bool, a new array."""
+    left = mask[window.box.slices].copy()
+    for hole in window.known:
+        left[hole.within(window.box).slices] = False
+    return left
 
 
-def _has_square(mask: Mask, side: int) -> bool:
-    """Whether a square of ``side`` pixels lies wholly in the mask."""
-    if min(mask.shape) < side:
-        return False
-    sums = np.pad(mask, ((1, 0), (1, 0))).astype(np.int32).cumsum(axis=0).cumsum(axis=1)
-    inside = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    return bool((inside == side * side).any())
-
-
-def _cut(mask: Mask, box: Box, near: int) -> list[Box]:
-    part = mask[box.slices]
-    rows = [(box.top + a, box.top + b) for a, b in _runs(np.any(part, axis=1), near)]
-    columns = [(box.left + a, box.left + b) for a, b in _runs(np.any(part, axis=0), near)]
-    boxes = [Box(*row, *column) for row in rows for column in columns]
-    if len(boxes) <= 1:
-        return boxes
-    return [smaller for piece in boxes for smaller in _cut(mask, piece, near)]
-
-
-def _runs(used: NDArray[np.bool_], near: int) -> list[tuple[int, int]]:
-    """(start, end) of the runs of True, those with fewer than ``near`` False between joined."""
-    at = np.flatnonzero(used)
-    if not at.size:
-        return []
-    gaps = np.flatnonzero(np.diff(at) > near)
-    starts = np.concatenate([at[:1], at[gaps + 1]])
-    ends = np.concatenate([at[gaps], at[-1:]]) + 1
-    return [(int(start), int(end)) for start, end in zip(starts, ends, strict=True)]
-
-
-def _fill_window(engine: Engine, image: RGB, mask: Mask, scale: float) -> RGB:
-    """Complete a window by the network at ``scale`` <= 1 times its resolution.
-
-    The result has the window's size; its fine detail is the photo's where the card asks for that.
-    """
-    small, hole = _shrink(image, mask, scale)
-    fill = engine.fill(small, hole)
-    if engine.card["detail"]:
-        return add_detail(image, mask, small, hole, fill)
-    if hole.shape == mask.shape:
-        return fill
-    height, width = mask.shape
-    return np.asarray(Image.fromarray(fill).resize((width, height), Image.Resampling.BICUBIC))
-
-
-def _shrink(image: RGB, mask: Mask, scale: float) -> tuple[RGB, Mask]:
-    """Image and mask at ``scale``; what the hole touches at all belongs to it."""
-    height, width = mask.shape
-    size = (max(MIN_SIDE, round(width * scale)), max(MIN_SIDE, round(height * scale)))
-    if size[0] >= width and size[1] >= height:
-        return image, mask
-    # Area averages: outside the pixels that the hole touches at all, nothing of it is mixed in.
-    small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
-    share = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX)
-    hole = np.asarray(share) > 1e-4
+def _shrink(image: RGB, unknown: Mask, window: Window) -> tuple[RGB, Mask]:
+    """A window's pixels and hole at the network's scale; what the hole touches at all is of it."""
+    part, size = image[window.box.slices], window.size
+    if size == unknown.shape:
+        return part.copy(), unknown
+    hole = scale_mask(unknown, size)
     if hole.all():
         raise FinefillError("the mask leaves too little of the photo to complete it from")
-    return small, hole
+    # Area averages: outside the pixels that the hole touches at all, nothing of it is mixed in.
+    return _resized(part, size, Image.Resampling.BOX), hole
+
+
+def _put(
+    result: RGB,
+    unknown: Mask,
+    window: Window,
+    small: RGB,
+    hole: Mask,
+    fill: RGB,
+    *,
+    detail: bool,
+) -> None:
+    """Write a window's fill into the photo, with the photo's fine detail if ``detail``."""
+    part = result[window.box.slices]  # a view
+    inside = window.hole.within(window.box)
+    if detail:
+        if unknown.size <= DETAIL_PIXELS:
+            fill = add_detail(part, unknown, small, hole, fill)
+        else:
+            factor = (DETAIL_PIXELS / unknown.size) ** 0.5
+            size = (int(unknown.shape[0] * factor), int(unknown.shape[1] * factor))
+            size = (max(size[0], hole.shape[0]), max(size[1], hole.shape[1]))
+            middle = _resized(part, size, Image.Resampling.BOX)
+            fill = add_detail(middle, scale_mask(unknown, size), small, hole, fill)
+    own = unknown[inside.slices]  # holes of other windows wait for their turn
+    part[inside.slices][own] = _section(fill, inside, unknown.shape)[own]
+
+
+def _section(fill: RGB, inside: Box, shape: tuple[int, ...]) -> RGB:
+    """A box of a fill that is scaled up to ``shape``, only there."""
+    if fill.shape[:2] == shape:
+        return fill[inside.slices]
+    down, right = fill.shape[0] / shape[0], fill.shape[1] / shape[1]
+    box = (inside.left * right, inside.top * down, inside.right * right, inside.bottom * down)
+    size = (inside.right - inside.left, inside.bottom - inside.top)
+    return np.asarray(Image.fromarray(fill).resize(size, Image.Resampling.BICUBIC, box))
+
+
+def _resized(image: RGB, size: tuple[int, int], how: Image.Resampling) -> RGB:
+    """(h, w, 3) at another size (height, width)."""
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), how))
 
 
 def _mask_of(mask: NDArray[Any] | Image.Image) -> Mask:

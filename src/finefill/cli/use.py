@@ -14,7 +14,7 @@ import numpy as np
 from finefill import images, masks, regions
 from finefill.catalog import load, names
 from finefill.errors import FinefillError
-from finefill.photo import fill_photo
+from finefill.photo import fill_photo, fill_with_report
 from finefill.verify import verify as verify_file
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -93,6 +93,11 @@ ASSETS = Path(__file__).parent.parent / "assets"
 @click.option("--keep-polarity", is_flag=True, help="Take a mask that looks inverted as it is.")
 @click.option("--strict", is_flag=True, help="Stop where there would be a warning.")
 @click.option(
+    "--confidence",
+    is_flag=True,
+    help="Measure how far the fill can be trusted, and warn where it can't; takes a second pass.",
+)
+@click.option(
     "--verify",
     is_flag=True,
     help="Read the output back and compare what is outside the mask with the photo.",
@@ -120,6 +125,7 @@ def complete(
     resize_mask: bool,
     keep_polarity: bool,
     strict: bool,
+    confidence: bool,
     verify: bool,
     max_pixels: int,
 ) -> None:
@@ -166,9 +172,14 @@ def complete(
                 f"object grows back: draw it wider, or widen it with --grow {grow + more}",
                 stacklevel=1,
             )
-    completed = fill_photo(load(model), read.rgb, hole)
+    report = fill_with_report(load(model), read.rgb, hole, measure=confidence)
     with _warnings_on_stderr(strict=strict, writing=True):
-        images.write_photo(read, completed, hole, output)
+        for text in report.warnings:
+            warnings.warn(f"{photo}: {text}", stacklevel=1)
+        images.write_photo(read, report.rgb, hole, output)
+    if report.confidence is not None:
+        count = len(report.filled)
+        click.echo(f"confidence: {report.confidence:.2f}, the lowest of {count} windows")
     if verify:
         click.echo(verify_file(read, hole, output, max_pixels=max_pixels))
 

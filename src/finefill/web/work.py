@@ -20,7 +20,7 @@ from finefill import images, masks, regions
 from finefill.catalog import locate, names
 from finefill.engine import MAX_THREADS, Engine, cpus
 from finefill.errors import FinefillError
-from finefill.photo import fill_photo
+from finefill.photo import fill_with_report
 from finefill.web.orders import IMAGE, MASK, Done, Order, Setup
 from finefill.web.problems import Refused
 
@@ -108,7 +108,10 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
     stored = {"MPO": "JPEG"}.get(photo.stored.format or "", photo.stored.format or "")
     suffix, media_type = KINDS.get((order.format or stored).upper(), KINDS["PNG"])
     target = folder / f"completed{suffix}"
-    images.write_photo(photo, fill_photo(engine, photo.rgb, hole), hole, target)
+    report = fill_with_report(engine, photo.rgb, hole)
+    for text in report.warnings:
+        warnings.warn(text, stacklevel=1)
+    images.write_photo(photo, report.rgb, hole, target)
     return target.name, media_type, int(np.count_nonzero(hole))
 
 

@@ -1,0 +1,307 @@
+"""How photographs are filled: time, memory, and what the confidence says.
+
+    python benchmarks/photos.py [--photo FILE] [--data TAR ...] [--output benchmarks/results]
+
+Times are those of one run on one machine; ratios travel better than seconds. Every line of a
+memory column is a process of its own. With ``--data`` (folders or tar shards of photographs) the
+confidence is compared with the true error of fills whose truth is known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import itertools
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import finefill
+from finefill import confidence
+from finefill.engine import Engine, cpus
+from finefill.images import read_photo, replacing
+from finefill.photo import fill_photo, fill_with_report
+from finefill.plan import plan
+
+DEMO = Path(finefill.__file__).parent / "assets" / "demo.jpg"
+TIMES = 2  # a call is timed; the shortest counts, as others use the machine too
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Measure and write ``photos.json`` and ``photos.md``."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photo", type=Path, default=DEMO, help="scaled to the sizes needed")
+    parser.add_argument("--data", type=Path, nargs="*", default=[], help="for the confidence")
+    parser.add_argument("--images", type=int, default=60, help="of each of --data")
+    parser.add_argument("--models", nargs="+", default=["places"], help="one for each of --data")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--case", help=argparse.SUPPRESS)  # one measurement, in its own process
+    given = parser.parse_args()
+    if given.case:
+        print(json.dumps(_case(given.photo, json.loads(given.case))))
+        return
+    facts: Row = {
+        "machine": f"{platform.machine()}, {cpus()} CPU(s) used, Python "
+        f"{platform.python_version()}",
+        "photo": given.photo.name,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        facts["command"] = _commands(given.photo, Path(folder))
+    facts["calls"] = _calls(given.photo)
+    facts["hole"] = [
+        _alone(given.photo, {"photo": [3000, 4000], "hole": [side, side]})
+        for side in (50, 100, 200, 400, 800, 1600)
+    ]
+    facts["size"] = [
+        _alone(given.photo, {"photo": [height, height * 4 // 3], "hole": [200, 200]})
+        for height in (375, 750, 1500, 3000, 6000)
+    ]
+    if given.data:
+        facts["confidence"] = [
+            _calibrate(model, paths, given.images) for model, paths in _by_model(given)
+        ]
+    given.output.mkdir(parents=True, exist_ok=True)
+    for name, text in (
+        ("photos.json", json.dumps(facts, indent=2) + "\n"),
+        ("photos.md", _markdown(facts)),
+    ):
+        with replacing(given.output / name) as file:
+            file.write(text.encode())
+    print(_markdown(facts))
+
+
+def _by_model(given: argparse.Namespace) -> list[tuple[str, list[Path]]]:
+    several = len(given.models) == len(given.data)
+    models = given.models if several else given.models[:1] * len(given.data)
+    pairs = list(zip(models, given.data, strict=True))
+    return [(name, [path for model, path in pairs if model == name]) for name in dict(pairs)]
+
+
+def _photo(path: Path, height: int, width: int) -> NDArray[np.uint8]:
+    """The photograph scaled to a size."""
+    rgb = Image.fromarray(read_photo(path).rgb)
+    return np.asarray(rgb.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _hole(shape: tuple[int, ...], height: int, width: int) -> NDArray[np.bool_]:
+    """A rectangle in the middle."""
+    mask = np.zeros(shape[:2], bool)
+    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
+    mask[top : top + height, left : left + width] = True
+    return mask
+
+
+def _specks(shape: tuple[int, ...], count: int) -> NDArray[np.bool_]:
+    """Squares of 8 pixels anywhere, the first ones the same whatever the count."""
+    rng = np.random.default_rng(0)
+    mask = np.zeros(shape[:2], bool)
+    for _ in range(count):
+        top, left = int(rng.integers(shape[0] - 8)), int(rng.integers(shape[1] - 8))
+        mask[top : top + 8, left : left + 8] = True
+    return mask
+
+
+def _timed(call: Callable[[], object], times: int = TIMES) -> Row:
+    best: Row = {}
+    for _ in range(times):
+        wall, cpu = time.perf_counter(), time.process_time()
+        call()
+        row = {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+        if not best or row["cpu"] < best["cpu"]:
+            best = row
+    return {name: round(value, 4) for name, value in best.items()}
+
+
+def _commands(photo: Path, folder: Path) -> list[Row]:
+    """The whole command `finefill complete`, JPEG in and out, start-up included."""
+    rows = []
+    small, large = (512, 512), (3000, 4000)
+    for name, mask in (
+        ("512x512, hole 100x100", _hole(small, 100, 100)),
+        ("4000x3000, hole 400x600", _hole(large, 400, 600)),
+        ("4000x3000, one speck", _specks(large, 1)),
+        ("4000x3000, 50 specks", _specks(large, 50)),
+    ):
+        pixels = _photo(photo, *mask.shape)
+        Image.fromarray(pixels).save(folder / "in.jpg", quality=92)
+        Image.fromarray(mask).save(folder / "mask.png")
+        command = ["-m", "finefill", "complete", "in.jpg", "--mask", "mask.png", "-o", "out.jpg"]
+        best = _process([sys.executable, *command], folder)
+        for _ in range(TIMES - 1):
+            best = min(best, _process([sys.executable, *command], folder), key=lambda r: r["cpu"])
+        rows.append({"what": name, **best})
+    return rows
+
+
+def _process(command: Sequence[str], folder: Path) -> Row:
+    """Seconds, CPU seconds and peak memory (MB) of a process."""
+    start = time.perf_counter()
+    child = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit code {child.returncode}")
+    return {
+        "seconds": round(time.perf_counter() - start, 3),
+        "cpu": round(usage.ru_utime + usage.ru_stime, 3),
+        "memory": round(usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)),
+    }
+
+
+def _calls(photo: Path) -> list[Row]:
+    """fill_photo alone, with an engine that is there already."""
+    engine = finefill.load("places")
+    small, large = _photo(photo, 512, 512), _photo(photo, 3000, 4000)
+    rows = []
+    for what, pixels, mask in (
+        ("512x512, hole 100x100", small, _hole(small.shape, 100, 100)),
+        ("512x512, one speck", small, _specks(small.shape, 1)),
+        ("512x512, 50 specks", small, _specks(small.shape, 50)),
+        ("4000x3000, hole 400x600", large, _hole(large.shape, 400, 600)),
+        ("4000x3000, one speck", large, _specks(large.shape, 1)),
+        ("4000x3000, 50 specks", large, _specks(large.shape, 50)),
+    ):
+        windows = len(plan(mask, engine.card))
+        row = _timed(functools.partial(fill_photo, engine, pixels, mask))
+        rows.append({"what": what, "windows": windows, **row})
+    mask = _specks(large.shape, 500)
+    row = _timed(lambda: plan(mask, engine.card))
+    rows.append({"what": "4000x3000, 500 specks, the plan alone", **row})
+    mask = _hole(large.shape, 80, 80)
+    row = _timed(lambda: fill_with_report(engine, large, mask, measure=True))
+    rows.append({"what": "4000x3000, hole 80x80, confidence measured", "windows": 1, **row})
+    return rows
+
+
+def _alone(photo: Path, case: Row) -> Row:
+    command = [sys.executable, __file__, "--photo", str(photo), "--case", json.dumps(case)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    row: Row = json.loads(done.stdout)
+    return row
+
+
+def _case(photo: Path, case: Row) -> Row:
+    """Time of a hole in a photo, and the memory that the process has above that of the start."""
+    import resource
+
+    engine = finefill.load("places")
+    height, width = case["photo"]
+    pixels = _photo(photo, height, width)
+    mask = _hole(pixels.shape, *case["hole"])
+    fill_photo(engine, pixels, _hole(pixels.shape, 8, 8))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    row = _timed(lambda: fill_photo(engine, pixels, mask))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    what = f"{width}x{height}, hole {case['hole'][1]}x{case['hole'][0]}"
+    return {
+        "what": what,
+        **row,
+        "memory": round(after / 1e3),
+        "more": round((after - before) / 1e3),
+    }
+
+
+def _calibrate(model: str, paths: list[Path], count: int) -> Row:
+    """Spearman's rank correlation of disagreement and error, and what the threshold finds."""
+    from finefill.data import iterate_images
+
+    engine = finefill.load(model)
+    pairs = []
+    for path in paths:
+        images = itertools.islice(iterate_images([path]), count)
+        for number, (_, image) in enumerate(images):
+            pairs.append(_error(engine, image, np.random.default_rng(number)))
+    values = np.array(pairs)
+    unlike, error = values.T
+    worst = error >= np.quantile(error, 0.75)
+    doubted = unlike > confidence.DOUBT
+    return {
+        "model": model,
+        "holes": len(pairs),
+        "spearman": round(float(np.corrcoef(_ranks(unlike), _ranks(error))[0, 1]), 3),
+        "upper_quarter": round(float(np.quantile(unlike, 0.75)), 1),
+        "doubted": round(float(doubted.mean()), 3),
+        "worst_quarter_among_doubted": _mean(worst[doubted], 3),
+        "worst_quarter_among_others": _mean(worst[~doubted], 3),
+        "error_of_doubted": _mean(error[doubted], 1),
+        "error_of_others": _mean(error[~doubted], 1),
+    }
+
+
+def _error(
+    engine: Engine, image: NDArray[np.uint8], rng: np.random.Generator
+) -> tuple[float, float]:
+    """How much the mirror image's fill differs, and the truth: both root mean squares, of 255."""
+    height, width = image.shape[:2]
+    side = int(np.exp(rng.uniform(np.log(16), np.log(min(200, 0.6 * min(height, width))))))
+    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    mask = np.zeros((height, width), bool)
+    mask[top : top + side, left : left + side] = True
+    report = fill_with_report(engine, image, mask, measure=True)
+    assert report.confidence is not None
+    unlike = confidence.DOUBT * (1 / report.confidence - 1)
+    return unlike, confidence.disagreement(report.rgb, image, mask)
+
+
+def _mean(values: NDArray[Any], digits: int) -> float | None:
+    return round(float(values.mean()), digits) if values.size else None
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.intp]:
+    return values.argsort().argsort()
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _markdown(facts: Row) -> str:
+    lines = [
+        "# Photographs",
+        "",
+        f"{facts['machine']}; {facts['photo']} scaled. Seconds are wall time and CPU time of the "
+        f"best of {TIMES} by CPU time; memory is the peak of the process.",
+    ]
+
+    def table(title: str, rows: list[Row], **columns: str) -> None:
+        lines.extend(["", f"## {title}", "", "| " + " | ".join(columns.values()) + " |"])
+        lines.append("|" + "---|" * len(columns))
+        for row in rows:
+            lines.append("| " + " | ".join(_text(row.get(name)) for name in columns) + " |")
+
+    timed = {"what": "photo", "seconds": "s", "cpu": "CPU s"}
+    table("`finefill complete`, whole command", facts["command"], **timed, memory="MB")
+    table("`fill_photo`, engine loaded", facts["calls"], **timed, windows="windows")
+    table("The hole grows", facts["hole"], **timed, memory="MB", more="MB for the hole")
+    table("The photo grows", facts["size"], **timed, memory="MB", more="MB for the hole")
+    if "confidence" in facts:
+        table(
+            "Confidence against the true error",
+            facts["confidence"],
+            model="model",
+            holes="holes",
+            spearman="Spearman",
+            upper_quarter="upper quarter of disagreement",
+            doubted="share below 0.5",
+            worst_quarter_among_doubted="worst quarter among these",
+            worst_quarter_among_others="and among others",
+            error_of_doubted="their error",
+            error_of_others="others' error",
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The plan of a photo: which windows, at which scale, in which order. No pixel is computed here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from conftest import CARD
+from finefill.plan import Box, Window, groups, largest_input, plan, window_around
+
+Mask = NDArray[np.bool_]
+
+
+def drawn(shape: tuple[int, int], *boxes: tuple[int, int, int, int]) -> Mask:
+    """A mask with boxes (top, left, height, width)."""
+    mask = np.zeros(shape, bool)
+    for top, left, height, width in boxes:
+        mask[top : top + height, left : left + width] = True
+    return mask
+
+
+@st.composite
+def masks(draw: st.DrawFn) -> Mask:
+    """Boxes of all sizes, and pixels strewn over a part."""
+    height, width = draw(st.integers(16, 700)), draw(st.integers(16, 700))
+    mask = np.zeros((height, width), bool)
+    for _ in range(draw(st.integers(0, 6))):
+        top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+        bottom, right = draw(st.integers(top + 1, height)), draw(st.integers(left + 1, width))
+        mask[top:bottom, left:right] = True
+    strewn = draw(st.sampled_from([0, 1e-4, 1e-2]))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    return np.asarray(mask | (rng.random((height, width)) < strewn))
+
+
+CARDS = st.sampled_from(
+    [
+        CARD,
+        {**CARD, "detail": False},
+        {**CARD, "trained_size": 256, "hole_range": [60, 150], "size_multiple": 32},
+        {**CARD, "trained_size": 64, "hole_range": [8, 63], "size_multiple": 1},
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(mask=masks(), card=CARDS)
+def test_every_pixel_has_one_window_and_every_window_fits(mask: Mask, card: dict[str, Any]) -> None:
+    height, width = mask.shape
+    filled = np.zeros(mask.shape, int)
+    turns = []
+    for window in plan(mask, card):
+        box, hole = window.box, window.hole
+        assert 0 <= box.top <= hole.top < hole.bottom <= box.bottom <= height
+        assert 0 <= box.left <= hole.left < hole.right <= box.right <= width
+        filled[hole.slices] += mask[hole.slices]
+        multiple = card["size_multiple"]
+        for side, full in zip(window.size, box.shape, strict=True):
+            assert 16 <= side <= full
+            assert -(-side // multiple) * multiple <= largest_input(card)
+        assert 0 < window.scale <= 1
+        assert hole.side * window.scale <= card["hole_range"][1] + 1 or window.size == (16, 16)
+        turns.append(window.turn)
+    np.testing.assert_array_equal(filled, mask)
+    assert turns == sorted(turns)
+
+
+@settings(max_examples=30, deadline=None)
+@given(mask=masks())
+def test_windows_of_a_turn_need_nothing_from_each_other(mask: Mask) -> None:
+    windows = plan(mask, CARD)
+    turn_of = {window.hole: window.turn for window in windows}
+    assert len(turn_of) == len(windows)
+    for window in windows:
+        assert all(turn_of[hole] < window.turn for hole in window.known)
+        if window.turn:  # no later than it must be
+            assert max(turn_of[hole] for hole in window.known) == window.turn - 1
+
+
+def test_scales() -> None:
+    """CARD: trained at 128x128 with holes up to 80 pixels, windows of twice the hole's side."""
+    shape = (1000, 1000)
+    cases = {
+        4: (64, 64),  # half the trained size at least
+        32: (96, 96),  # three times the hole
+        43: (128, 128),
+        70: (144, 144),  # twice the hole, rounded up to a multiple of 8
+        80: (160, 160),
+        100: (200, 160),  # from here on at a reduced scale
+        400: (800, 160),
+    }
+    for side, (window, size) in cases.items():
+        (one,) = plan(drawn(shape, (300, 300, side, side)), CARD)
+        assert one.hole == Box(300, 300 + side, 300, 300 + side)
+        assert one.box.shape == (window, window)
+        assert one.size == (size, size)
+        assert one.scale == pytest.approx(size / window)
+    (small,) = plan(drawn(shape, (300, 300, 4, 4)), {**CARD, "detail": False})
+    assert small.size == (128, 128)
+
+
+def test_at_the_photos_edge_the_window_is_pushed_inside() -> None:
+    (window,) = plan(drawn((150, 2000), (100, 1950, 50, 50)), CARD)
+    assert window == Window(Box(22, 150, 1872, 2000), Box(100, 150, 1950, 2000), (128, 128))
+
+
+def test_far_holes_share_a_turn_and_near_ones_take_turns() -> None:
+    far = plan(drawn((1000, 1000), (100, 100, 60, 60), (800, 800, 60, 60)), CARD)
+    assert [window.turn for window in far] == [0, 0]
+    assert all(window.known == () for window in far)
+    scratch = plan(drawn((1000, 200), (0, 100, 1000, 4)), CARD)
+    assert len(scratch) == 13  # 1000 pixels by pieces of 80
+    assert scratch[1].known == (scratch[0].hole,)
+    assert max(window.size for window in scratch) == (160, 160)
+
+
+def test_a_scratch_beside_a_hole_is_not_scaled_down_with_it() -> None:
+    mask = drawn((600, 600), (200, 200, 200, 200), (180, 200, 4, 60))  # 16 rows between
+    windows = plan(mask, CARD)
+    assert [(window.hole, window.scale) for window in windows] == [
+        (Box(180, 184, 200, 260), 1.0),
+        (Box(200, 400, 200, 400), 0.4),
+    ]
+
+
+def test_many_specks_are_few_turns() -> None:
+    rng = np.random.default_rng(0)
+    mask = rng.random((1500, 2000)) < 2e-5
+    windows = plan(mask, CARD)
+    assert len(windows) > 25
+    assert max(window.turn for window in windows) <= 2
+    assert {window.scale for window in windows} == {1.0}
+
+
+def test_an_empty_mask_needs_no_window() -> None:
+    assert plan(np.zeros((30, 40), bool), CARD) == []
+
+
+def test_groups() -> None:
+    mask = drawn((300, 400), (5, 10, 15, 20), (200, 12, 20, 2), (100, 300, 190, 90))
+    mask[5:20, 39:50] = True  # 9 free columns between: the same group
+    found = {Box(5, 20, 10, 50), Box(100, 290, 300, 390), Box(200, 220, 12, 14)}
+    assert set(groups(mask, 10)) == found
+    assert groups(np.zeros((30, 40), bool), 10) == []
+
+
+def test_groups_nested_deeper_than_pythons_stack() -> None:
+    """Each row can be cut off only when the last column is, 1100 cuts deep."""
+    side = 3 * 550
+    mask = np.zeros((side, side), bool)
+    for at in range(0, side, 3):
+        mask[at, at:] = True
+        mask[at + 3 :, at] = True
+    found = groups(mask, 1)
+    assert len(found) == 2 * 550 - 1
+    assert found[:2] == [Box(0, 1, 0, side), Box(3, side, 0, 1)]
+
+
+def test_windows_stay_in_the_picture() -> None:
+    assert window_around(Box(10, 20, 10, 20), 30, (100, 100)) == Box(0, 30, 0, 30)
+    assert window_around(Box(50, 60, 80, 100), 40, (100, 100)) == Box(35, 75, 60, 100)
+    assert window_around(Box(5, 10, 50, 60), 40, (20, 100)) == Box(0, 20, 35, 75)
+
+
+def test_boxes() -> None:
+    box = Box(10, 30, 40, 100)
+    assert (box.shape, box.side) == ((20, 60), 60)
+    assert box.within(Box(5, 50, 30, 200)) == Box(5, 25, 10, 70)
+    assert box.within(Box(20, 50, 50, 90)) == Box(0, 10, 0, 40)  # cut to lie in it
