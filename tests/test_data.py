@@ -21,6 +21,7 @@ from finefill.data import (
     training_batch,
 )
 from finefill.errors import FinefillError
+from finefill.training.ahead import Ahead
 
 
 @pytest.fixture
@@ -118,6 +119,16 @@ def test_batches_depend_on_seed_and_step_alone(folder: Path) -> None:
     other = training_batch(photos, dataclasses.replace(recipe, seed=1), 7)
     assert (first[0] != other[0]).any()
     assert (training_batch(photos, recipe, 8)[0] != first[0]).any()
+
+
+def test_batches_made_ahead_are_the_same(folder: Path) -> None:
+    recipe = recipes.tiny()
+    photos, ahead = Photos([folder], recipe), Ahead()
+    for number in (3, 4, 5, 3, 4, 9):  # the measurement of the loss weights looks ahead and returns
+        images, holes = ahead(lambda n: training_batch(photos, recipe, n), number)
+        expected = training_batch(photos, recipe, number)
+        assert np.array_equal(images, expected[0])
+        assert np.array_equal(holes, expected[1])
 
 
 def test_an_epoch_visits_every_photograph_once(folder: Path) -> None:

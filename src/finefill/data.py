@@ -11,6 +11,7 @@ import io
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,19 +40,41 @@ def iterate_images(paths: Sequence[Path]) -> Iterator[tuple[str, Pixels]]:
     for path in paths:
         count = 0
         for name, source in _sources(Path(path)):
-            try:
-                with Image.open(source) as image:
-                    upright = ImageOps.exif_transpose(image).convert("RGB")
-            except (UnidentifiedImageError, OSError, SyntaxError) as error:
-                raise FinefillError(
-                    f"{path}: {name} is not a readable image ({error}); remove it"
-                ) from error
+            image = read_image(source, f"{path}: {name}")
             count += 1
-            yield name, np.asarray(upright)
+            yield name, image
         if not count:
             raise FinefillError(
                 f"{path}: no images inside (looked for {', '.join(sorted(SUFFIXES))})"
             )
+
+
+def read_image(source: Path | io.BytesIO, name: str) -> Pixels:
+    """A photograph (H, W, 3) uint8 RGB, upright.
+
+    Raises:
+        FinefillError: it cannot be decoded; the message begins with ``name``.
+    """
+    try:
+        with Image.open(source) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise FinefillError(f"{name} is not a readable image ({error}); remove it") from error
+
+
+def fit(image: Pixels, recipe: Recipe, name: str) -> Pixels:
+    """A photograph scaled down to the recipe's ``shorter_side``.
+
+    Raises:
+        FinefillError: it is smaller than the recipe's crop.
+    """
+    image = shrink(image, recipe.shorter_side)
+    if min(image.shape[:2]) < recipe.crop:
+        raise FinefillError(
+            f"{name}: {image.shape[1]}x{image.shape[0]} pixels are fewer than the crop of "
+            f"{recipe.crop}; remove it or use --set crop=…"
+        )
+    return image
 
 
 def iterate_labelled(paths: Sequence[Path]) -> Iterator[tuple[str, Pixels, NDArray[np.uint8]]]:
@@ -92,7 +115,7 @@ def _sources(
     path: Path, wanted: Callable[[str], bool] | None = None
 ) -> Iterator[tuple[str, Path | io.BytesIO]]:
     """(name, file) of the photographs below a path, or of the files ``wanted`` by their names."""
-    wanted = wanted or _is_photo
+    wanted = wanted or is_photo
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if wanted(file.name):
@@ -120,7 +143,8 @@ def _shard_of(path: Path) -> Path | None:
     return next((p for p in (path, *path.parents) if p.suffix == ".tar" and p.is_file()), None)
 
 
-def _is_photo(name: str) -> bool:
+def is_photo(name: str) -> bool:
+    """Whether a file name is that of a photograph, not of its labels."""
     file = Path(name)
     return file.suffix.lower() in SUFFIXES and not _is_labels(name)
 
@@ -144,6 +168,7 @@ class Photos:
 
     Attributes:
         train, validation: lists of (H, W, 3) uint8 images.
+        count: how many are trained on.
         fingerprint: SHA-256 over names and pixels, to tell whether data are the same.
 
     Raises:
@@ -159,12 +184,7 @@ class Photos:
         keyed: list[tuple[str, Pixels]] = []
         digest = hashlib.sha256()
         for name, full in items:
-            image = shrink(full, recipe.shorter_side)
-            if min(image.shape[:2]) < recipe.crop:
-                raise FinefillError(
-                    f"{name}: {image.shape[1]}x{image.shape[0]} pixels are fewer than the crop of "
-                    f"{recipe.crop}; remove it or use --set crop=…"
-                )
+            image = fit(full, recipe, name)
             digest.update(name.encode())
             digest.update(image.tobytes())
             keyed.append((hashlib.sha256(name.encode()).hexdigest(), image))
@@ -179,32 +199,56 @@ class Photos:
         count = max(1, min(recipe.validation, len(keyed) - recipe.batch, len(keyed) // 10))
         self.validation = [image for _, image in keyed[:count]]
         self.train = [image for _, image in keyed[count:]]
+        self.count = len(self.train)
 
 
 def training_batch(
-    photos: Photos, recipe: Recipe, step: int
+    photos: Photos, recipe: Recipe, step: int, rank: int = 0, ranks: int = 1
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Batch number ``step`` of a run: images (N, S, S, 3) uint8 and masks (N, S, S) bool.
 
     Every epoch visits each photograph once in an order drawn from (seed, epoch); crop position,
-    flip and mask are drawn from (seed, step).
+    flip and mask are drawn from (seed, step). Of several ``ranks`` each gets its slice of the
+    same batch, N / ranks long.
     """
-    rng = np.random.default_rng((recipe.seed, 1, step))
     first = step * recipe.batch
-    images = []
+    chosen: list[Pixels] = []
     orders: dict[int, NDArray[np.intp]] = {}
     for number in range(first, first + recipe.batch):
         epoch, position = divmod(number, len(photos.train))
         if epoch not in orders:
             order_rng = np.random.default_rng((recipe.seed, 2, epoch))
             orders[epoch] = order_rng.permutation(len(photos.train))
-        images.append(_random_crop(rng, photos.train[orders[epoch][position]], recipe))
-    holes = [random_mask(rng, recipe) for _ in images]
-    return np.stack(images), np.stack(holes)
+        chosen.append(photos.train[orders[epoch][position]])
+    return crops_and_masks(chosen, recipe, step, rank, ranks)
+
+
+def crops_and_masks(
+    chosen: Sequence[Pixels], recipe: Recipe, step: int, rank: int = 0, ranks: int = 1
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Crops (N, S, S, 3) uint8 of the photographs of a batch, and masks (N, S, S) bool.
+
+    Everything is drawn from (seed, step) for the whole batch, and done for the slice of ``rank``.
+    """
+    rng = np.random.default_rng((recipe.seed, 1, step))
+    places = [_random_place(rng, image, recipe) for image in chosen]
+    holes = [random_mask(rng, recipe) for _ in chosen]
+    length = len(chosen) // ranks
+    own = slice(rank * length, (rank + 1) * length)
+    images = [
+        _crop(image, place, recipe) for image, place in zip(chosen[own], places[own], strict=True)
+    ]
+    return np.stack(images), np.stack(holes[own])
+
+
+class HeldOut(Protocol):
+    """What validation needs of a data source."""
+
+    validation: list[Pixels]
 
 
 def validation_batches(
-    photos: Photos, recipe: Recipe
+    photos: HeldOut, recipe: Recipe
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
     """Centre crops of the validation photographs with fixed random squares, batch by batch.
 
@@ -243,11 +287,16 @@ def random_mask(rng: np.random.Generator, recipe: Recipe) -> masks.Mask:
     return masks.random_strokes(rng, size, size)
 
 
-def _random_crop(rng: np.random.Generator, image: Pixels, recipe: Recipe) -> Pixels:
+def _random_place(rng: np.random.Generator, image: Pixels, recipe: Recipe) -> tuple[int, int, bool]:
+    """Top, left, flipped."""
     height, width = image.shape[:2]
     top = int(rng.integers(0, height - recipe.crop + 1))
     left = int(rng.integers(0, width - recipe.crop + 1))
-    flip = recipe.flip and bool(rng.integers(2))
+    return top, left, recipe.flip and bool(rng.integers(2))
+
+
+def _crop(image: Pixels, place: tuple[int, int, bool], recipe: Recipe) -> Pixels:
+    top, left, flip = place
     patch = image[top : top + recipe.crop, left : left + recipe.crop]
     return _to_size(patch[:, ::-1] if flip else patch, recipe.size)
 

@@ -77,6 +77,8 @@ class Recipe:
     all_beta1: float = 0.5
     ema_decay: float = 0.0  # 0 = off
     precision: str = "auto"  # auto, bf16 or fp32
+    # Several processes share a batch: batch normalisation counts the whole of it, or a process's.
+    sync_bn: bool = True
     # Writing
     log_every: int = 50  # steps
     checkpoint_every: int = 500  # steps; also validation and image grid

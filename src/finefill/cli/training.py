@@ -17,8 +17,12 @@ from finefill.errors import FinefillError
     "--data",
     multiple=True,
     required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of images or tar shard; may be repeated.",
+    metavar="SOURCE",
+    help="Folder of images, tar shard, address or pipe:COMMAND of a shard, {000..099} for many; "
+    "may be repeated.",
+)
+@click.option(
+    "--stream", is_flag=True, help="Read shards as they are needed, instead of into memory."
 )
 @click.option(
     "-o", "--output", "run", required=True, type=click.Path(path_type=Path), help="Run folder."
@@ -37,7 +41,8 @@ from finefill.errors import FinefillError
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def train(
     recipe: str | None,
-    data: tuple[Path, ...],
+    data: tuple[str, ...],
+    stream: bool,
     run: Path,
     resume: bool,
     start: Path | None,
@@ -47,10 +52,15 @@ def train(
     vgg: Path | None,
     quiet: bool,
 ) -> None:
-    """Train a model on photographs: L_rec first, then all terms."""
+    """Train a model on photographs: L_rec first, then all terms.
+
+    Several devices or machines: torchrun --nproc-per-node N -m finefill train …
+    """
     need_torch()
+    from finefill.training.distributed import place
     from finefill.training.loop import stored_recipe
     from finefill.training.loop import train as train_run
+    from finefill.training.stream import Stream, is_stream
 
     if resume and start is not None:
         raise FinefillError("--resume and --from exclude each other: choose one")
@@ -63,17 +73,25 @@ def train(
     else:
         chosen = recipes.get(recipe)
     chosen = recipes.override(chosen, settings)
+    world = place()
+    source = (
+        Stream(data, chosen)
+        if stream or any(map(is_stream, data))
+        else [Path(path) for path in data]
+    )
     done = train_run(
         chosen,
-        data,
+        source,
         run,
         resume=resume,
         start=start,
         max_minutes=max_minutes,
         device=device,
         vgg=vgg,
-        quiet=quiet,
+        quiet=quiet or not world.first,
     )
+    if not world.first:
+        return
     hint = f"finefill export {run} -o MODEL.onnx" if done else "go on with --resume"
     click.echo(f"{'complete' if done else 'stopped'}: {run} ({hint})")
 

@@ -25,7 +25,9 @@ from finefill.errors import FinefillError
 from finefill.nets import load_vgg16
 from finefill.recipes import Recipe, from_json
 from finefill.training import build, checkpoint
-from finefill.training.report import Report
+from finefill.training.ahead import Ahead, Batch
+from finefill.training.distributed import ALONE, World, join, place, synchronise
+from finefill.training.report import Report, Silence
 from finefill.training.steps import (
     Parts,
     discriminator_step,
@@ -35,11 +37,12 @@ from finefill.training.steps import (
     psnr,
     train_step,
 )
+from finefill.training.stream import Stream
 
 
 def train(
     recipe: Recipe,
-    data: Sequence[Path] | Photos,
+    data: Sequence[Path] | Photos | Stream,
     run: Path,
     *,
     resume: bool = False,
@@ -51,9 +54,13 @@ def train(
 ) -> bool:
     """Train a generator; everything is written below ``run``.
 
+    Called by every process that ``torchrun`` started, it trains in all of them: each has its
+    slice of the recipe's batch, and the first one writes.
+
     Args:
         recipe: the settings; when resuming, those to go on with.
-        data: folders of images or tar shards; or photographs read by these settings.
+        data: folders of images or tar shards; or photographs read by these settings; or a
+            stream of shards.
         run: folder for checkpoints, log and image grids.
         resume: continue from ``run``'s checkpoint; the result equals that of a run that was
             never stopped (same device and number of threads).
@@ -70,81 +77,138 @@ def train(
     Raises:
         FinefillError: bad data, settings or checkpoint; or the loss is no longer finite.
     """
-    deadline = time.monotonic() + max_minutes * 60 if max_minutes is not None else None
+    deadline = time.monotonic() + max_minutes * 60 if max_minutes is not None else math.inf
     last = run / checkpoint.LAST
     if last.exists() and not resume:
         raise FinefillError(f"{run}: holds a run already; add --resume or choose another folder")
     tensors, state = checkpoint.load(last) if resume else ({}, {"step": 0, "lambdas": {}})
-    photos = data if isinstance(data, Photos) else Photos(data, recipe, progress=not quiet)
+    photos = Photos(data, recipe, progress=not quiet) if isinstance(data, Sequence) else data
     if state.get("data", photos.fingerprint) != photos.fingerprint:
         raise FinefillError(f"{run}: --data holds other photographs than the run was started with")
-
-    torch.manual_seed(recipe.seed)
-    parts = first_stage(recipe, choose_device(device))
     step = int(state["step"])
     best = float(state.get("best", "inf"))
-    if start is not None and not resume:
-        start_from(parts, start)
-    if resume:
-        restore(parts, tensors, "generator", "average")
-        if proportions(recipe) == proportions(from_json(state["recipe"])):
-            parts.lambdas = dict(state["lambdas"])
+
+    with join(choose_device(device)) as (world, own_device), stop_signals() as stopping:
+        check_batch(recipe, world)
+        world.check_same(
+            f"{photos.fingerprint} {step} {recipe.to_json()}",
+            "the processes were given other photographs, checkpoints or settings: start all of "
+            "them with the same command, and keep -o where every machine sees it",
+        )
+        torch.manual_seed(recipe.seed)
+        parts = first_stage(recipe, own_device, world)
+        if start is not None and not resume:
+            start_from(parts, start)
+        if resume:
+            restore(parts, tensors, "generator", "average")
+            if proportions(recipe) == proportions(from_json(state["recipe"])):
+                parts.lambdas = dict(state["lambdas"])
+        if own_device.type == "cuda":  # a CPU would only take turns
+            parts.ahead = Ahead()
+        parts.shared["generator"] = world.share(parts.generator, own_device)
+        with open_report(run, recipe, step, world, quiet=quiet) as report:
+            report.line(
+                "start",
+                step=step,
+                recipe=json.loads(recipe.to_json()),
+                device=str(parts.device),
+                processes=world.size,
+                precision=str(parts.precision),
+                photographs=photos.count,
+                data=photos.fingerprint,
+                torch=torch.__version__,
+            )
+
+            def save_last() -> None:
+                if world.first:
+                    save(parts, last, step, best, photos.fingerprint)
+
+            while step < recipe.total_steps:
+                if step >= recipe.rec_steps and has_second_stage(recipe):
+                    if is_first_stage(parts):
+                        if "discriminator" in {name.partition(".")[0] for name in tensors}:
+                            second_stage(parts, vgg, tensors)
+                        else:
+                            best = float("inf")  # scores of the two stages do not compare
+                            save_last()  # a run stopped from here on does all of this again
+                            second_stage(parts, vgg)
+                            warm_up(parts, photos, step)
+                    if recipe.fixed_lambdas:
+                        parts.lambdas = dict(recipe.fixed_lambdas)
+                    elif not parts.lambdas or rebalance_due(recipe, step):
+                        measure(parts, photos, step, report)
+
+                set_rates(parts, step)
+                image, mask = next_batch(parts, photos, step)
+                scalars = train_step(parts, image, mask, label_source(recipe, step))
+                step += 1
+                check_finite(scalars, step, parts.device, force=step % recipe.log_every == 0)
+                report.step(step, scalars, rate=rates(recipe, step - 1)[0])
+
+                due = step % recipe.checkpoint_every == 0 or step == recipe.total_steps
+                late = time.monotonic() >= deadline
+                stop = world.any(bool(stopping) or late) and step < recipe.total_steps
+                if (due or stop) and not recipe.sync_bn:
+                    world.average_statistics(parts.generator, parts.average, parts.discriminator)
+                if due and world.first:
+                    score, scores, grid = validate(parts, photos)
+                    report.validation(step, scores, grid)
+                    if score < best:
+                        best = score
+                        save(parts, run / checkpoint.BEST, step, best, photos.fingerprint)
+                if due or stop:
+                    save_last()
+                if stop:
+                    report.line("stop", step=step)
+                    return False
+    return True
+
+
+def check_batch(recipe: Recipe, world: World) -> None:
+    """The batch must divide among the processes.
+
+    Raises:
+        FinefillError: it does not, or leaves one image to each where statistics need two.
+    """
+    if recipe.batch % world.size:
+        raise FinefillError(
+            f"a batch of {recipe.batch} does not divide among {world.size} processes: "
+            "use --set batch=… or another --nproc-per-node"
+        )
+    if recipe.batch == world.size and not recipe.sync_bn:
+        raise FinefillError("sync_bn=false needs two images for each process: use --set batch=…")
+
+
+def open_report(run: Path, recipe: Recipe, step: int, world: World, *, quiet: bool) -> Report:
+    """The report of the first process; silence of the others.
+
+    Raises:
+        FinefillError: the run's folder cannot be written.
+    """
+    if not world.first:
+        return Silence()
     try:
         run.mkdir(parents=True, exist_ok=True)
-        report = Report(run, recipe, step, quiet=quiet)
+        return Report(run, recipe, step, quiet=quiet)
     except OSError as error:
         raise FinefillError(f"{run}: cannot be written ({error}); choose another -o") from error
-    report.line(
-        "start",
-        step=step,
-        recipe=json.loads(recipe.to_json()),
-        device=str(parts.device),
-        precision=str(parts.precision),
-        photographs=len(photos.train),
-        data=photos.fingerprint,
-        torch=torch.__version__,
-    )
 
-    def save_last() -> None:
-        save(parts, last, step, best, photos.fingerprint)
 
-    with stop_signals() as stopping, report:
-        while step < recipe.total_steps:
-            if step >= recipe.rec_steps and has_second_stage(recipe):
-                if is_first_stage(parts):
-                    if "discriminator" in {name.partition(".")[0] for name in tensors}:
-                        second_stage(parts, vgg)
-                        restore(parts, tensors, "discriminator")
-                    else:
-                        best = float("inf")  # scores of the two stages do not compare
-                        save_last()  # a run stopped from here on does all of this again
-                        second_stage(parts, vgg)
-                        warm_up(parts, photos, step)
-                if recipe.fixed_lambdas:
-                    parts.lambdas = dict(recipe.fixed_lambdas)
-                elif not parts.lambdas or rebalance_due(recipe, step):
-                    measure(parts, photos, step, report)
+def next_batch(parts: Parts, photos: Photos | Stream, number: int) -> tuple[Tensor, Tensor]:
+    """This process's slice of batch ``number``, on its device: see :func:`to_device`.
 
-            set_rates(parts, step)
-            image, mask = to_device(*training_batch(photos, recipe, step), parts.device)
-            scalars = train_step(parts, image, mask, label_source(recipe, step))
-            step += 1
-            check_finite(scalars, step, parts.device, force=step % recipe.log_every == 0)
-            report.step(step, scalars, rate=rates(recipe, step - 1)[0])
+    A stream goes on from where it is; only its crops and masks depend on the number.
+    """
+    recipe, world = parts.recipe, parts.world
 
-            if step % recipe.checkpoint_every == 0 or step == recipe.total_steps:
-                score, scores, grid = validate(parts, photos)
-                report.validation(step, scores, grid)
-                if score < best:
-                    best = score
-                    save(parts, run / checkpoint.BEST, step, best, photos.fingerprint)
-                save_last()
-            late = deadline is not None and time.monotonic() >= deadline
-            if (stopping or late) and step < recipe.total_steps:
-                save_last()
-                report.line("stop", step=step)
-                return False
-    return True
+    def draw(number: int) -> Batch:
+        if isinstance(photos, Photos):
+            return training_batch(photos, recipe, number, world.rank, world.size)
+        return photos.batch(number)
+
+    if parts.ahead is not None:
+        return to_device(*parts.ahead(draw, number), parts.device)
+    return to_device(*draw(number), parts.device)
 
 
 def choose_device(name: str) -> torch.device:
@@ -171,9 +235,11 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def first_stage(recipe: Recipe, device: torch.device) -> Parts:
+def first_stage(recipe: Recipe, device: torch.device, world: World = ALONE) -> Parts:
     """The parts of the reconstruction stage."""
     net = build.generator(recipe)
+    if world.size > 1 and recipe.sync_bn:
+        synchronise(net, device)
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
     average = copy.deepcopy(net).requires_grad_(False) if recipe.ema_decay else None
     return Parts(
@@ -183,6 +249,7 @@ def first_stage(recipe: Recipe, device: torch.device) -> Parts:
         average=average,
         device=device,
         precision=choose_precision(recipe.precision, device),
+        world=world,
     )
 
 
@@ -202,39 +269,49 @@ def is_first_stage(parts: Parts) -> bool:
     return parts.discriminator is None and parts.vgg is None
 
 
-def second_stage(parts: Parts, vgg: Path | None) -> None:
-    """Add the discriminator and the perceptual network, as far as their terms are on."""
+def second_stage(parts: Parts, vgg: Path | None, tensors: dict[str, Tensor] | None = None) -> None:
+    """Add the discriminator and the perceptual network, as far as their terms are on.
+
+    Args:
+        parts: changed in place.
+        vgg: weights of the perceptual network.
+        tensors: those of a checkpoint that holds the discriminator.
+    """
     recipe = parts.recipe
     for group in parts.optimizer.param_groups:
         group["betas"] = (recipe.all_beta1, 0.999)
     if recipe.adversarial_proportion > 0:
         torch.manual_seed(recipe.seed + 1)
         net = build.discriminator(recipe)
+        if parts.world.size > 1 and recipe.sync_bn:
+            synchronise(net, parts.device)
         net.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
         parts.discriminator = net
         parts.discriminator_optimizer = torch.optim.Adam(
             net.parameters(), betas=(0.5, 0.999), fused=True
         )
+        if tensors is not None:
+            restore(parts, tensors, "discriminator")
+        parts.shared["discriminator"] = parts.world.share(net, parts.device)
     if recipe.perceptual_proportion > 0:
         parts.vgg = load_vgg16([name for name, _ in recipe.vgg_layers], vgg)
         parts.vgg.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
 
 
-def warm_up(parts: Parts, photos: Photos, step: int) -> None:
+def warm_up(parts: Parts, photos: Photos | Stream, step: int) -> None:
     """Let the discriminator alone learn a little, or its first gradients mean nothing."""
     if parts.discriminator is None:
         return
     set_rates(parts, step)
     for number in range(parts.recipe.discriminator_warmup):
-        batch = training_batch(photos, parts.recipe, step + number)
-        image, mask = to_device(*batch, parts.device)
+        image, mask = next_batch(parts, photos, step + number)
         with torch.no_grad():
             completed = judged(parts, image, generate(parts, image, mask), mask)
         # Its own stream of labels: negative seeds do not occur in the steps themselves.
         discriminator_step(parts, image, completed, mask, label_source(parts.recipe, -1 - number))
 
 
-def measure(parts: Parts, photos: Photos, step: int, report: Report) -> None:
+def measure(parts: Parts, photos: Photos | Stream, step: int, report: Report) -> None:
     """Set the lambdas from mean gradient norms over the next batches (§4.2); log both."""
     recipe = parts.recipe
     active = proportions(recipe)
@@ -242,10 +319,9 @@ def measure(parts: Parts, photos: Photos, step: int, report: Report) -> None:
     if parts.discriminator is not None:
         parts.discriminator.requires_grad_(False)
     for number in range(recipe.balance_batches):
-        batch = training_batch(photos, recipe, step + number)
-        image, mask = to_device(*batch, parts.device)
+        image, mask = next_batch(parts, photos, step + number)
         terms = generator_terms(parts, image, generate(parts, image, mask), mask)
-        norms = balance.gradient_norms(terms, list(parts.generator.parameters()))
+        norms = parts.world.gradient_norms(terms, list(parts.generator.parameters()))
         sums = {name: total + norms[name] for name, total in sums.items()}
     means = {name: total / recipe.balance_batches for name, total in sums.items()}
     parts.lambdas = balance.weights(means, active)
@@ -313,8 +389,8 @@ def check_finite(scalars: dict[str, Tensor], step: int, device: torch.device, fo
 
 
 @torch.no_grad()
-def validate(parts: Parts, photos: Photos) -> tuple[float, dict[str, float], Tensor]:
-    """Score the (averaged) generator on the validation photographs.
+def validate(parts: Parts, photos: Photos | Stream) -> tuple[float, dict[str, float], Tensor]:
+    """Score the (averaged) generator on the validation photographs, in one process.
 
     Returns:
         The score to keep the best by: the product of L_rec and L_per, which no change of the
@@ -323,6 +399,7 @@ def validate(parts: Parts, photos: Photos) -> tuple[float, dict[str, float], Ten
     """
     trained = parts.generator
     judge, parts.discriminator = parts.discriminator, None  # terms without the adversarial one
+    world, parts.world = parts.world, ALONE
     parts.generator = (parts.average or trained).eval()
     sums: dict[str, float] = {}
     rows: list[Tensor] = []
@@ -340,7 +417,7 @@ def validate(parts: Parts, photos: Photos) -> tuple[float, dict[str, float], Ten
             quartet = torch.stack([image * (1 - mask), output, completed, image], dim=1)
             rows.extend(quartet.clamp(-1, 1))
     trained.train()
-    parts.generator, parts.discriminator = trained, judge
+    parts.generator, parts.discriminator, parts.world = trained, judge, world
     means = {name: total / count for name, total in sums.items()}
     score = means["rec"] * means.get("per", 1.0)
     return score, means, torch.stack(rows[:8])
@@ -417,15 +494,20 @@ def stored_recipe(run: Path) -> Recipe:
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM fill the list instead of ending the process; a second one ends it."""
+    """Ctrl-C and SIGTERM fill the list instead of ending the process; a second one ends it.
+
+    Of several processes none ends by a second one: the launcher repeats the signals that it gets.
+    """
     received: list[int] = []
     before: dict[int, Any] = {}
+    world = place()
 
     def handler(number: int, frame: FrameType | None) -> None:
-        if received:
+        if received and world.size == 1:
             raise KeyboardInterrupt
+        if not received and world.first:
+            print("stopping after this step, with a checkpoint …", file=sys.stderr)
         received.append(number)
-        print("stopping after this step, with a checkpoint …", file=sys.stderr)
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -99,6 +99,25 @@ class Report:
                 self.board.add_scalar(f"{group}/{name}", value, step)
 
 
+class Silence(Report):
+    """Of several processes the first one reports; the others have this."""
+
+    def __init__(self) -> None:
+        """Open nothing."""
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+    def line(self, event: str, **values: object) -> None:
+        """Nothing."""
+
+    def step(self, step: int, scalars: dict[str, Tensor], rate: float) -> None:
+        """Nothing."""
+
+    def validation(self, step: int, scores: dict[str, float], grid: Tensor) -> None:
+        """Nothing."""
+
+
 def _tensorboard(run: Path, quiet: bool) -> Any:
     """A SummaryWriter, or None with a word where TensorBoard is not installed."""
     try:

@@ -18,6 +18,8 @@ from finefill.nets import (
 )
 from finefill.nets.crops import around_holes
 from finefill.recipes import Recipe
+from finefill.training.ahead import Ahead
+from finefill.training.distributed import World
 
 
 @dataclass
@@ -35,17 +37,27 @@ class Parts:
     discriminator_optimizer: torch.optim.Adam | None = None
     vgg: VGG16Features | None = None
     lambdas: dict[str, float] = field(default_factory=dict)  # by term: "adv", "per"
+    # Where several processes train: this one's place, and the networks that average gradients.
+    world: World = field(default_factory=World)
+    shared: dict[str, nn.Module] = field(default_factory=dict)  # by name, as above
+    ahead: Ahead | None = None  # where batches are made while the device computes
 
     def autocast(self) -> torch.autocast:
         """Convolutions in bf16 where that is on."""
         reduced = self.precision is torch.bfloat16
         return torch.autocast(self.device.type, torch.bfloat16, enabled=reduced)
 
+    def learner(self, name: str) -> nn.Module:
+        """The network to call where its own gradients come next."""
+        net: nn.Module = self.shared[name] if name in self.shared else getattr(self, name)
+        return net
 
-def generate(parts: Parts, image: Tensor, mask: Tensor) -> Tensor:
+
+def generate(parts: Parts, image: Tensor, mask: Tensor, net: nn.Module | None = None) -> Tensor:
     """Generator output (N, 3, H, W), float32, for the image with its hole set to 0."""
+    net = parts.generator if net is None else net
     with parts.autocast():
-        output: Tensor = parts.generator(image * (1 - mask), mask)
+        output: Tensor = net(image * (1 - mask), mask)
     return output.float()
 
 
@@ -56,11 +68,12 @@ def judged(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -> Tensor:
     return losses.composite(image, output, mask)
 
 
-def discriminate(parts: Parts, image: Tensor, mask: Tensor) -> Tensor:
+def discriminate(parts: Parts, image: Tensor, mask: Tensor, net: nn.Module | None = None) -> Tensor:
     """Logits (N, 1, h, w), float32."""
-    assert parts.discriminator is not None
+    net = parts.discriminator if net is None else net
+    assert net is not None
     with parts.autocast():
-        logits: Tensor = parts.discriminator(image, mask)
+        logits: Tensor = net(image, mask)
     return logits.float()
 
 
@@ -70,11 +83,13 @@ def discriminator_step(
     """Eq. 5, one step of the discriminator; ``completed`` is taken as a constant."""
     assert parts.discriminator is not None
     assert parts.discriminator_optimizer is not None
-    pair = losses.smoothed_labels(len(image), labels, two_sided=parts.recipe.two_sided_smoothing)
-    pair = (pair[0].to(parts.device), pair[1].to(parts.device))
+    count = len(image) * parts.world.size  # the labels of a sample are those of the whole batch
+    pair = losses.smoothed_labels(count, labels, two_sided=parts.recipe.two_sided_smoothing)
+    pair = (parts.world.own(pair[0]).to(parts.device), parts.world.own(pair[1]).to(parts.device))
     share = parts.discriminator.hole_share(mask)
-    original_logits = discriminate(parts, image, mask)
-    completed_logits = discriminate(parts, completed.detach(), mask)
+    judge = parts.learner("discriminator")
+    original_logits = discriminate(parts, image, mask, judge)
+    completed_logits = discriminate(parts, completed.detach(), mask, judge)
     loss = losses.discriminator(original_logits, completed_logits, losses.cell_labels(pair, share))
     parts.discriminator_optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
@@ -82,24 +97,47 @@ def discriminator_step(
     return {
         "disc": loss.detach(),
         "d_original": original_logits.detach().sigmoid().mean(),
-        "d_completed": (completed_logits.detach().sigmoid() * share).sum() / share.sum(),
+        "d_completed": (completed_logits.detach().sigmoid() * share).sum()
+        / share.sum()
+        * parts.world.weight(share.sum()),
     }
 
 
-def reconstruction(recipe: Recipe, image: Tensor, output: Tensor, mask: Tensor) -> Tensor:
+def reconstruction(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -> Tensor:
     """Eq. 3, or what Context Encoders have in its place."""
+    recipe = parts.recipe
     if recipe.reconstruction == "l2":
         overlap = round(recipe.overlap * recipe.size / 128)
-        return losses.overlapping_l2(image, output, mask, overlap)
-    return losses.reconstruction(image, output, mask)
+        near = F.max_pool2d(mask, 2 * overlap + 1, stride=1, padding=overlap)
+        term = losses.overlapping_l2(image, output, mask, overlap)
+        return term * parts.world.weight(near.sum())
+    return losses.reconstruction(image, output, mask) * parts.world.weight(mask.sum())
+
+
+def perceptual(
+    parts: Parts, original: dict[str, Tensor], completed: dict[str, Tensor], mask: Tensor
+) -> Tensor:
+    """Eq. 7 for features of the original and the completed image."""
+    weights = dict(parts.recipe.vgg_layers)
+    if parts.world.size > 1:  # each layer's scale is the mean over the whole batch
+        scales = {name: original[name].abs().mean(dtype=torch.float32) for name in weights}
+        means = parts.world.mean(scales)
+        for name in weights:
+            weights[name] *= scales[name] / means[name]  # type: ignore[assignment]  # stays on the device
+    term = losses.perceptual(original, completed, mask, weights)
+    return term * parts.world.weight(mask.sum())
 
 
 def generator_terms(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """Eq. 3, 6 and 7 for a generator output: the terms that are on, by name."""
-    terms = {"rec": reconstruction(parts.recipe, image, output, mask)}
+    """Eq. 3, 6 and 7 for a generator output: the terms that are on, by name.
+
+    Of several processes each returns a part of a term; their mean is the term of the whole batch.
+    """
+    terms = {"rec": reconstruction(parts, image, output, mask)}
     if parts.discriminator is not None:
         logits = discriminate(parts, judged(parts, image, output, mask), mask)
-        terms["adv"] = losses.adversarial(logits, parts.discriminator.hole_share(mask))
+        share = parts.discriminator.hole_share(mask)
+        terms["adv"] = losses.adversarial(logits, share) * parts.world.weight(share.sum())
     if parts.vgg is not None:
         completed = losses.composite(image, output, mask)
         if window := parts.recipe.perceptual_window:
@@ -108,9 +146,7 @@ def generator_terms(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -
             with torch.no_grad():
                 original_features = parts.vgg(image)
             completed_features = parts.vgg(completed)
-        terms["per"] = losses.perceptual(
-            original_features, completed_features, mask, dict(parts.recipe.vgg_layers)
-        )
+        terms["per"] = perceptual(parts, original_features, completed_features, mask)
     return terms
 
 
@@ -121,10 +157,11 @@ def train_step(
 
     Args:
         parts: networks and optimizers, changed in place.
-        image: (N, 3, H, W) in [-1, 1]; mask: (N, 1, H, W), 1 = hole.
+        image: (N, 3, H, W) in [-1, 1]; mask: (N, 1, H, W), 1 = hole; of several processes each
+            has its slice of the batch, and all take the step of the whole.
         labels: source of the smoothed labels.
     """
-    output = generate(parts, image, mask)
+    output = generate(parts, image, mask, parts.learner("generator"))
     scalars: dict[str, Tensor] = {}
     if parts.discriminator is not None:
         parts.discriminator.requires_grad_(True)
@@ -147,7 +184,8 @@ def train_step(
     parts.optimizer.step()
     if parts.average is not None:
         update_average(parts.average, parts.generator, parts.recipe.ema_decay)
-    return scalars | {name: term.detach() for name, term in terms.items()} | {"loss": loss.detach()}
+    scalars |= {name: term.detach() for name, term in terms.items()} | {"loss": loss.detach()}
+    return parts.world.mean(scalars)
 
 
 @torch.no_grad()
