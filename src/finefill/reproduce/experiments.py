@@ -105,6 +105,15 @@ EXPERIMENTS = {
             ("raw", OURS),
         ),
         Experiment(
+            "beyond",
+            "Beyond the paper: the generator `plus`",
+            "It has no such generator: this one starts from a smooth continuation of the "
+            "surroundings. Data, samples and losses are those of ours.",
+            ("ce-center", "ce-random", OURS, "rec", "plus", "plus-rec"),
+            baseline="plus",
+            sheet=False,
+        ),
+        Experiment(
             "weights",
             "Loss weights: shares of the gradient",
             "Weights are chosen so that the terms act in chosen proportions (§4.2); which "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from finefill.errors import FinefillError
 from finefill.recipes import Recipe
@@ -95,6 +96,13 @@ def variants(budget: Budget) -> dict[str, Variant]:
         fixed_lambdas=(("adv", 0.001 / 0.999),),
         discriminator_warmup=0,
     )
+    # The generator of the shipped models; at 64 pixels with a level less, as the paper's plan.
+    beyond: dict[str, Any] = {
+        "generator": "plus",
+        "widths": (48, 96, 128) if budget.size == 128 else (64, 128),
+        "depths": (1, 2, 1) if budget.size == 128 else (1, 2),
+        "dilations": (1, 2, 4, 8, 1, 2, 4, 8, 1, 2),
+    }
     found = [
         Variant("stage1", "L_rec, first stage", stage),
         Variant(OURS, "L_rec + L_adv + L_per", full, "stage1"),
@@ -152,5 +160,13 @@ def variants(budget: Budget) -> dict[str, Variant]:
             ),
         ),
         Variant("dcgan", "DCGAN for latent search", full, dcgan=True),
+        Variant("plus-stage1", "plus, first stage", change(stage, **beyond)),
+        Variant("plus-rec", "plus, L_rec", change(coarse, **beyond), "plus-stage1"),
+        Variant("plus", "plus, all terms", change(full, **beyond), "plus-stage1"),
+        Variant(
+            "plus-center",
+            "plus, all terms, trained on centre squares",
+            change(full, **beyond, mask_mix=(("center", 1.0),)),
+        ),
     ]
     return {variant.name: variant for variant in found}
