@@ -129,7 +129,7 @@ def export(
         if photos:
             from finefill.quantize import quantize
 
-            return quantize(temporary, photos, output)
+            return {**quantize(temporary, photos, output), "difference": card["difference"]}
         temporary.chmod(0o644)
         os.replace(temporary, output)
     finally:
