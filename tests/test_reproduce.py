@@ -129,6 +129,10 @@ class TestVariants:
         deep = 9 * (4 * 8 + 8 * 8) * 32**2 + 16 * 8 * 4 * 32**2
         assert cost(recipe)[1] == pytest.approx(2 * (full + deep) / 1e9)
 
+    def test_the_generator_beyond_the_paper_costs_less_than_the_papers(self) -> None:
+        plans = variants(Budget(size=128))
+        assert 0 < cost(plans["plus"].recipe)[1] < cost(plans["rec"].recipe)[1]
+
     def test_bad_budgets(self) -> None:
         with pytest.raises(FinefillError, match="64 and 128"):
             Budget(size=100)
