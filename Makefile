@@ -39,10 +39,10 @@ $(VENV)/.light: $(INPUTS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: $(INPUTS) | $(BIN)/python
-	$(INSTALL) -e '.[reproduce,formats,stream,web,browser,test]'
+	$(INSTALL) -e '.[reproduce,formats,stream,cluster,web,browser,test]'
 	@touch $(VENV)/.light $@
 
 # With the training half, or mypy could not see PyTorch's types.
 $(VENV)/.check: $(INPUTS) | $(BIN)/python
-	$(INSTALL) -e '.[reproduce,formats,stream,web,browser,test,dev]'
+	$(INSTALL) -e '.[reproduce,formats,stream,cluster,web,browser,test,dev]'
 	@touch $(VENV)/.light $(VENV)/.test $@

@@ -22,9 +22,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill import Engine, FinefillError, batch
-from finefill.batch import Batch, Entry, Task, complete_file, prepare, preview, read_manifest
+from finefill.batch import (
+    Batch,
+    Entry,
+    Task,
+    complete_file,
+    local,
+    prepare,
+    preview,
+    read_manifest,
+    task,
+)
 from finefill.images import read_photo
-from finefill.photo import fill_photo
+from finefill.photo import Report, fill_photo, fill_with_report
 from test_cli_use import run as run_command
 
 SIZE = (96, 80)  # width, height
@@ -151,6 +161,8 @@ def test_manifest(files: Files) -> None:
         "height": 80,
         "hole_pixels": 30 * 30 + 4 * 5,
         "groups": 1,
+        "windows": [[0, 80, 0, 96, 1.0]],
+        "confidence": None,
         "result": "done",
         "error": "",
         "warnings": [],
@@ -296,13 +308,13 @@ def test_what_nobody_expected_fails_one_photo_only(
         files.photo(name)
     calls: list[int] = []
 
-    def once(engine: Engine, rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Any:
+    def once(*arguments: Any, **options: Any) -> Report:
         calls.append(1)
         if len(calls) == 1:
             raise IndexError("oh")
-        return rgb
+        return fill_with_report(*arguments, **options)
 
-    monkeypatch.setattr(batch, "fill_photo", once)
+    monkeypatch.setattr(task, "fill_with_report", once)
     entries = files.run(masks=files.mask("m.png"))
     assert [entry.result for entry in entries.values()] == ["failed", "done"]
     assert entries["a.png"].error == "unexpected IndexError: oh"
@@ -320,6 +332,33 @@ def test_warnings_are_listed(
     assert len(line["warnings"]) == 1
     assert "several pictures" in line["warnings"][0]
     assert capsys.readouterr().err == f"a.gif: warning: {line['warnings'][0]}\n"
+
+
+def test_a_hole_too_large_for_the_model_is_told(
+    files: Files,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hole = np.zeros(files.rgb.shape[:2], bool)
+    hole[80:380, 150:450] = True  # 300 pixels: at 80/300 = 27% as large as the model can do well
+    Image.fromarray(files.rgb).save(files.photos / "a.png")
+    Image.fromarray(hole).save(files.masks / "a.png")
+    assert run_command(monkeypatch, *files.command("--jobs", 1)) == 0
+    assert run_command(monkeypatch, *files.command("--jobs", 1, "--confidence")) == 0
+    told = capsys.readouterr().err.splitlines()
+    first, second = files.lines()
+    (warning,) = first["warnings"]
+    assert warning.startswith("the hole of 300x300 pixels at 150,80 is completed at 27% of")
+    assert second["warnings"] == [warning]
+    expected = fill_with_report(engine, files.rgb, hole, measure=True).confidence
+    assert expected is not None
+    assert (first["confidence"], second["confidence"]) == (None, round(expected, 4))
+    assert told == [
+        f"a.png: warning: {warning}",
+        f"a.png: warning: {warning}",
+        f"a.png: confidence: {second['confidence']:.2f}, the lowest of 1 windows",
+    ]
 
 
 def test_dry_run_writes_nothing(
@@ -469,7 +508,7 @@ def test_a_photo_that_kills_its_process_fails_alone(
     files.photo("p001-poison.png")
     files.mask("p001-poison.png")
     monkeypatch.setenv("TEST_MODEL", str(files.model))
-    monkeypatch.setattr(batch, "_work", _die_on_poison)
+    monkeypatch.setattr(local, "_work", _die_on_poison)
     entries = files.run(jobs=2)
     assert len(entries) == 6
     failed = entries.pop("p001-poison.png")
@@ -482,8 +521,8 @@ def test_processes_that_always_die_end_the_run(
 ) -> None:
     for number in range(3):
         files.photo(f"poison{number}.png")
-    monkeypatch.setattr(batch, "MAX_DEATHS", 2)
-    monkeypatch.setattr(batch, "_work", _die_on_poison)
+    monkeypatch.setattr(local, "MAX_DEATHS", 2)
+    monkeypatch.setattr(local, "_work", _die_on_poison)
     with pytest.raises(FinefillError, match="2 worker processes died"):
         files.run(masks=files.mask("m.png"), jobs=2)
 

@@ -9,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -18,17 +17,25 @@ import click
 from finefill import images
 
 if TYPE_CHECKING:
-    from finefill.batch import Plan
+    from finefill.batch import Entry, Place, Plan
 
+TOTALS = ("done", "skipped", "failed", "warnings")
 SHOWN = 1000  # failures and warnings listed at the end; the manifest has all
 
 
+def _place(context: click.Context, parameter: click.Parameter, value: str) -> Place:
+    """A path, or the URL of a folder or file in a storage."""
+    from finefill.batch import place
+
+    return place(value)
+
+
 @click.command()
-@click.argument("photos", type=click.Path(path_type=Path))
+@click.argument("photos", callback=_place)
 @click.option(
     "--masks",
     required=True,
-    type=click.Path(path_type=Path),
+    callback=_place,
     help="Folder in which sub/a.* is the mask of sub/a.jpg, or one mask for all photos.",
 )
 @click.option(
@@ -36,7 +43,7 @@ SHOWN = 1000  # failures and warnings listed at the end; the manifest has all
     "--output",
     "out",
     required=True,
-    type=click.Path(path_type=Path),
+    callback=_place,
     help="Folder for the completed photos and manifest.jsonl.",
 )
 @click.option(
@@ -49,7 +56,19 @@ SHOWN = 1000  # failures and warnings listed at the end; the manifest has all
     "--jobs",
     type=click.IntRange(min=1),
     default=None,
-    help="Processes.  [default: the CPUs, at most 4]",
+    help="Processes.  [default: the CPUs, at most 4; with Ray on a cluster, all]",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Work on this machine, or on a Ray cluster.",
+)
+@click.option(
+    "--address",
+    default=None,
+    help="Of the Ray cluster.  [default: RAY_ADDRESS, or else Ray on this machine]",
 )
 @click.option("--dry-run", is_flag=True, help="Only list what would be done.")
 @click.option("--resize-mask", is_flag=True, help="Scale masks of another shape.")
@@ -76,24 +95,32 @@ SHOWN = 1000  # failures and warnings listed at the end; the manifest has all
     show_default=True,
     help="Refuse larger images before decoding them.",
 )
+@click.option(
+    "--confidence", is_flag=True, help="Measure how sure the fills are: runs the network twice."
+)
 @click.option("--overwrite", is_flag=True, help="Complete again what is done already.")
 @click.pass_context
 def batch(
     context: click.Context,
-    photos: Path,
-    masks: Path,
-    out: Path,
+    photos: Place,
+    masks: Place,
+    out: Place,
     model: str,
     jobs: int | None,
+    engine: str,
+    address: str | None,
     dry_run: bool,
     resize_mask: bool,
     keep_polarity: bool,
     grow: int,
     fmt: str,
     max_pixels: int,
+    confidence: bool,
     overwrite: bool,
 ) -> None:
     """Complete all photographs in the folder PHOTOS and the folders below it.
+
+    Folders and files may be URLs such as s3://bucket/photos.
 
     Call it again to go on after an interruption: what is done is skipped unless the photo, its
     mask or the model has changed. A photo that fails does not stop the others; the exit code is
@@ -114,6 +141,9 @@ def batch(
             png=fmt == "png",
             max_pixels=max_pixels,
             overwrite=overwrite,
+            confidence=confidence,
+            engine=engine,
+            address=address,
         )
     )
     context.exit(_list(plan) if dry_run else _run(plan))
@@ -134,7 +164,7 @@ def _list(plan: Plan) -> int:
             click.echo(f"{photo}: done already")
         else:
             count["do"] += 1
-            mask, target = (click.format_filename(path) for path in (task.mask or "", task.target))
+            mask, target = (click.format_filename(str(path)) for path in (task.mask, task.target))
             click.echo(f"{photo} + {mask} -> {target}")
     click.echo(f"to do {count['do']}, to skip {count['skip']}, problems {count['problems']}")
     return 1 if count["problems"] else 0
@@ -156,9 +186,8 @@ def _run(plan: Plan) -> int:
         with _stopping() as stop, _progress(plan.total) as advance:
             for entry in run(plan, stop):
                 count[entry.result] += 1
-                for text in [*(f"warning: {w}" for w in entry.warnings), entry.error]:
-                    if not text:
-                        continue
+                count["warnings"] += len(entry.warnings)
+                for text in _notes(entry):
                     if len(notes) < SHOWN:
                         notes.append(f"{click.format_filename(entry.photo)}: {_line(text)}")
                     else:
@@ -169,12 +198,22 @@ def _run(plan: Plan) -> int:
             click.echo(note, err=True)
         if more:
             click.echo(f"and {more} more: see {plan.batch.out / MANIFEST}", err=True)
-        totals = ", ".join(f"{name} {count[name]}" for name in ("done", "skipped", "failed"))
+        totals = ", ".join(f"{name} {count[name]}" for name in TOTALS)
         click.echo(f"{totals}, {rate()}")
     if stop.is_set():
         click.echo("finefill: stopped: the same command goes on from here", err=True)
         return 130
     return 1 if count["failed"] else 0
+
+
+def _notes(entry: Entry) -> list[str]:
+    """What there is to tell about a photo."""
+    notes = [f"warning: {text}" for text in entry.warnings]
+    if notes and entry.confidence is not None and entry.windows is not None:
+        notes.append(
+            f"confidence: {entry.confidence:.2f}, the lowest of {len(entry.windows)} windows"
+        )
+    return [*notes, entry.error] if entry.error else notes
 
 
 def _line(text: str) -> str:

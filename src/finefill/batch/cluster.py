@@ -1,0 +1,256 @@
+"""The work on a Ray cluster: the same task function, in as many processes as it has CPUs.
+
+Ray (extra ``cluster``) starts the processes, on this machine or on many, and says when one dies.
+Each keeps one loaded model. Only so many photos are handed out as are soon begun, however many
+there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from finefill import __version__
+from finefill.batch.local import MAX_DEATHS, default_jobs
+from finefill.batch.places import Place
+from finefill.batch.plan import Batch, Plan, clear_parts
+from finefill.batch.task import Entry, Task, complete_file, entry_of, now
+from finefill.engine import Engine
+from finefill.errors import FinefillError
+
+THREADS = 1  # of a process; as many processes as CPUs do more than fewer with more threads
+# A driver hands out about 500 pieces of work a second. One photo is one up to so many processes;
+# for more processes, so many photos are one, or most of them would wait.
+ALONE, CHUNK = 32, 16
+TRIES = 3  # of a photo whose process dies; unlike on one machine, a node's end takes many with it
+STORE = 100_000_000  # bytes of shared memory that a Ray of our own gets; the model goes through it
+PATIENCE = 60.0  # seconds without a finished photo, after which a stopped run waits no more
+
+
+def spread(
+    plan: Plan, steps: Iterator[Task | Entry], stop: threading.Event
+) -> Generator[Entry, None, None]:
+    """Complete photos on the cluster, in the order in which they are finished.
+
+    A photo whose process dies is tried again, by itself, wherever Ray puts it; after ``TRIES`` it
+    has failed.
+
+    Args:
+        plan: of ``prepare``.
+        steps: what there is to do; only as much as can soon be begun is taken from it.
+        stop: when set, the photos in work are finished and no others are begun.
+
+    Raises:
+        FinefillError: Ray cannot be started or reached, its nodes have no finefill of this
+            version, or processes die one after the other.
+    """
+    ray = library()
+    with _connected(plan.batch):
+        # Ray's own retries are off: deaths that it hides could not be counted nor cleared up after.
+        work = ray.remote(num_cpus=THREADS, max_retries=0)(_work)
+        model = ray.put(plan.engine.path.read_bytes())
+        slots = _Slots(plan.batch.jobs)
+        finished: SimpleQueue[tuple[list[Task], int, Any, Future[list[Entry]]]] = SimpleQueue()
+        flying: set[Any] = set()
+        again: deque[tuple[list[Task], int]] = deque()
+        more, deaths, last = True, 0, time.monotonic()
+
+        def submit(tasks: list[Task], tries: int) -> None:
+            there = [_absolute(task) for task in tasks]
+            ref = work.remote(there, plan.model_sha256, [model], __version__)
+            flying.add(ref)
+            ref.future().add_done_callback(lambda future: finished.put((tasks, tries, ref, future)))
+
+        try:
+            while True:
+                while not stop.is_set() and len(flying) < slots.limit():
+                    if again:
+                        submit(*again.popleft())
+                        continue
+                    fresh: list[Task] = []
+                    while more and len(fresh) < slots.chunk():
+                        step = next(steps, None)
+                        if step is None:
+                            more = False
+                        elif isinstance(step, Entry):
+                            yield step
+                        else:
+                            fresh.append(step)
+                    if not fresh:
+                        break
+                    submit(fresh, 1)
+                if not flying:
+                    return
+                try:
+                    tasks, tries, ref, future = finished.get(timeout=0.2)
+                except Empty:
+                    if stop.is_set() and time.monotonic() - last > PATIENCE:
+                        return  # they are waiting for a cluster that has no room
+                    if not stop.is_set():
+                        last = time.monotonic()
+                    continue
+                flying.discard(ref)
+                last = time.monotonic()
+                if (entries := _results(tasks, future)) is not None:
+                    deaths = 0
+                    yield from entries
+                    continue
+                for task in tasks:  # theirs only: other processes are writing in these folders
+                    clear_parts(task.target.parent, task.target.name)
+                deaths += 1
+                # All that is handed out can be lost at once, with a node or two: nobody's fault.
+                if deaths >= MAX_DEATHS + slots.limit():
+                    raise FinefillError(
+                        f"{deaths} worker processes died one after the other, perhaps for want of "
+                        "memory: use fewer --jobs; the same command goes on from here"
+                    )
+                if len(tasks) > 1 or tries < TRIES:
+                    again.extend(([task], tries + 1) for task in tasks)
+                else:
+                    yield entry_of(tasks[0], error="its process was killed, or crashed", time=now())
+        finally:
+            for ref in flying:
+                ray.cancel(ref, force=True)
+
+
+def library() -> Any:
+    """Ray.
+
+    Raises:
+        FinefillError: it is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise FinefillError(
+            f"--engine ray needs Ray ({error}): pip install 'finefill[cluster]'"
+        ) from error
+    return ray
+
+
+class _Slots:
+    """How much to hand out: twice what the cluster, as it is now, works on at once.
+
+    With ``jobs`` just these, so that not more are in work.
+    """
+
+    def __init__(self, jobs: int | None) -> None:
+        self._jobs = jobs
+        self._known, self._until = 0, 0.0
+
+    def limit(self) -> int:
+        """Pieces of work."""
+        return self._jobs or 2 * self._processes()
+
+    def chunk(self) -> int:
+        """Photos of a piece."""
+        return 1 if (self._jobs or self._processes()) <= ALONE else CHUNK
+
+    def _processes(self) -> int:
+        if time.monotonic() >= self._until:
+            cpus = library().cluster_resources().get("CPU", 0)
+            self._known = max(1, int(cpus) // THREADS)
+            self._until = time.monotonic() + 10
+        return self._known
+
+
+@contextlib.contextmanager
+def _connected(batch: Batch) -> Iterator[None]:
+    """A connection to Ray, unless the caller has one."""
+    ray = library()
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = batch.address or os.environ.get("RAY_ADDRESS")
+    options: dict[str, Any] = {"address": address}
+    if not address:
+        options = {
+            "address": "local",
+            "num_cpus": default_jobs(batch),
+            "object_store_memory": STORE,
+            "include_dashboard": False,
+        }
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        ray.init(**options, logging_level="ERROR", log_to_driver=False)
+    except Exception as error:  # ConnectionError, ValueError, OSError, … as the address may be
+        where = address or "this machine"
+        text = " ".join(str(error).split())
+        raise FinefillError(f"Ray on {where}: cannot be used: {text}") from error
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)  # Ray has put its own there
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _results(tasks: list[Task], future: Future[list[Entry]]) -> list[Entry] | None:
+    """What finished photos became; None if their process died."""
+    exceptions = library().exceptions
+    try:
+        entries = future.result()
+    except exceptions.RayTaskError as error:
+        cause = getattr(error, "cause", error)
+        if isinstance(cause, FinefillError):
+            raise FinefillError(str(cause)) from error
+        text = (str(cause).strip().splitlines() or [type(cause).__name__])[-1]
+        raise FinefillError(
+            f"the cluster cannot run finefill {__version__}: install it on all nodes ({text})"
+        ) from error
+    except exceptions.RayError:
+        return None
+    return [
+        replace(entry, mask=entry_of(task).mask)  # as the command named it
+        for task, entry in zip(tasks, entries, strict=True)
+    ]
+
+
+def _absolute(task: Task) -> Task:
+    """The task for a process that is in another folder."""
+
+    def there(place: Place) -> Place:
+        return place.absolute() if isinstance(place, Path) else place
+
+    return replace(
+        task,
+        source=there(task.source),
+        mask=None if task.mask is None else there(task.mask),
+        target=there(task.target),
+    )
+
+
+_engines: dict[str, Engine] = {}  # of a worker process: the last model it used, by its digest
+
+
+def _work(tasks: list[Task], digest: str, model: list[Any], version: str) -> list[Entry]:
+    """What a worker process does: ``model`` is a reference in a list, fetched when it is needed."""
+    if version != __version__:
+        raise FinefillError(
+            f"finefill {__version__} is installed on a node, {version} here: install the same"
+        )
+    if digest not in _engines:
+        content = library().get(model[0])
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise FinefillError("the model's file changed while it was read: start again")
+        _engines.clear()
+        with tempfile.TemporaryDirectory(prefix="finefill-") as folder:
+            path = Path(folder, "model.onnx")
+            path.write_bytes(content)
+            _engines[digest] = Engine(path, threads=THREADS)
+    return [complete_file(task, _engines[digest]) for task in tasks]

@@ -1,0 +1,319 @@
+"""Which photos there are, which mask is whose, and where the output goes."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from finefill.batch import places
+from finefill.batch.manifest import MANIFEST, read_done
+from finefill.batch.places import Place, Url
+from finefill.batch.task import Entry, Task, entry_of, is_done, now
+from finefill.catalog import load
+from finefill.engine import Engine
+from finefill.errors import FinefillError
+from finefill.images import EXTENSIONS, MAX_PIXELS, decode
+
+ENGINES = ("local", "ray")
+# What `images.replacing` leaves behind in the output folder when its process is killed.
+_PART = re.compile(
+    rf"\.(.+({'|'.join(re.escape(suffix) for suffix in EXTENSIONS)}))\.\d+\.part", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What to do.
+
+    Attributes:
+        photos: folder, searched with all folders below it, or one file. Hidden files and linked
+            folders are not looked at, nor are ``out`` and ``masks`` if they lie in it. A path, or
+            what :func:`finefill.batch.place` makes of a URL, as ``masks`` and ``out``.
+        masks: one mask for all photos, or a folder: there ``sub/a.*`` belongs to ``sub/a.jpg``.
+        out: folder for the completed photos and the manifest; made where missing.
+        model: a name that ``finefill models`` lists, or the path of an .onnx file.
+        jobs: processes; one works without further processes and uses the engine's own threads.
+            None = the CPUs, at most 4; with Ray, all CPUs of the cluster.
+        resize_mask: scale masks of another shape.
+        keep_polarity: take masks that look inverted as they are.
+        grow: widen the masks by so many pixels on all sides.
+        png: write PNG files whatever the photo's format is.
+        max_pixels: refuse larger images before decoding them.
+        overwrite: complete again what an earlier run has completed.
+        confidence: measure how sure the fills are, by a second run of the network.
+        engine: ``local`` (processes of this machine) or ``ray``.
+        address: of a Ray cluster; None = as ``RAY_ADDRESS`` says, or on this machine.
+    """
+
+    photos: Place
+    masks: Place
+    out: Place
+    model: str = "places"
+    jobs: int | None = None
+    resize_mask: bool = False
+    keep_polarity: bool = False
+    grow: int = 0
+    png: bool = False
+    max_pixels: int = MAX_PIXELS
+    overwrite: bool = False
+    confidence: bool = False
+    engine: str = "local"
+    address: str | None = None
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether a place is seen by this process only."""
+        return any(
+            isinstance(one, Url) and one.protocol == "memory"
+            for one in (self.photos, self.masks, self.out)
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked :class:`Batch`: how many photos it has, and its model."""
+
+    batch: Batch
+    total: int
+    engine: Engine
+    model_sha256: str
+
+
+def prepare(batch: Batch) -> Plan:
+    """Check everything that can be checked before the first photo.
+
+    Raises:
+        FinefillError: PHOTOS or the masks are missing, originals could be overwritten, two photos
+            would have one output, there are no photos, the model cannot be used, or a library for
+            URLs or Ray is missing.
+    """
+    _check_engine(batch)
+    for place in (batch.photos, batch.masks, batch.out):
+        places.check(place)
+    try:
+        _check_places(batch)
+        total = _count(batch)
+    except OSError as error:  # of a storage
+        raise FinefillError(f"{batch.photos}: cannot be read: {places.reason(error)}") from error
+    if not total:
+        raise FinefillError(
+            f"{batch.photos}: no photographs (files ending in {' '.join(EXTENSIONS)})"
+        )
+    engine = load(batch.model)
+    with places.opened(engine.path) as file:
+        return Plan(batch, total, engine, places.digest(file))
+
+
+def preview(plan: Plan) -> Iterator[tuple[Task, bool]]:
+    """Every task, and whether an earlier run has done it; writes nothing."""
+    done = {} if plan.batch.overwrite else read_done(plan.batch.out / MANIFEST)
+    for task in _tasks(plan, done):
+        yield task, is_done(task)
+
+
+def steps(plan: Plan, done: Mapping[str, bytes]) -> Iterator[Task | Entry]:
+    """What there is to do, sorted, and the entries of what cannot be done.
+
+    Args:
+        plan: of :func:`prepare`.
+        done: what the manifest says, of :func:`finefill.batch.manifest.read_manifest`.
+    """
+    for task in _tasks(plan, done, clear=True):
+        yield entry_of(task, error=task.problem, time=now()) if task.problem else task
+
+
+def clear_parts(folder: Place, only: str = "") -> None:
+    """Remove from an output folder what killed processes left behind, of one picture or of all."""
+    if isinstance(folder, Url):
+        return
+    try:
+        with os.scandir(folder) as listing:
+            found = [(entry.path, _PART.fullmatch(entry.name)) for entry in listing]
+            parts = [path for path, part in found if part and only in ("", part[1])]
+    except OSError:  # not there yet
+        return
+    for part in parts:
+        Path(part).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder's photos: its path below PHOTOS, their names, or why it cannot be listed."""
+
+    path: str
+    names: list[str]
+    problem: str = ""
+
+
+def _check_engine(batch: Batch) -> None:
+    if batch.engine not in ENGINES:
+        raise FinefillError(f"{batch.engine}: unknown engine: use one of {', '.join(ENGINES)}")
+    if batch.engine == "ray":
+        from finefill.batch.cluster import library
+
+        library()
+    elif batch.address is not None:
+        raise FinefillError(f"--address {batch.address}: is for --engine ray only")
+    if batch.in_memory and (batch.engine == "ray" or batch.jobs not in (None, 1)):
+        raise FinefillError(
+            "memory:// is seen by one process only: use --jobs 1 and the local engine"
+        )
+
+
+def _check_places(batch: Batch) -> None:
+    for place in (batch.photos, batch.masks):
+        if not places.exists(place):
+            raise FinefillError(f"{place}: no such file or folder")
+    if places.exists(batch.out) and not places.is_dir(batch.out):
+        raise FinefillError(f"{batch.out}: is a file: give a folder for the completed photos")
+    for source in (batch.photos, batch.masks):
+        if places.is_within(source, batch.out):
+            raise FinefillError(
+                f"{batch.out}: holds the photos or the masks, which could be overwritten: "
+                "choose another folder for the output"
+            )
+    if places.is_within(batch.out, batch.masks):
+        raise FinefillError(
+            f"{batch.out}: lies among the masks and would be searched for masks: "
+            "choose another folder for the output"
+        )
+    if places.key(batch.photos) == places.key(batch.masks):
+        raise FinefillError(
+            f"{batch.masks}: is PHOTOS too: keep the masks in a folder of their own"
+        )
+    if places.is_file(batch.masks):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # told again with every photo
+            with places.opened(batch.masks) as file:
+                decode(file, max_pixels=batch.max_pixels)
+
+
+def _count(batch: Batch) -> int:
+    """The photos and the folders that cannot be listed; no two may have one output."""
+    total = 0
+    for folder in _folders(batch):
+        if folder.problem and not folder.path:
+            raise FinefillError(f"{batch.photos}: {folder.problem}")
+        outputs: dict[str, str] = {}
+        for name in folder.names:
+            other = outputs.setdefault(_output(batch, name), name)
+            if other != name:
+                both = " and ".join(_join(folder.path, one) for one in (other, name))
+                raise FinefillError(
+                    f"{batch.photos}: {both} would both become "
+                    f"{_join(folder.path, _output(batch, name))}: rename one, or keep the format"
+                )
+        total += len(folder.names) + bool(folder.problem)
+    return total
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS
+
+
+def _output(batch: Batch, name: str) -> str:
+    return os.path.splitext(name)[0] + ".png" if batch.png else name
+
+
+def _folders(batch: Batch) -> Iterator[_Folder]:
+    """The folders with photos, sorted by name, listed one at a time."""
+    if places.is_file(batch.photos):
+        name = batch.photos.name
+        yield _Folder("", [name] if os.path.splitext(name)[1].lower() in EXTENSIONS else [])
+        return
+    avoided = {places.key(batch.out), places.key(batch.masks)}
+
+    def is_avoided(path: str, name: str) -> bool:
+        return places.key(batch.photos / _join(path, name)) in avoided
+
+    def visit(path: str) -> Iterator[_Folder]:
+        try:
+            items = places.listing(batch.photos / path)
+        except OSError as error:
+            yield _Folder(path, [], f"cannot be read: {places.reason(error)}")
+            return
+        items = [item for item in items if not item.name.startswith(".")]
+        names = [
+            item.name
+            for item in items
+            # Broken links too: they are reported as photos that cannot be read.
+            if _is_image(item.name)
+            and (item.file or item.link)
+            and not (item.name == batch.masks.name and is_avoided(path, item.name))
+        ]
+        if names:
+            yield _Folder(path, names)
+        below = [item.name for item in items if item.folder and not is_avoided(path, item.name)]
+        del items, names
+        for name in below:
+            yield from visit(_join(path, name))
+
+    yield from visit("")
+
+
+def _tasks(plan: Plan, done: Mapping[str, bytes], *, clear: bool = False) -> Iterator[Task]:
+    """The photos' tasks, sorted; ``clear``: remove what a killed run left in the output folders."""
+    batch = plan.batch
+    root = batch.photos.parent if places.is_file(batch.photos) else batch.photos
+    many_masks = places.is_dir(batch.masks)
+
+    def task(photo: str, mask: Place | None, output: str, problem: str) -> Task:
+        return Task(
+            photo=photo,
+            source=root / photo,
+            mask=mask,
+            output=output,
+            target=batch.out / output,
+            model=str(plan.engine.card["name"]),
+            model_sha256=plan.model_sha256,
+            resize_mask=batch.resize_mask,
+            keep_polarity=batch.keep_polarity,
+            grow=batch.grow,
+            max_pixels=batch.max_pixels,
+            confidence=batch.confidence,
+            problem=problem,
+            done=done.get(photo),
+        )
+
+    for folder in _folders(batch):
+        if folder.problem:
+            yield task(folder.path, None, "", folder.problem)
+            continue
+        if clear:
+            clear_parts(batch.out / folder.path)
+        masks = _masks_in(batch.masks / folder.path) if many_masks else {}
+        for name in folder.names:
+            mask: Place | None = batch.masks
+            problem = ""
+            if many_masks:
+                stem = os.path.splitext(name)[0]
+                found = masks.get(stem, [])
+                mask = batch.masks / folder.path / found[0] if len(found) == 1 else None
+                if not found:
+                    wanted = (batch.masks / folder.path / stem).as_posix()
+                    problem = f"no mask: {wanted}.* is missing"
+                elif len(found) > 1:
+                    problem = f"more than one mask: {', '.join(found)}: keep one"
+            output = _join(folder.path, _output(batch, name))
+            yield task(_join(folder.path, name), mask, output, problem)
+
+
+def _masks_in(folder: Place) -> dict[str, list[str]]:
+    """Stem -> sorted names of the mask files of a folder; none where there is no such folder."""
+    found: dict[str, list[str]] = {}
+    try:
+        items = places.listing(folder)
+    except OSError:
+        return {}
+    for item in items:
+        if _is_image(item.name) and (item.file or item.link):
+            found.setdefault(os.path.splitext(item.name)[0], []).append(item.name)
+    return found

@@ -1,0 +1,238 @@
+"""One photo: plain data in, plain data out, in any process on any machine that sees the files."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import hashlib
+import json
+import time
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+from finefill.batch.places import Place, created, digest, opened, size, stamp
+from finefill.engine import Engine
+from finefill.errors import FinefillError
+from finefill.images import MAX_PIXELS, read_photo, write_photo
+from finefill.masks import check, grow, read_mask
+from finefill.photo import NEAR, fill_with_report, groups
+
+
+@dataclass(frozen=True)
+class Task:
+    """One photo to complete; everything that :func:`complete_file` needs besides the engine.
+
+    Attributes:
+        photo: the photo's path below the folder of photos, with slashes.
+        source: its file.
+        mask: the mask's file.
+        output: the completed photo's path below the output folder, with slashes.
+        target: its file.
+        model: the model's name.
+        model_sha256: its file's digest.
+        confidence: measure it, by a second run of the network.
+        problem: why it cannot be done (no mask, say); empty = nothing known against it.
+        done: what an earlier run did (see :func:`state`); None = it has not done this photo, or
+            is not to be trusted.
+    """
+
+    photo: str
+    source: Place
+    mask: Place | None
+    output: str
+    target: Place
+    model: str
+    model_sha256: str
+    resize_mask: bool = False
+    keep_polarity: bool = False
+    grow: int = 0
+    max_pixels: int = MAX_PIXELS
+    confidence: bool = False
+    problem: str = ""
+    done: bytes | None = None
+
+
+@dataclass
+class Entry:
+    """What became of one photo: a line of the manifest. None = not known, it failed before.
+
+    Attributes:
+        result: done, failed (see ``error``), or skipped: done by an earlier run (not written).
+        width: of the upright photo, in pixels, as ``height``.
+        hole_pixels: how many were completed.
+        groups: of holes that lie close together.
+        windows: what the network saw, in the order in which they were filled: top, bottom, left
+            and right in pixels of the upright photo, ends excluded, and the scale, at most 1.
+        confidence: 0 to 1, of the window with the lowest; None where it was not measured.
+        seconds: for all of it, reading and writing included.
+        time: when it ended, UTC.
+        warnings: what should be looked at, in sentences.
+    """
+
+    photo: str
+    mask: str | None
+    output: str
+    model: str
+    model_sha256: str
+    photo_sha256: str | None = None
+    mask_sha256: str | None = None
+    keep_polarity: bool = False
+    grow: int = 0
+    output_sha256: str | None = None
+    output_bytes: int | None = None
+    width: int | None = None
+    height: int | None = None
+    hole_pixels: int | None = None
+    groups: int | None = None
+    windows: list[tuple[int, int, int, int, float]] | None = None
+    confidence: float | None = None
+    seconds: float | None = None
+    time: str = ""
+    result: str = "failed"
+    error: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+def complete_file(task: Task, engine: Engine) -> Entry:
+    """Complete one photo's file; what goes wrong is told in the entry, never raised.
+
+    The completed file appears whole or not at all. What ``task.done`` says is done is skipped.
+    """
+    start = time.perf_counter()
+    if is_done(task):
+        return entry_of(task, result="skipped")
+    entry = entry_of(task)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            if task.problem or task.mask is None:
+                raise FinefillError(task.problem or "it has no mask")
+            found = _complete(task, task.mask, engine, entry)
+            entry.result = "done"
+        except FinefillError as error:
+            found = []
+            # The photo is named by the entry already.
+            entry.error = str(error).removeprefix(f"{task.source}: ")
+        except MemoryError:
+            found = []
+            entry.error = "not enough memory: use fewer --jobs, or a smaller photo"
+        except Exception as error:  # one photo must not end the work on all others
+            found = []
+            entry.error = f"unexpected {type(error).__name__}: {error}"
+    told = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
+    entry.warnings = told + found
+    entry.seconds = round(time.perf_counter() - start, 3)
+    entry.time = now()
+    return entry
+
+
+def entry_of(task: Task, **values: Any) -> Entry:
+    """An entry with what is known before the work."""
+    mask = None if task.mask is None else task.mask.as_posix()
+    return Entry(
+        task.photo,
+        mask,
+        task.output,
+        task.model,
+        task.model_sha256,
+        keep_polarity=task.keep_polarity,
+        grow=task.grow,
+        **values,
+    )
+
+
+def now() -> str:
+    """The time, UTC, for people."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def state(
+    output: str,
+    photo: str,
+    mask: str,
+    model: str,
+    size: int,
+    keep_polarity: bool,
+    grow: int,
+    measured: bool,
+) -> bytes:
+    """A digest of what must be as it was for a photo to be skipped.
+
+    Args:
+        output: the path below the output folder.
+        photo: SHA-256 of the file, as ``mask`` and ``model``.
+        mask: see there.
+        model: see there.
+        size: of the output, in bytes.
+        keep_polarity: as in the task.
+        grow: as in the task.
+        measured: whether the confidence was measured.
+    """
+    text = json.dumps([output, photo, mask, model, size, keep_polarity, grow, measured]).encode()
+    return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def is_done(task: Task) -> bool:
+    """Whether the same files and model made an output that is there, with its size."""
+    if task.done is None or task.mask is None:
+        return False
+    try:
+        there = size(task.target)
+        photo, mask = _sha256_of(task.source), _sha256_of(task.mask)
+    except (OSError, FinefillError):
+        return False
+    return task.done in {
+        state(
+            task.output, photo, mask, task.model_sha256, there, task.keep_polarity, task.grow,
+            measured,
+        )
+        for measured in {True, task.confidence}
+    }  # fmt: skip
+
+
+def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> list[str]:
+    """Read, complete, write; fills in ``entry`` as it goes, so that a failure keeps what is known.
+
+    The digests are those of the very bytes that are decoded, should a file change meanwhile.
+    Returns what the fills are warned of.
+    """
+    with opened(task.source) as file:
+        entry.photo_sha256 = digest(file)
+        photo = read_photo(file, max_pixels=task.max_pixels)
+    entry.height, entry.width = photo.rgb.shape[:2]
+    with opened(mask_place) as file:
+        entry.mask_sha256 = digest(file)
+        drawn = read_mask(
+            file,
+            photo.rgb.shape[:2],
+            resize=task.resize_mask,
+            keep_polarity=task.keep_polarity,
+            max_pixels=task.max_pixels,
+        )
+    mask = check(grow(drawn, task.grow), str(mask_place))
+    entry.hole_pixels = int(mask.sum())
+    entry.groups = len(groups(mask, NEAR))
+    report = fill_with_report(engine, photo.rgb, mask, measure=task.confidence)
+    boxes = [(one.window.box, one.window.scale) for one in report.filled]
+    entry.windows = [
+        (box.top, box.bottom, box.left, box.right, round(scale, 4)) for box, scale in boxes
+    ]
+    if report.confidence is not None:
+        entry.confidence = round(report.confidence, 4)
+    with created(task.target) as path:
+        write_photo(photo, report.rgb, mask, path)
+        with opened(path) as file:
+            entry.output_sha256 = digest(file)
+            entry.output_bytes = size(path)
+    return report.warnings
+
+
+def _sha256_of(place: Place) -> str:
+    return _sha256(place, stamp(place))
+
+
+@functools.lru_cache(maxsize=16)  # one mask may serve all photos
+def _sha256(place: Place, stamp: tuple[object, ...]) -> str:
+    with opened(place) as file:
+        return digest(file)

@@ -1,0 +1,384 @@
+"""The same work on a real Ray with two workers on this machine, and files in storages."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from finefill import FinefillError, batch
+from finefill.batch import Batch, Entry, Task, manifest, prepare, preview
+from finefill.batch.places import place
+from test_batch import Files, start, tree
+from test_cli_use import run as run_command
+
+CHANGING = ("seconds", "time")
+
+
+@pytest.fixture
+def files(tmp_path: Path, model_path: Path, demo_rgb: NDArray[np.uint8]) -> Files:
+    return Files(tmp_path, model_path, demo_rgb)
+
+
+def told(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Photo -> its line, without the times."""
+    return {
+        line["photo"]: {name: line[name] for name in line if name not in CHANGING} for line in lines
+    }
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {name: data for name, data in tree(folder).items() if name != "manifest.jsonl"}
+
+
+# Ray.
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that fsspec reaches as the storage ``dir://``, by what the environment says."""
+    folder = tmp_path_factory.mktemp("shared")
+    os.environ.update({"FSSPEC_DIR_PATH": str(folder), "FSSPEC_DIR_TARGET_PROTOCOL": "file"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(shared: Path) -> Iterator[Any]:
+    """A Ray with two CPUs; its processes end with the module."""
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install 'finefill[cluster]'")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    before = signal.getsignal(signal.SIGTERM)
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=100_000_000,
+        logging_level="ERROR",
+        log_to_driver=False,
+    )
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import it
+    yield ray
+    ray.shutdown()
+    signal.signal(signal.SIGTERM, before)
+
+
+def is_at_work(pid: int | str) -> bool:
+    """Whether it is a process of Ray's in the middle of a photo, by the title that Ray gives it."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::_work")
+    except OSError:  # ended
+        return False
+
+
+class Killer(threading.Thread):
+    """Kills -9 one worker in the middle of a photo, once ``path`` is there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(daemon=True)
+        self.path = path
+        self.killed = 0
+
+    def run(self) -> None:
+        while not self.path.exists():
+            time.sleep(0.01)
+        limit = time.monotonic() + 60
+        while time.monotonic() < limit:
+            for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
+                if is_at_work(pid):
+                    os.kill(pid, signal.SIGSTOP)
+                    if is_at_work(pid):  # stopped before its photo was finished
+                        os.kill(pid, signal.SIGKILL)
+                        self.killed = pid
+                        return
+                    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the titles of processes")
+def test_ray_with_a_killed_worker_gives_what_one_process_gives(files: Files, cluster: Any) -> None:
+    files.many(8)
+    for number in range(3):  # large enough to be met at work
+        rgb = np.roll(np.tile(files.rgb, (2, 2, 1)), 9 * number, axis=1)
+        Image.fromarray(rgb).save(files.photos / f"q{number}.png")
+        Image.fromarray(np.pad(files.hole, ((0, 880), (0, 1184)))).save(
+            files.masks / f"q{number}.png"
+        )
+    files.photo("sub/0.jpg")
+    files.mask("sub/0.png")
+    (files.photos / "bad.png").write_text("no image")
+    files.mask("bad.png")
+    files.photo("lonely.png")
+    files.run(confidence=True)
+    expected, lines = pictures(files.out), told(files.lines())
+    assert len(expected) == 12
+    assert len(lines) == 14
+    assert all(line["confidence"] for line in lines.values() if line["result"] == "done")
+    shutil.rmtree(files.out)
+    killer = Killer(files.out / "p001.png")
+    killer.start()
+    entries = list(batch.run(prepare(files.batch(confidence=True, engine="ray", jobs=2))))
+    assert killer.killed
+    assert not Path(f"/proc/{killer.killed}").exists()
+    assert len(entries) == 14
+    assert pictures(files.out) == expected
+    assert told(files.lines()) == lines
+    again = files.results(engine="ray", jobs=None)  # without --confidence, which is there anyway
+    assert sorted(again.values()) == ["failed"] * 2 + ["skipped"] * 12
+
+
+def _die_on_poison(tasks: list[Task], digest: str, model: list[Any], version: str) -> list[Entry]:
+    """The work of a process, which some photos kill."""
+    from finefill.batch.cluster import _work
+
+    if any("poison" in task.photo for task in tasks):
+        for name in ("p001-poison.png", "other.png"):  # another process is writing the second
+            tasks[0].target.with_name(f".{name}.1.part").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _work(tasks, digest, model, version)
+
+
+def test_photos_that_kill_their_workers_fail_alone(
+    files: Files, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from finefill.batch import cluster as module
+
+    files.many(3)
+    files.photo("p001-poison.png")
+    files.mask("p001-poison.png")
+    monkeypatch.setattr(module, "TRIES", 2)
+    monkeypatch.setattr(module, "ALONE", 0)  # all four are one piece of work at first
+    monkeypatch.setattr(module, "_work", _die_on_poison)
+    entries = files.run(engine="ray", jobs=None)
+    assert len(entries) == 4
+    failed = entries.pop("p001-poison.png")
+    assert (failed.result, failed.error) == ("failed", "its process was killed, or crashed")
+    assert [entry.result for entry in entries.values()] == ["done"] * 3
+    assert [path.name for path in files.out.glob(".*")] == [".other.png.1.part"]
+    monkeypatch.setattr(module, "MAX_DEATHS", 0)
+    with pytest.raises(FinefillError, match="1 worker processes died one after the other"):
+        files.run(engine="ray", jobs=1)
+
+
+def test_ray_reads_and_writes_a_storage(
+    files: Files, cluster: Any, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsspec.config import conf
+
+    # This process may have imported fsspec before the environment said so.
+    monkeypatch.setitem(conf, "dir", {"path": str(shared), "target_protocol": "file"})
+    for name in ("a.png", "sub/b.jpg"):
+        files.photo(name)
+        files.mask(name.replace(".jpg", ".png"))
+    (files.photos / "bad.png").write_text("no image")
+    files.mask("bad.png")
+    files.run()
+    for folder in (files.photos, files.masks):
+        shutil.copytree(folder, shared / folder.name)
+    photos, masks, out = (place(f"dir://{name}") for name in ("in", "masks", "out"))
+    options: dict[str, Any] = {"model": str(files.model), "engine": "ray"}
+
+    def results() -> dict[str, str]:
+        plan = prepare(Batch(photos, masks, out, **options))
+        return {entry.photo: entry.result for entry in batch.run(plan)}
+
+    assert results() == {"a.png": "done", "bad.png": "failed", "sub/b.jpg": "done"}
+    assert pictures(shared / "out") == pictures(files.out)
+    files.out = shared / "out"
+    assert len(files.lines()) == 3
+    assert results() == {"a.png": "skipped", "bad.png": "failed", "sub/b.jpg": "skipped"}
+
+
+def test_nodes_with_another_version_are_told(
+    files: Files, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from finefill.batch import cluster as module
+
+    files.many(2)
+    monkeypatch.setattr(module, "__version__", "0.0")
+    with pytest.raises(FinefillError, match=r"is installed on a node, 0\.0 here: install the same"):
+        files.run(engine="ray", jobs=None)
+
+
+def test_only_some_photos_are_handed_out_and_stopping_finishes_them(
+    files: Files, cluster: Any
+) -> None:
+    from finefill.batch import plan as plans
+    from finefill.batch.cluster import spread
+
+    files.many(30)
+    stop, taken = threading.Event(), list[str]()
+    plan = prepare(files.batch(engine="ray", jobs=None))
+
+    def steps() -> Iterator[Task | Entry]:
+        for step in plans.steps(plan, {}):
+            taken.append(step.photo)
+            yield step
+
+    entries = spread(plan, steps(), stop)
+    done = [next(entries).photo]
+    assert len(taken) == 4  # twice the CPUs
+    stop.set()
+    done += [entry.photo for entry in entries]
+    assert sorted(done) == taken == [f"p{number:03}.png" for number in range(4)]
+    assert set(pictures(files.out)) == set(taken)
+
+
+def test_the_command_on_a_cluster_ends_in_order(files: Files, cluster: Any) -> None:
+    files.many(40)
+    address = cluster.get_runtime_context().gcs_address
+    process = start(files, "--engine", "ray", "--address", address, lines=2)
+    os.killpg(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err == "finefill: stopped: the same command goes on from here\n"
+    lines = files.lines()
+    assert out.startswith(f"done {len(lines)}, skipped 0, failed 0, warnings 0, ")
+    assert 2 <= len(lines) < 40
+    assert set(pictures(files.out)) == {line["photo"] for line in lines}
+
+
+def test_a_light_installation_is_told_what_to_install(files: Files, tmp_path: Path) -> None:
+    files.photo("a.png")
+    files.mask("a.png")
+    program = """
+import sys
+sys.modules["ray"] = sys.modules["fsspec"] = None  # importing them raises ImportError
+from finefill.cli import main
+main()
+"""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stderr
+
+    assert run(*files.command("--jobs", 1)) == (0, "")
+    code, err = run(*files.command("--engine", "ray"))
+    assert code == 2
+    assert err.startswith("finefill: --engine ray needs Ray (")
+    assert err.endswith("): pip install 'finefill[cluster]'\n")
+    code, err = run("batch", "s3://bucket/photos", "--masks", files.masks, "-o", files.out)
+    assert code == 2
+    assert err.startswith("finefill: s3://bucket/photos: URLs need fsspec (")
+    assert err.endswith("): pip install 'finefill[cluster]'\n")
+
+
+# Storages.
+
+
+@pytest.fixture
+def memory(files: Files) -> Iterator[Any]:
+    """fsspec's storage in memory, with the photos and masks of ``files`` in it, then emptied."""
+    fsspec = pytest.importorskip("fsspec", reason="needs fsspec: pip install 'finefill[cluster]'")
+    system = fsspec.filesystem("memory")
+    for name in ("b.png", "sub/c.jpg", "sub/d/e.webp"):
+        files.photo(name, 20)
+        files.mask(name.replace(".jpg", ".png").replace(".webp", ".gif"), 3)
+    (files.photos / "bad.png").write_text("no image")
+    files.mask("bad.png")
+    for folder in (files.photos, files.masks):
+        system.put(f"{folder}/", f"/{folder.name}/", recursive=True)
+    yield system
+    system.store.clear()
+    system.pseudo_dirs[:] = [""]
+
+
+def in_memory(files: Files, **options: Any) -> Batch:
+    photos, masks, out = (place(f"memory://{name}") for name in ("in", "masks", "out"))
+    return Batch(photos, masks, out, str(files.model), 1, **options)
+
+
+def test_a_storage_gets_what_a_folder_gets(
+    files: Files, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.run()
+    folder, lines = pictures(files.out), told(files.lines())
+    monkeypatch.setattr(manifest, "PIECE_LINES", 2)
+    results = {entry.photo: entry.result for entry in batch.run(prepare(in_memory(files)))}
+    assert results == {
+        "b.png": "done", "bad.png": "failed", "sub/c.jpg": "done", "sub/d/e.webp": "done",
+    }  # fmt: skip
+    found = {path.removeprefix("/out/"): memory.cat(path) for path in memory.find("/out")}
+    text = found.pop("manifest.jsonl").decode()
+    assert found == folder  # nothing else: the manifest's pieces are gone
+    there = told([json.loads(line) for line in text.splitlines()])
+    for photo, line in there.items():
+        line["error"] = line["error"].replace("memory://in", files.photos.as_posix())
+        mask = line["mask"].replace("memory://masks", files.masks.as_posix())
+        assert {**line, "mask": mask} == lines[photo]
+    memory.pipe("/in/b.png", memory.cat("/in/sub/c.jpg"))
+    memory.rm("/out/sub/d/e.webp")
+    results = {entry.photo: entry.result for entry in batch.run(prepare(in_memory(files)))}
+    assert results == {
+        "b.png": "done", "bad.png": "failed", "sub/c.jpg": "skipped", "sub/d/e.webp": "done",
+    }  # fmt: skip
+    assert len(memory.cat("/out/manifest.jsonl").splitlines()) == 4 + 3
+
+
+def test_pieces_of_a_killed_run_count(
+    files: Files, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "PIECE_LINES", 1)
+    monkeypatch.setattr(manifest._Pieces, "close", lambda self: None)  # killed before
+    entries = batch.run(prepare(in_memory(files)))
+    assert [next(entries).photo, next(entries).photo] == ["b.png", "bad.png"]
+    entries.close()
+    names = [Path(path).name for path in memory.find("/out") if "manifest" in path]
+    assert names == ["manifest.jsonl.000000", "manifest.jsonl.000001"]
+    assert [done for _, done in preview(prepare(in_memory(files)))] == [True, False, False, False]
+    monkeypatch.undo()
+    results = [entry.result for entry in batch.run(prepare(in_memory(files)))]
+    assert results == ["skipped", "failed", "done", "done"]
+    names = [Path(path).name for path in memory.find("/out") if "manifest" in path]
+    assert names == ["manifest.jsonl"]
+    lines = [json.loads(line) for line in memory.cat("/out/manifest.jsonl").splitlines()]
+    assert [line["photo"] for line in lines] == [
+        "b.png",
+        "bad.png",
+        "bad.png",
+        "sub/c.jpg",
+        "sub/d/e.webp",
+    ]
+
+
+def test_urls_that_do_not_fit(files: Files, memory: Any) -> None:
+    options: dict[str, Any] = {"model": str(files.model)}
+
+    def refused(match: str, photos: str, masks: str, out: str, **more: Any) -> None:
+        with pytest.raises(FinefillError, match=match):
+            prepare(Batch(place(photos), place(masks), place(out), **options, **more))
+
+    refused("could be overwritten", "memory://in", "memory://masks", "memory://in/")
+    refused("could be overwritten", "memory://in/sub", "memory://masks", "memory://in")
+    refused("among the masks", "memory://in", "memory://masks", "memory:///masks/out")
+    refused("memory://none: no such file", "memory://none", "memory://masks", "memory://out")
+    refused("by one process only", "memory://in", "memory://masks", "memory://out", jobs=2)
+    refused("nosuch://in: Protocol not known", "nosuch://in", "memory://masks", "memory://out")
+
+
+def test_file_urls_are_paths(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.photo("a.png")
+    files.mask("a.png")
+    urls = [path.as_uri() for path in (files.photos, files.masks, files.out)]
+    words = ["batch", urls[0], "--masks", urls[1], "-o", urls[2], "--model", str(files.model)]
+    assert run_command(monkeypatch, *words, "--jobs", "1") == 0
+    first = told(files.lines())
+    assert run_command(monkeypatch, *files.command("--jobs", 1, "--overwrite")) == 0
+    assert told(files.lines()[1:]) == first
+    assert list(pictures(files.out)) == ["a.png"]
