@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """Measure and write ``photos.json`` and ``photos.md``."""
+    """Measure and write ``photos.json``, ``photos.md`` and ``photos.png``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photo", type=Path, default=DEMO, help="scaled to the sizes needed")
     parser.add_argument("--data", type=Path, nargs="*", default=[], help="for the confidence")
@@ -79,7 +79,29 @@ def main() -> None:
     ):
         with replacing(given.output / name) as file:
             file.write(text.encode())
+    with replacing(given.output / "photos.png") as file:
+        _plot(facts["hole"], facts["size"]).savefig(file, format="png", dpi=110)
     print(_markdown(facts))
+
+
+def _plot(hole: list[Row], size: list[Row]) -> Any:
+    """Processor seconds against the area of the hole, and against that of the photo."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, rows, what, title in (
+        (left, hole, "hole", "4000x3000 photo: the hole grows"),
+        (right, size, "photo", "hole of 200x200: the photo grows"),
+    ):
+        areas = [np.prod(row[what]) / 1e6 for row in rows]
+        axes.plot(areas, [row["cpu"] for row in rows], marker="o")
+        axes.set(
+            title=title, xlabel=f"area of the {what}, megapixels", xscale="log", ylim=(0, None)
+        )
+        axes.grid(alpha=0.3)
+    left.set_ylabel("fill_photo, processor seconds")
+    return figure
 
 
 def _by_model(given: argparse.Namespace) -> list[tuple[str, list[Path]]]:
@@ -207,6 +229,7 @@ def _case(photo: Path, case: Row) -> Row:
     what = f"{width}x{height}, hole {case['hole'][1]}x{case['hole'][0]}"
     return {
         "what": what,
+        **case,
         **row,
         "memory": round(after / 1e3),
         "more": round((after - before) / 1e3),
