@@ -64,6 +64,28 @@ def test_train_export_and_use_without_the_optional_packages(photos: Path, tmp_pa
     assert Engine(output).card["recipe"]["name"] == "tiny"
 
 
+def test_export_in_8_bits(photos: Path, tmp_path: Path) -> None:
+    """The eight photographs twice: 16 are the fewest that will do."""
+    folder = tmp_path / "run"
+    train = ["train", "--recipe", "tiny", "--data", photos, "-o", folder, "--device", "cpu", *SHORT]
+    assert run(*train, "--quiet").returncode == 0
+    output = tmp_path / "mine.onnx"
+    export = ["export", folder, "-o", output]
+    one_line(run(*export, "--int8"), "--calibration")
+    one_line(run(*export, "--calibration", photos), "--int8")
+    one_line(
+        run(*export, "--int8", "--calibration", photos, "--half-weights"), "exclude each other"
+    )
+    one_line(run(*export, "--int8", "--calibration", tmp_path / "none"), "none", "no such file")
+    assert not output.exists()
+    twice = ["--int8", "--calibration", photos, "--calibration", photos]
+    result = run(*export, *twice)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert "in 8 bits PSNR " in result.stdout
+    assert Engine(output).card["int8"]["photographs"] == 16
+
+
 def test_missing_torch_is_told(photos: Path, tmp_path: Path) -> None:
     result = run(
         "train", "--recipe", "tiny", "--data", photos, "-o", tmp_path / "run", absent=("torch",)

@@ -129,8 +129,13 @@ class Engine:
         for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
             (top, _), (left, _) = pads[index]
             height, width = mask.shape
-            filled = from_network(output[index : index + 1])
-            results.append(composite(image, filled[top : top + height, left : left + width], mask))
+            fill = output[index : index + 1, :, top : top + height, left : left + width]
+            rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+            result = image.copy()
+            if rows.size:  # only the hole's box is worth converting
+                y, x = (slice(line[0], line[-1] + 1) for line in (rows, columns))
+                result[y, x] = composite(image[y, x], from_network(fill[..., y, x]), mask[y, x])
+            results.append(result)
         return results
 
 
