@@ -415,7 +415,12 @@ def test_demo(
 def test_models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "models") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if not line.startswith(" ")] == ["places", "faces"]
+    assert [line for line in lines if not line.startswith(" ")] == [
+        "places",
+        "faces",
+        "places-fp32",
+        "faces-fp32",
+    ]
     assert sum(line.startswith("  licence: ") for line in lines) == 2
     assert sum(line.startswith("  data: ") for line in lines) == 2
 

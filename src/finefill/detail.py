@@ -20,6 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
+from finefill.blend import blur, blur_where, meet_edges
 from finefill.images import RGB
 from finefill.masks import Mask
 
@@ -28,7 +29,7 @@ PATCH = 12  # pixels, side of a patch; two patches overlap by half
 STEP = 2  # pixels between places where known patches are looked for
 SOFT = 2  # radius in pixels of the blur whose loss is the detail
 SMOOTH = 1  # radius in pixels of the blur that clears a fill of the network's own poor detail
-FADE = 5  # pixels over which a fill's colours are drawn to those at the edge of the hole
+EDGE = 2  # radius in pixels within which the network's colours and the photo's are compared
 COHERENCE = 0.5  # price of a neighbour that takes its detail from elsewhere
 SWEEPS = 6  # over all patches, to settle that
 ROUNDS = 2  # the first compares soft patches, the second sharp ones
@@ -60,39 +61,20 @@ def add_detail(photo: RGB, mask: Mask, small: RGB, hole: Mask, fill: RGB) -> RGB
     """
     size = mask.shape
     known = small.astype(np.float32)
-    soft = _blur_where(known, ~hole, SOFT)
-    met = meet_edges(known, fill.astype(np.float32), hole)
-    smooth = _blur(np.where(hole[..., None], met, known), SMOOTH)
+    soft = blur_where(known, ~hole, SOFT)
+    met = meet_edges(known, fill.astype(np.float32), hole, EDGE)
+    smooth = blur(np.where(hole[..., None], met, known), SMOOTH)
     base = np.where(hole[..., None], smooth, known)
     result = _resize(base, size)
     matches = match(known, hole, soft, base)
     if matches is not None:
         lost = photo.astype(np.float32) - _resize(soft, size)
         result += transfer(lost, ~mask, matches, hole.shape)
+    near = _around(mask, 4)
+    result[near] = meet_edges(photo[near].astype(np.float32), result[near], mask[near], 1)
     rounded = np.rint(result).clip(0, 255).astype(np.uint8)
     completed: RGB = np.where(mask[..., None], rounded, photo)
     return completed
-
-
-def meet_edges(known: _Values, fill: _Values, hole: Mask) -> _Values:
-    """Shift the colours of a fill near the hole's edge so that they meet those around it.
-
-    At the edge the mean on either side is compared; the difference is added there in full and
-    fades out ``FADE`` pixels or so into the hole, whose middle stays the network's.
-
-    Args:
-        known: (h, w, 3), right outside the hole.
-        fill: (h, w, 3), right inside the hole.
-        hole: (h, w) bool.
-
-    Returns:
-        (h, w, 3) float32; only what lies in the hole means anything.
-    """
-    share = _blur((~hole)[..., None].astype(np.float32), FADE)
-    edge = hole & (_blur((~hole)[..., None].astype(np.float32), 1)[..., 0] > 0)
-    difference = _blur_where(known, ~hole, SOFT) - _blur_where(fill, hole, SOFT)
-    shift = np.minimum(2 * share, 1) * _blur_where(difference, edge, FADE)
-    return fill + shift.astype(np.float32)
 
 
 def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches | None:
@@ -211,6 +193,15 @@ def transfer(detail: _Values, known: Mask, matches: Matches, scale_of: tuple[int
     return sums
 
 
+def _around(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """The rectangle around a hole, wider by a margin."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return (
+        slice(max(rows[0] - margin, 0), rows[-1] + 1 + margin),
+        slice(max(columns[0] - margin, 0), columns[-1] + 1 + margin),
+    )
+
+
 def _places(length: int, step: int) -> NDArray[np.intp]:
     """0, step, 2 step … and the last place, of ``length`` places."""
     return np.unique(np.append(np.arange(0, length, step), length - 1))
@@ -238,30 +229,6 @@ def _patches(image: _Values, corners: NDArray[np.intp]) -> _Values:
 def _bump(length: int) -> _Values:
     """A Hann window without its zeros."""
     return np.hanning(length + 2)[1:-1].astype(np.float32)
-
-
-def _blur_where(image: _Values, chosen: Mask, radius: int) -> _Values:
-    """Mean of the chosen pixels around each pixel; 0 where there is none."""
-    share = chosen[..., None].astype(np.float32)
-    mean = _blur(image * share, radius)
-    mean /= np.maximum(_blur(share, radius), np.float32(1e-6))
-    return mean
-
-
-def _blur(image: _Values, radius: int) -> _Values:
-    """Two box means of 2 radius + 1 pixels along each axis; edges are repeated."""
-    for _ in range(2):
-        for axis in (0, 1):
-            first, last = np.take(image, [0], axis), np.take(image, [-1], axis)
-            padded = np.concatenate([first] * radius + [image] + [last] * radius, axis)
-            parts = np.moveaxis(padded, axis, 0)
-            length = image.shape[axis]
-            sums = parts[:length].copy()
-            for shift in range(1, 2 * radius + 1):
-                sums += parts[shift : shift + length]
-            sums /= 2 * radius + 1
-            image = np.moveaxis(sums, 0, axis)
-    return image
 
 
 def _resize(image: _Values, shape: tuple[int, ...]) -> _Values:
