@@ -10,7 +10,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 .NOTPARALLEL:
 
 demo: $(VENV)/.light  ## complete the bundled photograph with the light package
@@ -24,6 +24,9 @@ check: $(VENV)/.check  ## lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/.test  ## one image by every method: time, memory, work (about ten minutes)
+	$(BIN)/python benchmarks/speed.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
