@@ -15,11 +15,15 @@ from PIL import Image
 from finefill.masks import Mask
 
 _Values = NDArray[np.float32]
+TRUST = 12  # levels of 255; a difference of so much at the edge counts half
 QUARTER = np.float32(0.25)
 
 
 def meet_edges(known: _Values, fill: _Values, hole: Mask, radius: int) -> _Values:
     """Shift the colours of a fill so that they go on from those around the hole.
+
+    A large difference counts little: there another object begins, or what a mask drawn too tight
+    has left of one, whose colour does not belong into the whole hole.
 
     Args:
         known: (h, w, 3), right outside the hole.
@@ -31,9 +35,11 @@ def meet_edges(known: _Values, fill: _Values, hole: Mask, radius: int) -> _Value
         (h, w, 3) float32; only what lies in the hole means anything.
     """
     outside = (~hole)[..., None].astype(np.float32)
-    edge = (hole & (blur(outside, 1)[..., 0] > 0))[..., None].astype(np.float32)
     lacking = blur_where(known, ~hole, radius) - blur_where(fill, hole, radius)
-    return fill + blur(spread(lacking * edge, edge), 1)
+    largest = np.abs(lacking).max(axis=2, keepdims=True)
+    weight = np.where(hole[..., None] & (blur(outside, 1) > 0), 1 / (1 + (largest / TRUST) ** 2), 0)
+    weight = weight.astype(np.float32)
+    return fill + blur(spread(lacking * weight, weight), 1)
 
 
 def spread(values: _Values, weight: _Values) -> _Values:

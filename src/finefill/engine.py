@@ -180,6 +180,7 @@ def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
         import onnxruntime
     except ImportError as error:
         raise FinefillError("ONNX Runtime is missing: pip install onnxruntime") from error
+    onnxruntime.disable_telemetry_events()  # Windows packages have them on
     onnxruntime.set_default_logger_severity(4)  # what goes wrong is told by exceptions
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
