@@ -18,6 +18,7 @@ from PIL import Image
 from conftest import CARD, write_model
 from finefill import Engine, FinefillError, catalog
 from finefill.cli import main
+from finefill.photo import Report
 from test_images import bad_files
 
 
@@ -157,10 +158,12 @@ def test_an_animation_gives_its_first_frame_and_a_warning(
 def negative(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is completed becomes the photo's negative, so that all of it differs."""
 
-    def fill(engine: Engine, image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> object:
-        return np.where(mask[..., None], 255 - image, image)
+    def fill(
+        engine: Engine, image: NDArray[np.uint8], mask: NDArray[np.bool_], *, measure: bool
+    ) -> Report:
+        return Report(np.where(mask[..., None], 255 - image, image), ())
 
-    monkeypatch.setattr("finefill.cli.use.fill_photo", fill)
+    monkeypatch.setattr("finefill.cli.use.fill_with_report", fill)
 
 
 def completed(
@@ -421,8 +424,8 @@ def test_models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         "places-fp32",
         "faces-fp32",
     ]
-    assert sum(line.startswith("  licence: ") for line in lines) == 2
-    assert sum(line.startswith("  data: ") for line in lines) == 2
+    assert sum(line.startswith("  licence: ") for line in lines) == 4
+    assert sum(line.startswith("  data: ") for line in lines) == 4
 
 
 def test_registering_a_model(tmp_path: Path, model_path: Path) -> None:
