@@ -174,9 +174,8 @@ def _connected(batch: Batch) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault(
-        "RAY_gcs_rpc_server_connect_timeout_s", "30"
-    )  # of 5
+    # A busy cluster answers late: seconds, instead of 5.
+    os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", "30")
     address = batch.address or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"address": address}
     if not address:
