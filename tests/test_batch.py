@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import multiprocessing
@@ -539,7 +538,6 @@ def test_stopping_finishes_what_is_in_work(files: Files) -> None:
     assert [line["photo"] for line in files.lines()] == entries
 
 
-@functools.cache
 def _environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
