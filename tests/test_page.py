@@ -331,7 +331,7 @@ def test_phone_with_touch(browser: Any, address: str, png: Path) -> None:
         for x in range(125, 165, 5):
             touch("touchMove", (x, 150))
         touch("touchEnd")
-        page.tap("#remove")
+        page.tap("#remove")  # at once: no fling of the stroke may swallow it
         page.wait_for_selector(SHOWN)
         with page.expect_download() as found:
             page.tap("#save")

@@ -37,6 +37,8 @@ export class Tools {
     on("focus", () => canvas.matches(":focus-visible") && this.#aim());
     on("blur", () => this.#unaim());
     on("contextmenu", (event) => event.preventDefault());
+    // Else the browser sees a fling at a stroke's end, and a tap on a button just after only stops that.
+    on("touchstart", (event) => event.preventDefault(), { passive: false });
     // Space moves the picture while the pointer is over it, whatever has the focus but a control.
     addEventListener("keydown", (event) => {
       if (event.key !== " " || event.target.closest("button, input, select, dialog, [popover]")) return;
