@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -32,6 +33,7 @@ from finefill.images import read_photo
 from finefill.masks import center_square
 
 httpx = pytest.importorskip("httpx", reason="needs the extras web and test")
+schemathesis = pytest.importorskip("schemathesis", reason="needs the extra test")
 pytest.importorskip("fastapi", reason="needs the extra web")
 
 from finefill.web.files import FOLDER, TYPES, routes  # noqa: E402  # needs the extra
@@ -641,9 +643,6 @@ def test_nothing_that_a_schema_allows_breaks_the_server(
     client: Client, demo_rgb: NDArray[np.uint8]
 ) -> None:
     """Requests made from openapi.json, for up to 15 seconds."""
-    schemathesis = pytest.importorskip("schemathesis", reason="needs pip install schemathesis")
-    from hypothesis import HealthCheck, given, settings
-
     schema = schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) == 8
