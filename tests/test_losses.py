@@ -90,12 +90,14 @@ def test_adversarial_counts_cells_by_their_share_of_the_hole() -> None:
     assert losses.adversarial(logits, share).item() == pytest.approx(expected)
 
 
-def test_cells_outside_the_hole_are_labelled_original() -> None:
-    labels = (torch.tensor([0.9]), torch.tensor([0.1]))
-    share = torch.tensor([[[[0.0, 0.25, 1.0]]]])
-    original, completed = losses.cell_labels(labels, share)
-    assert original.flatten().tolist() == pytest.approx([0.9, 0.9, 0.9])
-    assert completed.flatten().tolist() == pytest.approx([0.9, 0.7, 0.1])
+def test_discriminator_counts_cells_by_their_share_of_the_hole() -> None:
+    labels = (torch.ones(1), torch.zeros(1))
+    share = torch.tensor([[[[1.0, 0.5, 0.0]]]])
+    original = torch.tensor([[[[0.0, math.log(3), -9.0]]]])  # D = 1/2, 3/4 and what cannot count
+    completed = torch.tensor([[[[0.0, 0.0, 9.0]]]])
+    expected = (math.log(2) - 0.5 * math.log(0.75)) / 1.5 + math.log(2)
+    loss = losses.discriminator(original, completed, labels, share)
+    assert loss.item() == pytest.approx(expected)
 
 
 def test_perceptual_counts_the_hole_and_divides_by_the_mean_activation() -> None:

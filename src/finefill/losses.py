@@ -66,16 +66,30 @@ def smoothed_labels(
 
 
 def discriminator(
-    original_logits: Tensor, completed_logits: Tensor, labels: tuple[Tensor, Tensor]
+    original_logits: Tensor,
+    completed_logits: Tensor,
+    labels: tuple[Tensor, Tensor],
+    hole_share: Tensor | None = None,
 ) -> Tensor:
     """Eq. 5: L_D = -log D(x) - log(1 - D(y)) with smoothed labels, mean over the batch.
 
     With a soft label t a term is the cross entropy -t log D - (1 - t) log(1 - D).
-    The logits, before the sigmoid, and labels have one shape, or shapes that broadcast to one.
+
+    Args:
+        original_logits: D(x) before the sigmoid, (N,) or (N, 1, h, w).
+        completed_logits: D(y), the same.
+        labels: of the original and the completed image, (N,) each.
+        hole_share: of the logits' shape, how much of a cell is hole. A cell counts by it, in both
+            images: outside the hole they are equal, nothing can tell them apart. None: all count.
     """
-    return F.binary_cross_entropy_with_logits(
-        original_logits, labels[0]
-    ) + F.binary_cross_entropy_with_logits(completed_logits, labels[1])
+    share = torch.ones_like(original_logits) if hole_share is None else hole_share
+
+    def term(logits: Tensor, label: Tensor) -> Tensor:
+        wanted = label.view(-1, *(1,) * (logits.dim() - 1)).expand_as(logits)
+        each = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        return (each * share).sum() / share.sum().clamp(min=1)
+
+    return term(original_logits, labels[0]) + term(completed_logits, labels[1])
 
 
 def adversarial(completed_logits: Tensor, hole_share: Tensor) -> Tensor:
@@ -85,17 +99,6 @@ def adversarial(completed_logits: Tensor, hole_share: Tensor) -> Tensor:
     where one score judges the whole image (h = w = 1), that share is 1.
     """
     return (F.softplus(-completed_logits) * hole_share).sum() / hole_share.sum().clamp(min=1)
-
-
-def cell_labels(labels: tuple[Tensor, Tensor], hole_share: Tensor) -> tuple[Tensor, Tensor]:
-    """Labels (N,) of Eq. 5 for each cell of a score map (N, 1, h, w).
-
-    A cell of a completed image is as much completed as its share that is hole.
-    """
-    original, completed = (label[:, None, None, None] for label in labels)
-    return original.expand_as(hole_share), torch.lerp(
-        original.expand_as(hole_share), completed.expand_as(hole_share), hole_share
-    )
 
 
 def perceptual(

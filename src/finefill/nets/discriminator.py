@@ -58,9 +58,9 @@ class PatchDiscriminator(nn.Module):
     """A score for each cell of 8x8 pixels, judged with what is around it (PatchGAN, Isola 2017).
 
     Strided 4x4 convolutions with spectral normalisation (Miyato 2018) and LeakyReLU(0.2); no BN,
-    so no image is judged by the others of its batch. Cells outside the hole of a completed image
-    are original, and are labelled so: every completed image teaches where its fault lies, instead
-    of that it has one.
+    so no image is judged by the others of its batch. Cells count by their share of the hole, in
+    the original as in the completed image. Were all counted, seven of eight would be original
+    whatever the image: such a judge learned to say so, and nothing about the fill.
 
     Args:
         width: channels of the first layer; doubled at each down-sampling.

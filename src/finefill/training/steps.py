@@ -90,17 +90,21 @@ def discriminator_step(
     judge = parts.learner("discriminator")
     original_logits = discriminate(parts, image, mask, judge)
     completed_logits = discriminate(parts, completed.detach(), mask, judge)
-    loss = losses.discriminator(original_logits, completed_logits, losses.cell_labels(pair, share))
+    loss = losses.discriminator(original_logits, completed_logits, pair, share)
+    loss = loss * parts.world.weight(share.sum())
     parts.discriminator_optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
     parts.discriminator_optimizer.step()
     return {
         "disc": loss.detach(),
-        "d_original": original_logits.detach().sigmoid().mean(),
-        "d_completed": (completed_logits.detach().sigmoid() * share).sum()
-        / share.sum()
-        * parts.world.weight(share.sum()),
+        "d_original": in_holes(parts, original_logits.detach().sigmoid(), share),
+        "d_completed": in_holes(parts, completed_logits.detach().sigmoid(), share),
     }
+
+
+def in_holes(parts: Parts, scores: Tensor, share: Tensor) -> Tensor:
+    """Mean of scores over the holes; of several processes, each one's part of it."""
+    return (scores * share).sum() / share.sum() * parts.world.weight(share.sum())
 
 
 def reconstruction(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -> Tensor:
