@@ -98,7 +98,12 @@ def showing(browser: Any, address: str, *, errors: bool = False, **options: Any)
     page.goto(address)
     page.wait_for_selector("#model option, #token-dialog[open]", state="attached")
     # Before it has painted something, Chromium throws keys away.
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    page.evaluate("addEventListener('keydown', () => (window.keysArrive = true), { once: true })")
+    for _ in range(300):
+        page.keyboard.press("Shift")
+        if page.evaluate("window.keysArrive === true"):
+            break
+        page.wait_for_timeout(100)
     yield page
     if errors:
         told = [text for text in told if not text.startswith("Failed to load resource")]
