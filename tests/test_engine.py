@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from conftest import CARD, write_model
 from finefill import Engine, FinefillError
+from finefill.errors import OperationError
 from finefill.masks import random_square
 
 
@@ -107,5 +108,5 @@ def test_a_model_of_another_multiple_is_found_out(tmp_path: Path) -> None:
     engine = Engine(write_model(tmp_path / "m.onnx", {**CARD, "size_multiple": 1}), threads=1)
     mask = np.zeros((20, 20), bool)
     mask[3:5] = True
-    with pytest.raises(FinefillError, match="not an image of the input's size"):
+    with pytest.raises(OperationError, match="not an image of the input's size"):
         engine.fill(np.zeros((20, 20, 3), np.uint8), mask)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import finefill
+from conftest import CARD, write_model
 from finefill.images import read_photo
 from finefill.masks import center_square
 
@@ -56,7 +57,8 @@ def serving(**settings: Any) -> Iterator[Client]:
 
     def run() -> None:
         try:
-            asyncio.run(serve(Settings(models=("places",), **settings), "127.0.0.1", 0, ready))
+            chosen = Settings(**{"models": ("places",), **settings})
+            asyncio.run(serve(chosen, "127.0.0.1", 0, ready))
         except BaseException as error:
             found.put(error)
             raise
@@ -221,6 +223,15 @@ def test_fields_and_warnings(client: Client, photo: NDArray[np.uint8]) -> None:
     assert response.headers["x-finefill-changed-pixels"] == "3600"
     response = client.post("/v1/complete", files=files, data={"keep_polarity": "true"})
     assert response.headers["x-finefill-changed-pixels"] == str(256**2 - 3600)
+
+
+def test_a_model_that_fails_is_the_servers_fault(temporary: Path, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m.onnx", {**CARD, "size_multiple": 1})
+    image = {"image": encoded(np.zeros((20, 21, 3), np.uint8))}
+    with serving(models=(str(model),)) as client:
+        response = client.post("/v1/complete", files=image, data={"boxes": "3,3,9,9"})
+        problem = check_problem(response, 500, "the model's output is not an image")
+    assert str(tmp_path) not in problem["detail"]
 
 
 def _bad_uploads() -> dict[str, tuple[dict[str, Any], dict[str, Any], int, str]]:

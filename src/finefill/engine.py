@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finefill.errors import FinefillError
+from finefill.errors import FinefillError, OperationError
 from finefill.images import MIN_SIDE, RGB, from_network, to_network
 from finefill.masks import Mask, composite
 
@@ -119,9 +119,9 @@ class Engine:
         try:
             (output,) = self._session.run(["fill"], feed)
         except Exception as error:  # ONNX Runtime's own classes share no other base
-            raise FinefillError(f"{self.path}: the model fails: {error}") from error
+            raise OperationError(f"{self.path}: the model fails: {error}") from error
         if output.shape != feed["image"].shape or not np.isfinite(output).all():
-            raise FinefillError(
+            raise OperationError(
                 f"{self.path}: the model's output is not an image of the input's size: export it "
                 "again with `finefill export`"
             )

@@ -26,7 +26,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from finefill import deep, metadata
 from finefill.colour import Colours, colours_of
-from finefill.errors import FinefillError
+from finefill.errors import FinefillError, NotAnImageError, OperationError, TooLargeError
 from finefill.metadata import NOTHING, ORIENTATION, Kept
 
 RGB = NDArray[np.uint8]
@@ -163,7 +163,7 @@ def _decode(
             image = _open(file)
             width, height = image.size
             if width * height > max_pixels:
-                raise FinefillError(
+                raise TooLargeError(
                     f"{name}: {width}x{height} pixels are more than the limit of {max_pixels}: "
                     "raise it (--max-pixels) if the file can be trusted"
                 )
@@ -189,10 +189,10 @@ def _decode(
         except OSError as error:
             if error.errno is not None:  # from the file system, not from a decoder
                 raise FinefillError(f"{name}: cannot be read: {error.strerror}") from None
-            raise FinefillError(_damaged(name, error)) from error
+            raise _damaged(name, error) from error
         except Exception as error:
             # Pillow's decoders answer damaged files with exceptions of every kind.
-            raise FinefillError(_damaged(name, error)) from error
+            raise _damaged(name, error) from error
 
 
 def _is_16_bit(image: Image.Image) -> bool:
@@ -341,7 +341,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise FinefillError(
+        raise OperationError(
             f"{path}: cannot be written: {error.strerror}: choose another output"
         ) from error
 
@@ -363,10 +363,14 @@ def _open(file: IO[bytes]) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _damaged(name: str, error: Exception) -> str:
+def _damaged(name: str, error: Exception) -> FinefillError:
     if isinstance(error, UnidentifiedImageError):
-        return f"{name}: not an image that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF …)"
-    return f"{name}: damaged or truncated image: {str(error) or type(error).__name__}"
+        return NotAnImageError(
+            f"{name}: not an image that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF …)"
+        )
+    return FinefillError(
+        f"{name}: damaged or truncated image: {str(error) or type(error).__name__}"
+    )
 
 
 def _space(mode: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from finefill import images, masks, regions
 from finefill.catalog import locate, names
 from finefill.engine import MAX_THREADS, Engine, cpus
-from finefill.errors import FinefillError
+from finefill.errors import FinefillError, NotAnImageError, OperationError, TooLargeError
 from finefill.photo import fill_with_report
 from finefill.web.orders import IMAGE, MASK, Done, Order, Setup
 from finefill.web.problems import Refused
@@ -42,14 +42,8 @@ _WORDS = {
     "--keep-polarity takes": "keep_polarity=true takes",
     "with --grow ": "with grow=",
 }
-# A part of a message -> the status that tells its kind; any other is 400.
-_STATUS = {
-    "pixels are more than the limit": 413,
-    "not an image that can be read": 415,
-    ": the model fails: ": 500,
-    "the model's output is not": 500,
-    ": cannot be written: ": 500,
-}
+# An error's kind -> the status of the answer; any other is 400.
+_STATUS = {TooLargeError: 413, NotAnImageError: 415, OperationError: 500}
 
 
 class _Named(io.BytesIO):
@@ -69,9 +63,8 @@ def run(setup: Setup, order: Order, folder: Path) -> Done:
             warnings.simplefilter("always", UserWarning)
             file, media_type, changed = _complete(engine, order, folder)
     except FinefillError as error:
-        text = str(error)
-        status = next((code for part, code in _STATUS.items() if part in text), 400)
-        raise Refused(status, _for_client(text, folder, engine)) from None
+        status = _STATUS.get(type(error), 400)
+        raise Refused(status, _for_client(str(error), folder, engine)) from None
     told = tuple(
         _for_client(str(warning.message), folder, engine)
         for warning in caught
