@@ -308,7 +308,7 @@ def test_a_tight_mask_is_told(
     Image.fromarray(files.rgb).save(files.photo)
     completed(files, monkeypatch, "--box", "42,32,36,36")
     assert "the mask seems to end at its object's edge" in (error := capsys.readouterr().err)
-    assert "--grow 8" in error
+    assert "--grow 6" in error
     completed(files, monkeypatch, "--box", "42,32,36,36", "--grow", "10", "--strict")
     assert capsys.readouterr().err == ""
 

@@ -31,7 +31,7 @@ MAX_STRETCH = 0.01  # between the widths of a mask and its photo, at one height
 EDGE, INNER, OUTER = (-2, 5), (-12, -5), (8, 14)  # first and last ring (see _rings)
 TIGHT = 1.2  # times the change further in and out that an object's outline shows
 TIGHT_SIDE = 160  # pixels; larger holes (square root of their area) are looked at scaled down
-TIGHT_GROW = 8  # pixels that make a tight mask wide enough
+TIGHT_GROW = 6  # pixels that make a tight mask wide enough
 
 
 def binarize(values: NDArray[Any], name: str = "the mask") -> Mask:
