@@ -78,8 +78,8 @@ def reproduce(
 ) -> None:
     """Train what the paper compares, measure it, and write a page of results.
 
-    EXPERIMENTS: table1, figure2, figure4 to figure9, weights, beyond, all (but figure9). Every
-    variant sees the same number of samples. A stopped command goes on where it was; the same
+    EXPERIMENTS: table1, figure2, figure4 to figure9, weights, beyond, margin, all (but figure9).
+    Every variant sees the same number of samples. A stopped command goes on where it was; the same
     command started in several processes shares the trainings.
     """
     need_torch()
