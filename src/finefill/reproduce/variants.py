@@ -164,14 +164,14 @@ def variants(budget: Budget) -> dict[str, Variant]:
         Variant("plus-rec", "plus, L_rec", change(coarse, **beyond), "plus-stage1"),
         Variant("plus", "plus, all terms", change(full, **beyond), "plus-stage1"),
         Variant(
-            "ours-center",
-            "ours, trained on centre squares",
-            change(full, mask_mix=(("center", 1.0),)),
-        ),
-        Variant(
             "plus-center",
             "plus, all terms, trained on centre squares",
             change(full, **beyond, mask_mix=(("center", 1.0),)),
+        ),
+        Variant(
+            "ours-center",
+            "ours, trained on centre squares",
+            change(full, mask_mix=(("center", 1.0),)),
         ),
     ]
     return {variant.name: variant for variant in found}
