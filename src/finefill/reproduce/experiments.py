@@ -119,9 +119,9 @@ EXPERIMENTS = {
             "Ours gains 1.05 dB over Context Encoder in the centre. Here each method is trained on "
             "the very square that it is tested on, as Context Encoder is; few trainings, so that "
             "many samples fit. The generator `plus` is not the paper's.",
-            ("ce-center", "plus-center"),
+            ("ce-center", "plus-center", "ours-center"),
             masks=("center",),
-            baseline="plus-center",
+            baseline="ours-center",
         ),
         Experiment(
             "weights",
