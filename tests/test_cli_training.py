@@ -27,9 +27,16 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(*arguments: object, absent: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """Run from the source tree, in an interpreter where some packages are not installed."""
+def run(
+    *arguments: object, absent: tuple[str, ...] = (), room: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run from the source tree, in an interpreter where some packages are not installed.
+
+    With ``room`` no file can have more bytes than that, as on a disk that is nearly full.
+    """
     code = f"import sys; sys.modules |= dict.fromkeys({absent!r})\n"
+    if room is not None:
+        code += f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
     code += "from finefill.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -57,6 +64,9 @@ def test_train_export_and_use_without_the_optional_packages(photos: Path, tmp_pa
     assert result.stdout.startswith("complete:")
     output = tmp_path / "mine.onnx"
     one_line(run("export", folder, "-o", output, absent=("onnx",)), "finefill[train]")
+    assert not output.exists()
+    one_line(run("export", folder, "-o", tmp_path), "is a folder")
+    one_line(run("export", folder, "-o", output, room=4_000), "mine.onnx: not written", "room")
     assert not output.exists()
     result = run("export", folder, "-o", output)
     assert result.returncode == 0, result.stderr
@@ -105,3 +115,11 @@ def test_wrong_arguments_end_in_one_line(photos: Path, tmp_path: Path) -> None:
     one_line(run("export", folder, "-o", tmp_path / "a.onnx"), "no checkpoint")
     one_line(run("export", folder, "-o", tmp_path / "no" / "a.onnx"), "does not exist")
     assert not folder.exists()
+
+
+def test_what_the_system_refuses_is_one_line(photos: Path, tmp_path: Path) -> None:
+    long = "a" * 300  # longer than a file's name may be
+    train = ["train", "--recipe", "tiny", *SHORT]
+    one_line(run(*train, "--data", photos, "-o", tmp_path / long), "File name too long", long)
+    one_line(run(*train, "--data", tmp_path / long, "-o", tmp_path), "File name too long", long)
+    one_line(run("export", tmp_path / long, "-o", tmp_path / "a.onnx"), "File name too long", long)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,7 @@ from PIL import Image
 
 from finefill import Engine, recipes
 from finefill.data import Photos
-from finefill.errors import FinefillError
+from finefill.errors import FinefillError, OperationError
 from finefill.export import difference, export, folded, load_generator
 from finefill.nets.crops import around_holes
 from finefill.training import checkpoint, loop, steps
@@ -200,6 +203,43 @@ def test_kill_at_any_moment_leaves_a_readable_checkpoint(photos: Path, tmp_path:
         process.kill()
         assert process.wait() == -signal.SIGKILL
         assert checkpoint.load(run / checkpoint.LAST)[1]["step"] > before
+
+
+@contextlib.contextmanager
+def files_up_to(limit: int) -> Iterator[None]:
+    """No file can grow beyond so many bytes: what a full disk does, at a chosen point."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_stops_a_run_in_one_line(photos: Path, tmp_path: Path) -> None:
+    """At a checkpoint, at the grid, in the log: what is there is whole, and the run can go on."""
+    run = tmp_path / "run"
+    with files_up_to(20_000), pytest.raises(OperationError, match=r"best.safetensors: .*make room"):
+        loop.train(RECIPE, [photos], run, device="cpu", quiet=True)
+    assert not list(run.glob("*.safetensors*"))
+    (grid,) = (run / "grids").iterdir()
+    with Image.open(grid) as image:
+        image.load()
+
+    run = tmp_path / "second"
+    assert not loop.train(RECIPE, [photos], run, max_minutes=0, device="cpu", quiet=True)
+    before = (run / checkpoint.LAST).read_bytes()
+    with files_up_to(20_000), pytest.raises(OperationError, match="what was there is kept"):
+        loop.train(RECIPE, [photos], run, resume=True, device="cpu", quiet=True)
+    assert (run / checkpoint.LAST).read_bytes() == before
+    with files_up_to(1_000), pytest.raises(OperationError, match=r"cannot be written .*--resume"):
+        loop.train(RECIPE, [photos], run, resume=True, device="cpu", quiet=True)
+    assert loop.train(RECIPE, [photos], run, resume=True, device="cpu", quiet=True)
+
+
+def test_others_may_read_a_checkpoint(finished: Path) -> None:
+    """The rights of any new file, as the user's mask says."""
+    assert (finished / checkpoint.LAST).stat().st_mode == (finished / "log.jsonl").stat().st_mode
 
 
 def test_runs_are_not_mixed_up(photos: Path, finished: Path, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from finefill import rewrite
-from finefill.errors import FinefillError
+from finefill.errors import FinefillError, OperationError
+from finefill.images import replacing
 from finefill.nets import CompletionNet
 from finefill.recipes import from_json
 from finefill.training import build, checkpoint
@@ -87,7 +88,7 @@ def export(
 
     Raises:
         FinefillError: not a checkpoint, an unknown field in ``about``, a package missing, the
-            exported graph disagrees, or its 8-bit version differs too much.
+            exported graph disagrees, its 8-bit version differs too much, or the disk refuses.
     """
     if unknown := sorted(set(about) - set(CARD_FIELDS)):
         raise FinefillError(f"card: unknown field {unknown[0]!r}: use {', '.join(CARD_FIELDS)}")
@@ -112,29 +113,30 @@ def export(
         "recipe": json.loads(state["recipe"]),
         "parameters": net.parameter_count(),
     }
-    descriptor, name = tempfile.mkstemp(suffix=".onnx", dir=output.parent)
-    os.close(descriptor)
-    temporary = Path(name)
     try:
-        deployed = folded(net)
-        if half_weights:
-            round_weights(deployed)
-            card["rounding"] = rounding(net, deployed)
-        _write(deployed, temporary, card, half_weights)
-        card["difference"] = difference(deployed, temporary)
-        if card["difference"] >= TOLERANCE:
-            raise FinefillError(
-                f"{output}: not written, the exported graph differs from PyTorch by "
-                f"{card['difference']:.1e}, more than {TOLERANCE:.0e}"
-            )
-        if photos:
-            from finefill.quantize import quantize
+        with tempfile.TemporaryDirectory() as folder:
+            graph = Path(folder) / "model.onnx"
+            deployed = folded(net)
+            if half_weights:
+                round_weights(deployed)
+                card["rounding"] = rounding(net, deployed)
+            _write(deployed, graph, card, half_weights)
+            card["difference"] = difference(deployed, graph)
+            if card["difference"] >= TOLERANCE:
+                raise FinefillError(
+                    f"{output}: not written, the exported graph differs from PyTorch by "
+                    f"{card['difference']:.1e}, more than {TOLERANCE:.0e}"
+                )
+            if photos:
+                from finefill.quantize import quantize
 
-            return {**quantize(temporary, photos, output), "difference": card["difference"]}
-        temporary.chmod(0o644)
-        os.replace(temporary, output)
-    finally:
-        temporary.unlink(missing_ok=True)
+                return {**quantize(graph, photos, output), "difference": card["difference"]}
+            with replacing(output) as file:
+                file.write(graph.read_bytes())
+    except OSError as error:
+        raise OperationError(
+            f"{output}: not written ({error}): make room there and in {tempfile.gettempdir()}"
+        ) from error
     return card
 
 

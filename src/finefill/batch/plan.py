@@ -97,8 +97,9 @@ def prepare(batch: Batch) -> Plan:
     try:
         _check_places(batch)
         total = _count(batch)
-    except OSError as error:  # of a storage
-        raise FinefillError(f"{batch.photos}: cannot be read: {places.reason(error)}") from error
+    except OSError as error:  # a storage's names no file
+        place = error.filename or batch.photos
+        raise FinefillError(f"{place}: cannot be read: {places.reason(error)}") from error
     if not total:
         raise FinefillError(
             f"{batch.photos}: no photographs (files ending in {' '.join(EXTENSIONS)})"

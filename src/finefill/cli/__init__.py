@@ -45,9 +45,13 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: a FinefillError becomes one line on stderr and exit code 2."""
+    """Entry point: a FinefillError becomes one line on stderr and exit code 2.
+
+    So does an error of a disk or a network: nothing is wrong with the program then, and the system
+    names the file.
+    """
     try:
         cli()
-    except FinefillError as error:
+    except (FinefillError, OSError) as error:
         click.echo(f"finefill: {' '.join(str(error).split())}", err=True)
         sys.exit(2)

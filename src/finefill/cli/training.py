@@ -159,6 +159,8 @@ def export(
             about = json.loads(card.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise FinefillError(f"{card}: not a readable JSON file ({error})") from error
+    if output.is_dir():
+        raise FinefillError(f"{output}: is a folder: name an .onnx file")
     if not output.parent.is_dir():
         raise FinefillError(f"{output}: the folder {output.parent} does not exist; make it first")
     for source in calibration:

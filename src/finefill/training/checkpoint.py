@@ -6,6 +6,7 @@ nothing in the file is executable.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from finefill.errors import FinefillError
+from finefill.errors import FinefillError, OperationError
 
 LAST = "checkpoint.safetensors"
 BEST = "best.safetensors"
@@ -28,7 +29,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, object])
     """Write tensors and a JSON-able state atomically.
 
     Raises:
-        FinefillError: a tensor is not finite (the old file stays), or the disk refuses.
+        FinefillError: a tensor is not finite, or the disk refuses; the old file stays.
     """
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
@@ -37,12 +38,20 @@ def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, object])
     flat = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     temporary = path.with_name(path.name + ".new")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # safetensors would let nobody else read it
         save_file(flat, temporary, metadata={"format": FORMAT, "state": json.dumps(state)})
+        temporary.chmod(mode)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        raise FinefillError(f"{path}: cannot be written ({error})") from error
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise OperationError(
+            f"{path}: cannot be written ({error}): what was there is kept; make room, or choose "
+            "another folder"
+        ) from error
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -102,13 +102,9 @@ def train_dcgan(
             checkpoint.load_net(name, getattr(pair, name), tensors)
             optimizer = f"{name}_optimizer"
             checkpoint.load_optimizer(optimizer, getattr(pair, optimizer), tensors)
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        # One stage, as long as this training: what the bar shows.
-        shown = dataclasses.replace(recipe, rec_samples=0, all_samples=samples)
-        report = Report(run, shown, step, quiet=quiet)
-    except OSError as error:
-        raise FinefillError(f"{run}: cannot be written ({error}); choose another folder") from error
+    # One stage, as long as this training: what the bar shows.
+    shown = dataclasses.replace(recipe, rec_samples=0, all_samples=samples)
+    report = Report(run, shown, step, quiet=quiet)
     report.line(
         "start",
         step=step,
@@ -137,7 +133,7 @@ def train_dcgan(
             if due or stop:
                 save(pair, recipe, last, step, photos.fingerprint)
             if due:
-                _write_grid(pair, recipe, run / "grids" / f"{step:08d}.png")
+                report.picture(step, _grid(pair, recipe))
             if stop:
                 report.line("stop", step=step)
                 return False
@@ -269,7 +265,7 @@ def _check_finite(scalars: dict[str, Tensor], step: int) -> None:
 
 
 @torch.no_grad()
-def _write_grid(pair: Pair, recipe: Recipe, path: Path) -> None:
+def _grid(pair: Pair, recipe: Recipe) -> NDArray[np.uint8]:
     """Images of the same 64 z each time, as the search will see them: BN in eval mode."""
     z = latents(recipe, -1, GRID**2)  # negative numbers do not occur in the steps themselves
     pair.generator.eval()
@@ -277,6 +273,4 @@ def _write_grid(pair: Pair, recipe: Recipe, path: Path) -> None:
     pair.generator.train()
     side = GRID * recipe.size
     tiles = image.cpu().view(GRID, GRID, *image.shape[1:]).permute(0, 3, 1, 4, 2)
-    sheet = np.round((tiles.reshape(side, side, 3).numpy() + 1) * 127.5).astype(np.uint8)
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(sheet).save(path)
+    return np.asarray(np.round((tiles.reshape(side, side, 3).numpy() + 1) * 127.5).astype(np.uint8))

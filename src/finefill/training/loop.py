@@ -185,13 +185,7 @@ def open_report(run: Path, recipe: Recipe, step: int, world: World, *, quiet: bo
     Raises:
         FinefillError: the run's folder cannot be written.
     """
-    if not world.first:
-        return Silence()
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        return Report(run, recipe, step, quiet=quiet)
-    except OSError as error:
-        raise FinefillError(f"{run}: cannot be written ({error}); choose another -o") from error
+    return Report(run, recipe, step, quiet=quiet) if world.first else Silence()
 
 
 def next_batch(parts: Parts, photos: Photos | Stream, number: int) -> tuple[Tensor, Tensor]:

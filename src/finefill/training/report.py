@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from finefill.errors import OperationError
+from finefill.images import replacing
 from finefill.recipes import Recipe
 
 
+@contextlib.contextmanager
+def writing(run: Path) -> Iterator[None]:
+    """A block that writes below ``run``.
+
+    Raises:
+        OperationError: the disk refuses, in place of OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OperationError(
+            f"{run}: cannot be written ({error}): make room and go on with --resume, or choose "
+            "another -o"
+        ) from error
+
+
 class Report:
-    """Writes ``log.jsonl``, ``grids/STEP.png`` and ``tensorboard/`` below the run's folder."""
+    """Writes ``log.jsonl``, ``grids/STEP.png`` and ``tensorboard/`` below the run's folder.
+
+    Raises:
+        OperationError: it cannot; from the methods too.
+    """
 
     def __init__(self, run: Path, recipe: Recipe, step: int, *, quiet: bool) -> None:
         self.run, self.recipe = run, recipe
         self.sums: dict[str, Tensor] = {}
         self.since, self.started = 0, time.monotonic()
-        self.log = (run / "log.jsonl").open("a", encoding="utf-8")
-        self.board = _tensorboard(run, quiet)
+        with writing(run):
+            run.mkdir(parents=True, exist_ok=True)
+            self.log = (run / "log.jsonl").open("a", encoding="utf-8")
+            self.board = _tensorboard(run, quiet)
         self.bar: Any = None
         if not quiet:
             from tqdm import tqdm
@@ -39,18 +66,21 @@ class Report:
     def __enter__(self) -> Report:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.bar is not None:
             self.bar.close()
-        if self.board is not None:
-            self.board.close()
-        self.log.close()
+        # Closing writes what is left: where writing has failed it fails again.
+        with writing(self.run) if kind is None else contextlib.suppress(OSError):
+            if self.board is not None:
+                self.board.close()
+            self.log.close()
 
     def line(self, event: str, **values: object) -> None:
         """One JSON line with a time stamp, written through at once."""
         record = {"event": event, "time": round(time.time(), 1), **values}
-        self.log.write(json.dumps(record) + "\n")
-        self.log.flush()
+        with writing(self.run):
+            self.log.write(json.dumps(record) + "\n")
+            self.log.flush()
 
     def step(self, step: int, scalars: dict[str, Tensor], rate: float) -> None:
         """Collect a step's scalars; every ``log_every`` steps write their means."""
@@ -85,18 +115,26 @@ class Report:
         pixels = grid.float().cpu().permute(0, 3, 1, 4, 2).numpy()  # (K, H, 4, W, 3)
         sheet = pixels.reshape(rows * height, columns * width, 3)
         sheet = np.round((sheet + 1) * 127.5).astype(np.uint8)
-        folder = self.run / "grids"
-        folder.mkdir(exist_ok=True)
-        Image.fromarray(sheet).save(folder / f"{step:08d}.png")
+        self.picture(step, sheet)
         if self.board is not None:
-            self.board.add_image(
-                "input, output, completion, original", sheet, step, dataformats="HWC"
-            )
+            with writing(self.run):
+                self.board.add_image(
+                    "input, output, completion, original", sheet, step, dataformats="HWC"
+                )
+
+    def picture(self, step: int, sheet: NDArray[np.uint8]) -> None:
+        """Write a picture (H, W, 3) as the grid of this step."""
+        path = self.run / "grids" / f"{step:08d}.png"
+        with writing(self.run):
+            path.parent.mkdir(exist_ok=True)
+        with replacing(path) as file:
+            Image.fromarray(sheet).save(file, "PNG")
 
     def _scalars(self, group: str, step: int, values: dict[str, float]) -> None:
         if self.board is not None:
-            for name, value in values.items():
-                self.board.add_scalar(f"{group}/{name}", value, step)
+            with writing(self.run):
+                for name, value in values.items():
+                    self.board.add_scalar(f"{group}/{name}", value, step)
 
 
 class Silence(Report):
