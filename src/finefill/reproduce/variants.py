@@ -173,5 +173,10 @@ def variants(budget: Budget) -> dict[str, Variant]:
             "ours, trained on centre squares",
             change(full, mask_mix=(("center", 1.0),)),
         ),
+        Variant(
+            "rec-center",
+            "ours with L_rec alone, trained on centre squares",
+            change(coarse, mask_mix=(("center", 1.0),)),
+        ),
     ]
     return {variant.name: variant for variant in found}
