@@ -129,7 +129,7 @@ EXPERIMENTS = {
             "Loss weights: shares of the gradient",
             "Weights are chosen so that the terms act in chosen proportions (§4.2); which "
             "proportions, the paper leaves open.",
-            ("per-0.7", "per-5", "adv-1", OURS),
+            ("per-0.7", "per-5", "adv-0.1", "adv-1", OURS),
         ),
     )
 }

@@ -136,6 +136,7 @@ def variants(budget: Budget) -> dict[str, Variant]:
             recipe = change(full, vgg_layers=tuple((layer, 1.0) for layer in layers))
             found.append(Variant(f"vgg-{name}", f"L_per on {name}", recipe, "stage1"))
     for name, values in {
+        "adv-0.1": {"adversarial_proportion": 0.1},
         "per-0.7": {"perceptual_proportion": 0.7},
         "per-5": {"perceptual_proportion": 5.0},
         "adv-1": {"adversarial_proportion": 1.0},
