@@ -1,17 +1,15 @@
-"""How photographs are filled: time, memory, and what the confidence says.
+"""How photographs are filled: time and memory.
 
-    python benchmarks/photos.py [--photo FILE] [--data TAR ...] [--output benchmarks/results]
+    python benchmarks/photos.py [--photo FILE] [--output benchmarks/results]
 
 Times are those of one run on one machine; ratios travel better than seconds. Every line of a
-memory column is a process of its own. With ``--data`` (folders or tar shards of photographs) the
-confidence is compared with the true error of fills whose truth is known.
+memory column is a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import itertools
 import json
 import os
 import platform
@@ -28,8 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import finefill
-from finefill import confidence
-from finefill.engine import Engine, cpus
+from finefill.engine import cpus
 from finefill.images import read_photo, replacing
 from finefill.photo import fill_photo, fill_with_report
 from finefill.plan import plan
@@ -43,9 +40,6 @@ def main() -> None:
     """Measure and write ``photos.json``, ``photos.md`` and ``photos.png``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photo", type=Path, default=DEMO, help="scaled to the sizes needed")
-    parser.add_argument("--data", type=Path, nargs="*", default=[], help="for the confidence")
-    parser.add_argument("--images", type=int, default=60, help="of each of --data")
-    parser.add_argument("--models", nargs="+", default=["places"], help="one for each of --data")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--case", help=argparse.SUPPRESS)  # one measurement, in its own process
     given = parser.parse_args()
@@ -68,10 +62,6 @@ def main() -> None:
         _alone(given.photo, {"photo": [height, height * 4 // 3], "hole": [200, 200]})
         for height in (375, 750, 1500, 3000, 6000)
     ]
-    if given.data:
-        facts["confidence"] = [
-            _calibrate(model, paths, given.images) for model, paths in _by_model(given)
-        ]
     given.output.mkdir(parents=True, exist_ok=True)
     for name, text in (
         ("photos.json", json.dumps(facts, indent=2) + "\n"),
@@ -102,13 +92,6 @@ def _plot(hole: list[Row], size: list[Row]) -> Any:
         axes.grid(alpha=0.3)
     left.set_ylabel("fill_photo, processor seconds")
     return figure
-
-
-def _by_model(given: argparse.Namespace) -> list[tuple[str, list[Path]]]:
-    several = len(given.models) == len(given.data)
-    models = given.models if several else given.models[:1] * len(given.data)
-    pairs = list(zip(models, given.data, strict=True))
-    return [(name, [path for model, path in pairs if model == name]) for name in dict(pairs)]
 
 
 def _photo(path: Path, height: int, width: int) -> NDArray[np.uint8]:
@@ -236,56 +219,6 @@ def _case(photo: Path, case: Row) -> Row:
     }
 
 
-def _calibrate(model: str, paths: list[Path], count: int) -> Row:
-    """Spearman's rank correlation of disagreement and error, and what the threshold finds."""
-    from finefill.data import iterate_images
-
-    engine = finefill.load(model)
-    pairs = []
-    for path in paths:
-        images = itertools.islice(iterate_images([path]), count)
-        for number, (_, image) in enumerate(images):
-            pairs.append(_error(engine, image, np.random.default_rng(number)))
-    values = np.array(pairs)
-    unlike, error = values.T
-    worst = error >= np.quantile(error, 0.75)
-    doubted = unlike > confidence.DOUBT
-    return {
-        "model": model,
-        "holes": len(pairs),
-        "spearman": round(float(np.corrcoef(_ranks(unlike), _ranks(error))[0, 1]), 3),
-        "upper_quarter": round(float(np.quantile(unlike, 0.75)), 1),
-        "doubted": round(float(doubted.mean()), 3),
-        "worst_quarter_among_doubted": _mean(worst[doubted], 3),
-        "worst_quarter_among_others": _mean(worst[~doubted], 3),
-        "error_of_doubted": _mean(error[doubted], 1),
-        "error_of_others": _mean(error[~doubted], 1),
-    }
-
-
-def _error(
-    engine: Engine, image: NDArray[np.uint8], rng: np.random.Generator
-) -> tuple[float, float]:
-    """How much the mirror image's fill differs, and the truth: both root mean squares, of 255."""
-    height, width = image.shape[:2]
-    side = int(np.exp(rng.uniform(np.log(16), np.log(min(200, 0.6 * min(height, width))))))
-    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    mask = np.zeros((height, width), bool)
-    mask[top : top + side, left : left + side] = True
-    report = fill_with_report(engine, image, mask, measure=True)
-    assert report.confidence is not None
-    unlike = confidence.DOUBT * (1 / report.confidence - 1)
-    return unlike, confidence.disagreement(report.rgb, image, mask)
-
-
-def _mean(values: NDArray[Any], digits: int) -> float | None:
-    return round(float(values.mean()), digits) if values.size else None
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.intp]:
-    return values.argsort().argsort()
-
-
 def _text(value: object) -> str:
     return "" if value is None else str(value)
 
@@ -309,20 +242,6 @@ def _markdown(facts: Row) -> str:
     table("`fill_photo`, engine loaded", facts["calls"], **timed, windows="windows")
     table("The hole grows", facts["hole"], **timed, memory="MB", more="MB for the hole")
     table("The photo grows", facts["size"], **timed, memory="MB", more="MB for the hole")
-    if "confidence" in facts:
-        table(
-            "Confidence against the true error",
-            facts["confidence"],
-            model="model",
-            holes="holes",
-            spearman="Spearman",
-            upper_quarter="upper quarter of disagreement",
-            doubted="share below 0.5",
-            worst_quarter_among_doubted="worst quarter among these",
-            worst_quarter_among_others="and among others",
-            error_of_doubted="their error",
-            error_of_others="others' error",
-        )
     return "\n".join(lines) + "\n"
 
 
