@@ -194,3 +194,15 @@ def test_other_graphs_stay(change: dict[str, Any]) -> None:
     before = model.SerializeToString()
     rewrite.around_hole(model)
     assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize("name", ["paris", "scenes"])
+def test_weights_have_the_names_and_values_they_had_before(name: str) -> None:
+    before, after = (rewrite.convolutions(model) for model in exported(name))
+    torch.manual_seed(0)
+    state = folded(build.generator(recipes.get(name)).eval()).state_dict()
+    names = {key for key in state if key.endswith((".weight", ".bias"))}
+    assert before.keys() == after.keys() == names
+    for key, values in after.items():
+        assert np.array_equal(values, before[key])
+        assert np.array_equal(values, state[key].numpy())

@@ -20,12 +20,13 @@ import pytest
 import torch
 from PIL import Image
 
-from finefill import Engine, recipes
-from finefill.data import Photos
+from finefill import Engine, catalog, recipes
+from finefill.cli.training import begin_at
+from finefill.data import Photos, validation_batches
 from finefill.errors import FinefillError, OperationError
 from finefill.export import difference, export, folded, load_generator
 from finefill.nets.crops import around_holes
-from finefill.training import checkpoint, loop, steps
+from finefill.training import build, checkpoint, loop, start, steps
 
 RECIPE = recipes.override(
     recipes.tiny(),
@@ -427,3 +428,54 @@ def test_fine_tuning_begins_with_the_generator_of_another_run(
         loop.train(
             still, [photos], tmp_path / "o", start=tmp_path / "nowhere", device="cpu", quiet=True
         )
+
+
+def held_out(photos: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    crops = Photos([photos], RECIPE)
+    cpu = torch.device("cpu")
+    return [loop.to_device(*batch, cpu) for batch in validation_batches(crops, RECIPE)]
+
+
+@pytest.mark.parametrize("half_weights", [False, True])
+def test_fine_tuning_begins_with_an_exported_model(
+    finished: Path, photos: Path, tmp_path: Path, half_weights: bool
+) -> None:
+    """The same function, and batch normalisation that fits what it sees."""
+    model = tmp_path / "model.onnx"
+    export(finished / checkpoint.BEST, model, {}, half_weights=half_weights)
+    net, batches = build.generator(RECIPE), held_out(photos)
+    start.begin_with(model, net, batches)
+    assert net.training
+    assert difference(net.eval(), model) < 1e-4
+    image, mask = map(torch.cat, zip(*batches, strict=True))
+    with torch.no_grad():
+        wanted = net(image * (1 - mask), mask)
+        found = net.train()(image * (1 - mask), mask)
+    assert (found - wanted).abs().mean() < 0.05 * wanted.abs().mean()
+    run = tmp_path / "run"
+    assert loop.train(RECIPE, [photos], run, start=model, device="cpu", quiet=True)
+
+
+@pytest.mark.parametrize("name", ["places", "faces"])
+def test_fine_tuning_begins_with_a_shipped_model(name: str, photos: Path) -> None:
+    net = build.generator(recipes.get("scenes"))
+    model = begin_at(name)
+    assert model == begin_at(f"{name}-fp32") == catalog.locate(f"{name}-fp32")
+    start.begin_with(model, net, held_out(photos))
+    assert difference(net.eval(), model) < 1e-4
+
+
+def test_models_that_nothing_can_begin_with(photos: Path, tmp_path: Path) -> None:
+    net = build.generator(recipes.get("scenes"))
+    for bad, message in {
+        catalog.locate("places"): "is in 8 bits",
+        tmp_path / "none.onnx": "none.onnx",
+        photos / "0.png": "not a readable checkpoint",
+        tmp_path: "no checkpoint there",
+    }.items():
+        with pytest.raises(FinefillError, match=message):
+            start.begin_with(bad, net, [])
+    with pytest.raises(FinefillError, match="does not fit the recipe"):
+        start.begin_with(begin_at("places"), build.generator(RECIPE), [])
+    with pytest.raises(FinefillError, match=r"nowhere: .* \(places, faces"):
+        begin_at("nowhere")

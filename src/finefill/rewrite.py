@@ -9,12 +9,15 @@ import itertools
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 # Reshape, transpose, reshape: what the exporter makes of torch's pixel_unshuffle with blocks of 2.
 _UNSHUFFLE = [0, 1, 3, 5, 2, 4]
 # What cuts the rim off the interleaved parts of a deconvolution.
 _CROP = {"crop_starts": [1, 1], "crop_ends": [-1, -1], "crop_axes": [2, 3]}
 _UP = ("DepthToSpace", "Resize")  # double height and width
+# What rewritten weights have at the end of their names.
+_KERNELS, _PIXELS = "_kernels", "_pixels"
 
 Boxes = dict[int, tuple[str, str]]  # for each scale (top, left) and (bottom, right)
 
@@ -47,7 +50,7 @@ def deconvolutions(model: Any) -> None:
         # Row 2 p + a of the result takes input rows p - 1 and p with kernel rows a + 2 and a.
         flipped = weight.reshape(inputs, outputs, 2, 2, 2, 2)[:, :, ::-1, :, ::-1, :]
         kernels = flipped.transpose(1, 3, 5, 0, 2, 4).reshape(4 * outputs, inputs, 2, 2)
-        parts = [node.input[0], _add_constant(graph, f"{out}_kernels", kernels)]
+        parts = [node.input[0], _add_constant(graph, f"{node.input[1]}{_KERNELS}", kernels)]
         if len(node.input) > 2:
             bias = np.repeat(_constant(graph, node.input[2]), 4)
             parts.append(_add_constant(graph, f"{out}_bias", bias))
@@ -84,7 +87,7 @@ def block_inputs(model: Any) -> None:
         weight = _constant(graph, node.input[1])
         outputs, stacked = weight.shape[:2]
         pixels = weight.reshape(outputs, stacked // 4, 2, 2, 3, 3).transpose(0, 1, 4, 2, 5, 3)
-        name = f"{node.output[0]}_pixels"
+        name = f"{node.input[1]}{_PIXELS}"
         _add_constant(graph, name, pixels.reshape(outputs, stacked // 4, 6, 6))
         node.input[0], node.input[1] = source, name
         del node.attribute[:]
@@ -311,6 +314,43 @@ def full_weights(model: Any) -> None:
             nodes.append(node)
     _replace_nodes(graph, nodes)
     sweep(model)
+
+
+def convolutions(model: Any) -> dict[str, NDArray[np.float32]]:
+    """Weights and biases of a generator's convolutions, as they were before the rewrites.
+
+    Returns:
+        Arrays by the names that PyTorch gave them; those of the deconvolutions too.
+    """
+    graph, found = model.graph, {}
+    casts = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}
+    known = {constant.name for constant in graph.initializer}
+    for node in graph.node:
+        if node.op_type not in ("Conv", "ConvTranspose"):
+            continue
+        stored = [casts.get(name, name) for name in node.input[1:]]
+        if not known.issuperset(stored):
+            continue
+        weight, *biases = (_constant(graph, name).astype(np.float32) for name in stored)
+        name = node.input[1]
+        outputs, inputs = weight.shape[:2] if node.op_type == "Conv" else weight.shape[1::-1]
+        if name.endswith(_KERNELS):  # the inverse of `deconvolutions`
+            outputs, biases = outputs // 4, [bias[::4] for bias in biases]
+            blocks = weight.reshape(outputs, 2, 2, inputs, 2, 2).transpose(3, 0, 4, 1, 5, 2)
+            weight = blocks[:, :, ::-1, :, ::-1, :].reshape(inputs, outputs, 4, 4)
+            name = name.removesuffix(_KERNELS)
+        elif name.endswith(_PIXELS):  # the inverse of `block_inputs`
+            blocks = weight.reshape(outputs, inputs, 3, 2, 3, 2).transpose(0, 1, 3, 5, 2, 4)
+            weight = blocks.reshape(outputs, 4 * inputs, 3, 3)
+            name = name.removesuffix(_PIXELS)
+            if not name.endswith(".weight"):  # exported when it was named after its output
+                name = f"{node.input[2].removesuffix('.bias')}.weight"
+        if name.endswith(".weight"):  # the others are not learned
+            found[name] = np.ascontiguousarray(weight)
+            # The exporter leaves out a bias of zeros.
+            bias = biases[0] if biases else np.zeros(outputs, np.float32)
+            found[f"{name.removesuffix('.weight')}.bias"] = bias
+    return found
 
 
 def sweep(model: Any) -> None:

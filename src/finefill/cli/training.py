@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from finefill import recipes
+from finefill import catalog, recipes
 from finefill.errors import FinefillError
 
 
@@ -31,8 +31,9 @@ from finefill.errors import FinefillError
 @click.option(
     "--from",
     "start",
-    type=click.Path(path_type=Path),
-    help="Begin with the generator of this run or checkpoint (fine-tuning).",
+    metavar="RUN|MODEL",
+    help="Begin with the generator of this run, checkpoint, .onnx file or shipped model "
+    "(fine-tuning).",
 )
 @click.option("--max-minutes", type=float, help="Stop cleanly with a checkpoint after this time.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
@@ -45,7 +46,7 @@ def train(
     stream: bool,
     run: Path,
     resume: bool,
-    start: Path | None,
+    start: str | None,
     max_minutes: float | None,
     settings: tuple[str, ...],
     device: str,
@@ -84,7 +85,7 @@ def train(
         source,
         run,
         resume=resume,
-        start=start,
+        start=None if start is None else begin_at(start),
         max_minutes=max_minutes,
         device=device,
         vgg=vgg,
@@ -94,6 +95,24 @@ def train(
         return
     hint = f"finefill export {run} -o MODEL.onnx" if done else "go on with --resume"
     click.echo(f"{'complete' if done else 'stopped'}: {run} ({hint})")
+
+
+def begin_at(source: str) -> Path:
+    """The run or file to begin with; a shipped model's name stands for its file in float32.
+
+    Raises:
+        FinefillError: nothing of that name, or the shipped model's file is damaged.
+    """
+    shipped = catalog.names()
+    exact = f"{source.removesuffix('-fp32')}-fp32"
+    if exact in shipped:
+        return catalog.locate(exact)
+    if not Path(source).exists():
+        raise FinefillError(
+            f"--from {source}: no such run, checkpoint or .onnx file, and no model of that name "
+            f"is installed ({', '.join(shipped)})"
+        )
+    return Path(source)
 
 
 def need_torch() -> None:

@@ -79,7 +79,9 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _open(path: Path) -> Any:
     if not path.exists():
-        raise FinefillError(f"{path}: no checkpoint there; start a run without --resume")
+        raise FinefillError(
+            f"{path}: no checkpoint there: name a run's folder; a new run starts without --resume"
+        )
     try:
         return safe_open(path, "pt")
     except (SafetensorError, OSError) as error:
@@ -113,8 +115,11 @@ def load_net(prefix: str, net: nn.Module, tensors: Mapping[str, Tensor]) -> None
     try:
         net.load_state_dict(own)
     except RuntimeError as error:
+        theirs, wanted = ({n: t.shape for n, t in some.items()} for some in (own, net.state_dict()))
+        other = sorted(dict(theirs.items() ^ wanted.items()))
         raise FinefillError(
-            f"the checkpoint's {prefix} does not fit the recipe: {error}"
+            f"the checkpoint's {prefix} does not fit the recipe: {len(other)} tensors differ, "
+            f"{other[0]} among them"
         ) from error
 
 

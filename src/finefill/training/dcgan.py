@@ -26,6 +26,7 @@ from finefill.training import checkpoint
 from finefill.training.loop import (
     choose_device,
     choose_precision,
+    hardware,
     label_source,
     stop_signals,
     to_device,
@@ -197,7 +198,7 @@ def save(pair: Pair, recipe: Recipe, path: Path, step: int, fingerprint: str) ->
         "samples": step * recipe.batch,
         "latent": LATENT,
         "data": fingerprint,
-        "device": str(pair.device),
+        "device": hardware(pair.device, pair.precision),
         "recipe": recipe.to_json(),
     }
     checkpoint.save(path, tensors, state)

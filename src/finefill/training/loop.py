@@ -28,6 +28,7 @@ from finefill.training import build, checkpoint
 from finefill.training.ahead import Ahead, Batch
 from finefill.training.distributed import ALONE, World, join, place, synchronise
 from finefill.training.report import Report, Silence
+from finefill.training.start import begin_with
 from finefill.training.steps import (
     Parts,
     discriminator_step,
@@ -64,8 +65,8 @@ def train(
         run: folder for checkpoints, log and image grids.
         resume: continue from ``run``'s checkpoint; the result equals that of a run that was
             never stopped (same device and number of threads).
-        start: a run or checkpoint file whose generator a new run begins with, in place of
-            fresh weights (fine-tuning); its recipe must describe the same generator.
+        start: a run, checkpoint file or float32 .onnx model whose generator a new run begins
+            with, in place of fresh weights (fine-tuning); it must be the recipe's generator.
         max_minutes: stop cleanly with a checkpoint after this time.
         device: auto, cpu or cuda.
         vgg: weights of the perceptual network; found by itself when None.
@@ -98,7 +99,10 @@ def train(
         torch.manual_seed(recipe.seed)
         parts = first_stage(recipe, own_device, world)
         if start is not None and not resume:
-            start_from(parts, start)
+            held_out = (to_device(*b, own_device) for b in validation_batches(photos, recipe))
+            begin_with(start, parts.generator, held_out)
+            if parts.average is not None:
+                parts.average.load_state_dict(parts.generator.state_dict())
         if resume:
             restore(parts, tensors, "generator", "average")
             if proportions(recipe) == proportions(from_json(state["recipe"])):
@@ -227,6 +231,11 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     else:
         native = bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
     return torch.bfloat16 if native else torch.float32
+
+
+def hardware(device: torch.device, precision: torch.dtype) -> str:
+    """Where and how precisely a run was calculated, for checkpoint, card and results."""
+    return f"{device}, {str(precision).removeprefix('torch.')}"
 
 
 def first_stage(recipe: Recipe, device: torch.device, world: World = ALONE) -> Parts:
@@ -434,7 +443,7 @@ def save(parts: Parts, path: Path, step: int, best: float, fingerprint: str) -> 
         "lambdas": parts.lambdas,
         "best": best,
         "data": fingerprint,
-        "device": str(parts.device),
+        "device": hardware(parts.device, parts.precision),
         "recipe": parts.recipe.to_json(),
     }
     checkpoint.save(path, tensors, state)
@@ -453,28 +462,6 @@ def restore(parts: Parts, tensors: dict[str, Tensor], *names: str) -> None:
             checkpoint.load_optimizer(
                 "discriminator_optimizer", parts.discriminator_optimizer, tensors
             )
-
-
-def start_from(parts: Parts, source: Path) -> None:
-    """Load the generator of another run: the averaged one, of its best checkpoint, where kept.
-
-    Raises:
-        FinefillError: no checkpoint there, or of another generator.
-    """
-    if source.is_dir():
-        best = source / checkpoint.BEST
-        source = best if best.exists() else source / checkpoint.LAST
-    tensors, _ = checkpoint.load(source)
-    averaged = any(name.startswith("average.") for name in tensors)
-    prefix = "average" if averaged else "generator"
-    own = {
-        f"generator.{name.removeprefix(f'{prefix}.')}": tensor
-        for name, tensor in tensors.items()
-        if name.startswith(f"{prefix}.")
-    }
-    for net in (parts.generator, parts.average):
-        if net is not None:
-            checkpoint.load_net("generator", net, own)
 
 
 def stored_recipe(run: Path) -> Recipe:
