@@ -28,7 +28,8 @@ from finefill.masks import Mask
 PATCH = 12  # pixels, side of a patch; two patches overlap by half
 STEP = 2  # pixels between places where known patches are looked for
 SOFT = 2  # radius in pixels of the blur whose loss is the detail
-SMOOTH = 1  # radius in pixels of the blur that clears a fill of the network's own poor detail
+SMOOTH = 1  # radius in pixels of the blur whose loss is the network's own detail
+OWN = 0.5  # share of that which stays: all of it can show as a grid
 EDGE = 2  # radius in pixels within which the network's colours and the photo's are compared
 COHERENCE = 0.5  # price of a neighbour that takes its detail from elsewhere
 SWEEPS = 6  # over all patches, to settle that
@@ -63,8 +64,8 @@ def add_detail(photo: RGB, mask: Mask, small: RGB, hole: Mask, fill: RGB) -> RGB
     known = small.astype(np.float32)
     soft = blur_where(known, ~hole, SOFT)
     met = meet_edges(known, fill.astype(np.float32), hole, EDGE)
-    smooth = blur(np.where(hole[..., None], met, known), SMOOTH)
-    base = np.where(hole[..., None], smooth, known)
+    sharp = np.where(hole[..., None], met, known)
+    base = np.where(hole[..., None], OWN * sharp + (1 - OWN) * blur(sharp, SMOOTH), known)
     result = _resize(base, size)
     matches = match(known, hole, soft, base)
     if matches is not None:
