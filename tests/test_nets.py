@@ -37,6 +37,23 @@ def test_every_recipe_keeps_the_papers_limits(name: str) -> None:
     assert net.receptive_field() >= 2 * size - 1  # all of the image from every pixel of it
 
 
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_every_weight_of_a_recipe_learns(name: str) -> None:
+    """None lies where a dilated convolution meets nothing but padding."""
+    recipe = recipes.get(name)
+    torch.manual_seed(0)
+    net = build(recipe)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(module.weight)  # residual blocks begin with 0
+    image = torch.rand(2, 3, recipe.size, recipe.size)
+    net(image, torch.ones(2, 1, recipe.size, recipe.size)).square().sum().backward()
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            assert module.weight.grad is not None
+            assert (module.weight.grad.abs().sum((0, 1)) > 0).all()
+
+
 def test_the_papers_plan_has_its_parameter_count() -> None:
     # By hand: 9 i o a 3x3 convolution, 16 i o a deconvolution, 2 o a batch norm.
     convs = [(4, 32), (32, 64), (64, 64), (64, 128), (128, 128), (128, 128), (128, 128)]

@@ -60,12 +60,26 @@ def test_photographs_train_in_slices_from_pieces(tmp_path: Path) -> None:
     assert b"".join(piece.read_bytes() for piece in pieces) == whole
     assert max(piece.stat().st_size for piece in pieces) <= 0.05 * 2**20 < len(whole)
 
+    start = run.parent / "start.safetensors"
+    start.write_bytes(whole)
     (run / checkpoint.LAST).unlink()  # only the pieces came along
     command[command.index("--minutes") + 1] = 5
     result = call(*command)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("slice 1: complete")
     assert checkpoint.read_state(run / checkpoint.LAST)["step"] == 3
+    assert list(run.glob(f"{checkpoint.BEST}.[0-9]*"))
+
+    # Pieces come back to a machine with an older checkpoint; only the first slice takes --from.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for piece in run.glob("*.safetensors.[0-9s]*"):
+        (elsewhere / piece.name).write_bytes(piece.read_bytes())
+    (elsewhere / checkpoint.LAST).write_bytes(whole)
+    result = call("run", elsewhere, *command[2:], "--from", start)
+    assert result.returncode == 0, result.stderr
+    for name in (checkpoint.LAST, checkpoint.BEST):
+        assert (elsewhere / name).read_bytes() == (run / name).read_bytes()
 
 
 def test_a_damaged_piece_is_named_and_nothing_is_joined(tmp_path: Path) -> None:

@@ -63,8 +63,8 @@ def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def same(a: Path, b: Path) -> bool:
-    first, second = checkpoint.load(a / checkpoint.LAST), checkpoint.load(b / checkpoint.LAST)
+def same(a: Path, b: Path, name: str = checkpoint.LAST) -> bool:
+    first, second = checkpoint.load(a / name), checkpoint.load(b / name)
     assert first[0].keys() == second[0].keys()
     assert first[1] == second[1]
     return all(torch.equal(first[0][name], second[0][name]) for name in first[0])
@@ -138,6 +138,22 @@ def test_resuming_restores_every_state_of_the_plus_networks(photos: Path, tmp_pa
     assert card["difference"] < 1e-4
     net, _ = load_generator(tmp_path / "whole" / checkpoint.LAST)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded(net).modules())
+
+
+def test_resuming_without_a_discriminator_keeps_the_best(photos: Path, tmp_path: Path) -> None:
+    """Rates at which the best state is not the last, and would be lost if its score were."""
+    recipe = recipes.override(
+        RECIPE, ["adversarial_proportion=0", "all_rates=[0.02,0.02]", 'fixed_lambdas=[["per",1]]']
+    )
+    assert loop.train(recipe, [photos], tmp_path / "whole", device="cpu", quiet=True)
+    run, done = tmp_path / "parts", False
+    while not done:
+        done = loop.train(
+            recipe, [photos], run, resume=run.exists(), max_minutes=0, device="cpu", quiet=True
+        )
+    assert checkpoint.read_state(run / checkpoint.BEST)["step"] < LENGTH
+    assert same(run, tmp_path / "whole")
+    assert same(run, tmp_path / "whole", checkpoint.BEST)
 
 
 def test_max_minutes_stops_with_a_checkpoint(photos: Path, finished: Path, tmp_path: Path) -> None:
@@ -241,6 +257,12 @@ def test_a_full_disk_stops_a_run_in_one_line(photos: Path, tmp_path: Path) -> No
 def test_others_may_read_a_checkpoint(finished: Path) -> None:
     """The rights of any new file, as the user's mask says."""
     assert (finished / checkpoint.LAST).stat().st_mode == (finished / "log.jsonl").stat().st_mode
+
+
+def test_dilations_beyond_the_map_are_refused(photos: Path, tmp_path: Path) -> None:
+    recipe = recipes.override(RECIPE, ["dilations=[2,8]"])  # 32 pixels, three levels: 8x8
+    with pytest.raises(FinefillError, match="a side of 8 at a size of 32"):
+        loop.train(recipe, [photos], tmp_path / "run", device="cpu", quiet=True)
 
 
 def test_runs_are_not_mixed_up(photos: Path, finished: Path, tmp_path: Path) -> None:

@@ -6,20 +6,21 @@
     python tools/train-slices.py join work/run/checkpoint.safetensors
 
 ``run`` calls ``finefill train`` again and again until the training is complete or ``--slices`` is
-reached. It begins by joining a checkpoint that is there in pieces only, and leaves one in pieces
-with ``--mib``: so the pieces are all that has to travel from one machine to the next, with the
-data. Needs finefill with the extra ``train``.
+reached. It begins by joining checkpoints whose pieces are newer than they are, or all there is, and
+leaves them in pieces with ``--mib``: so the pieces are all that has to travel from one machine to
+the next, with the data. Needs finefill with the extra ``train``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shlex
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -28,6 +29,7 @@ from PIL import Image
 from finefill.data import iterate_images, shrink
 from finefill.errors import FinefillError
 from finefill.images import replacing
+from finefill.training import checkpoint
 
 MIB = 1 << 20
 HEAD = 1024  # bytes of a tar member besides its content, at most: header and padding
@@ -100,23 +102,55 @@ def run(
     launcher: str,
 ) -> None:
     """Train in slices; what follows -- goes to ``finefill train`` (--recipe, --data, --set)."""
-    last = run / "checkpoint.safetensors"
+    last, best = run / checkpoint.LAST, run / checkpoint.BEST
     start = shlex.split(launcher) if launcher else [sys.executable, "-m"]
     data = [f"--data={shard}" for shard in sorted(shards.glob("*.tar"))] if shards else []
     complete, number = False, 0
     while not complete and (slices is None or number < slices):
-        if not last.exists() and list_of(last).exists():
-            join_pieces(last)
-        command = [*start, "finefill", "train", *settings, *data, "-o", str(run)]
-        command += ["--max-minutes", str(minutes), *(["--resume"] if last.exists() else [])]
+        take_newer(last)
+        take_newer(best)
+        given = [*without_from(settings), "--resume"] if last.exists() else settings
+        command = [*start, "finefill", "train", *given, *data, "-o", str(run)]
+        command += ["--max-minutes", str(minutes)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             raise FinefillError(f"{run}: this slice ended with an error, see above")
         number += 1
         complete = done.stdout.startswith("complete")
-        if mib is not None:
-            split_file(last, mib)
+        for file in (last, best) if mib is not None else ():
+            if file.exists():
+                split_file(file, mib)
         click.echo(f"slice {number}: {done.stdout.strip()}")
+
+
+def without_from(settings: Sequence[str]) -> list[str]:
+    """Settings without ``--from``: only the first slice begins with another run or model."""
+    kept: list[str] = []
+    rest = iter(settings)
+    for word in rest:
+        if word == "--from":
+            next(rest, None)
+        elif not word.startswith("--from="):
+            kept.append(word)
+    return kept
+
+
+def take_newer(file: Path) -> None:
+    """Join a checkpoint from its pieces where they hold more steps than it, or it is missing."""
+    if not list_of(file).exists():
+        return
+    if not file.exists():
+        join_pieces(file)
+        return
+    listed = list_of(file).read_text(encoding="utf-8").split()
+    if hashlib.sha256(file.read_bytes()).hexdigest() in listed:
+        return
+    joined = file.with_name(f"{file.name}.joined")
+    join_pieces(file, joined)
+    if checkpoint.read_state(joined)["step"] > checkpoint.read_state(file)["step"]:
+        os.replace(joined, file)
+    else:
+        joined.unlink()
 
 
 @cli.command()
@@ -156,8 +190,8 @@ def split_file(file: Path, mib: float) -> int:
     return len(lines) - 1
 
 
-def join_pieces(file: Path) -> None:
-    """The inverse of :func:`split_file`.
+def join_pieces(file: Path, into: Path | None = None) -> None:
+    """The inverse of :func:`split_file`; the file itself is written, or ``into``.
 
     Raises:
         FinefillError: the list or a piece is missing or another one than the list says.
@@ -170,7 +204,7 @@ def join_pieces(file: Path) -> None:
     if missing := [name for _, name in pieces if not (file.parent / name).exists()]:
         raise FinefillError(f"{file.parent / missing[0]}: missing; copy this piece too")
     whole = hashlib.sha256()
-    with replacing(file) as target:
+    with replacing(into or file) as target:
         for digest, name in pieces:
             content = (file.parent / name).read_bytes()
             if hashlib.sha256(content).hexdigest() != digest:

@@ -36,7 +36,7 @@ class Recipe:
     generator: str = "paper"  # or "plus" (nets/plus.py), "context_encoder", "gfc"
     widths: tuple[int, ...] = (32, 64, 128, 128)
     depths: tuple[int, ...] = (1, 2, 2, 2)
-    dilations: tuple[int, ...] = (2, 4, 8, 16)
+    dilations: tuple[int, ...] = (1, 2, 4, 8)
     dilated: bool = True
     intermediate: bool = True
     # One score, as in the paper; "patch": a score for each cell; "local": one for the window

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from finefill.evaluation.metrics import AnyMetric
     from finefill.evaluation.protocol import MaskSet, Method, MethodResult, TestSet
 
-SAMPLES = 24  # completions on the contact sheet
+SAMPLES = 48  # completions on the contact sheet
 KEEP_ALL = 1 << 30  # bytes of test images up to which every completion is kept, for the best ones
 PACKAGES = (
     "finefill",
@@ -111,7 +111,7 @@ def evaluate(
     Test images are square centre crops; measures are taken over the hole and over the whole
     image. A model fills as `finefill complete` does; where that adds detail to the network's
     fill, the network alone is measured too. The first method is compared with each other one,
-    image by image. Contact sheets show 24 completions drawn by the seed, and the twelve best and
+    image by image. Contact sheets show 48 completions drawn by the seed, and the twelve best and
     worst of each method.
     """
     from finefill.evaluation import metrics, protocol, report, sheets

@@ -85,7 +85,8 @@ class Generator(CompletionNet):
     Args:
         widths: channels of each level, at most 128 each.
         depths: convolutions of each level of the encoder, at least 1 each.
-        dilations: dilation rate of each convolution stacked in the last level.
+        dilations: dilation rate of each convolution stacked in the last level; on maps of a side
+            up to its rate a convolution is a 1x1, and its other weights never learn.
         dilated: False replaces every rate by 1 (Fig. 7, "without dilation").
         intermediate: False drops the intermediate layers (Fig. 7).
 
@@ -97,7 +98,7 @@ class Generator(CompletionNet):
         self,
         widths: Sequence[int] = (32, 64, 128, 128),
         depths: Sequence[int] = (1, 2, 2, 2),
-        dilations: Sequence[int] = (2, 4, 8, 16),
+        dilations: Sequence[int] = (1, 2, 4, 8),
         *,
         dilated: bool = True,
         intermediate: bool = True,

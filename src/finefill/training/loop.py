@@ -8,7 +8,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -96,6 +96,8 @@ def train(
             "the processes were given other photographs, checkpoints or settings: start all of "
             "them with the same command, and keep -o where every machine sees it",
         )
+        if not resume:
+            check_dilations(recipe)
         torch.manual_seed(recipe.seed)
         parts = first_stage(recipe, own_device, world)
         if start is not None and not resume:
@@ -130,7 +132,7 @@ def train(
             while step < recipe.total_steps:
                 if step >= recipe.rec_steps and has_second_stage(recipe):
                     if is_first_stage(parts):
-                        if "discriminator" in {name.partition(".")[0] for name in tensors}:
+                        if holds_second_stage(recipe, state, tensors):
                             second_stage(parts, vgg, tensors)
                         else:
                             best = float("inf")  # scores of the two stages do not compare
@@ -181,6 +183,26 @@ def check_batch(recipe: Recipe, world: World) -> None:
         )
     if recipe.batch == world.size and not recipe.sync_bn:
         raise FinefillError("sync_bn=false needs two images for each process: use --set batch=…")
+
+
+def check_dilations(recipe: Recipe) -> None:
+    """Dilated convolutions must reach other cells of the deepest level's map.
+
+    Otherwise all but their middle weights meet padding alone: they keep their random values, which
+    act as soon as an image is larger than those of the training.
+
+    Raises:
+        FinefillError: a rate is the map's side or more.
+    """
+    if recipe.generator not in ("paper", "plus") or not recipe.dilated:
+        return
+    halvings = len(recipe.widths) - (recipe.generator == "paper")
+    side = recipe.size >> halvings
+    if max(recipe.dilations) >= side:
+        raise FinefillError(
+            f"dilations of {max(recipe.dilations)} reach beyond the deepest level, whose map has a "
+            f"side of {side} at a size of {recipe.size}: use smaller ones (--set dilations=…)"
+        )
 
 
 def open_report(run: Path, recipe: Recipe, step: int, world: World, *, quiet: bool) -> Report:
@@ -270,6 +292,15 @@ def has_second_stage(recipe: Recipe) -> bool:
 def is_first_stage(parts: Parts) -> bool:
     """Whether the second stage's networks are still missing."""
     return parts.discriminator is None and parts.vgg is None
+
+
+def holds_second_stage(
+    recipe: Recipe, state: Mapping[str, object], tensors: Mapping[str, Tensor]
+) -> bool:
+    """Whether a checkpoint was written in the second stage and has what the recipe needs there."""
+    if recipe.adversarial_proportion > 0:
+        return any(name.startswith("discriminator.") for name in tensors)
+    return bool(state.get("second_stage"))
 
 
 def second_stage(parts: Parts, vgg: Path | None, tensors: dict[str, Tensor] | None = None) -> None:
@@ -442,6 +473,7 @@ def save(parts: Parts, path: Path, step: int, best: float, fingerprint: str) -> 
         "samples": step * parts.recipe.batch,
         "lambdas": parts.lambdas,
         "best": best,
+        "second_stage": not is_first_stage(parts),
         "data": fingerprint,
         "device": hardware(parts.device, parts.precision),
         "recipe": parts.recipe.to_json(),
