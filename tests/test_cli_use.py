@@ -361,6 +361,51 @@ def test_verify_sees_alpha_orientation_and_sixteen_bits(
     assert capsys.readouterr().out.startswith("unchanged: 10,800 of 12,000 pixels")
 
 
+def test_verify_warns_in_one_line(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(files.rgb).save(files.photo, icc_profile=b"\x07" * 300)
+    assert files.run(monkeypatch, "--verify") == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("unchanged: 10,800 of 12,000 pixels")
+    told = "its colour profile is damaged: its colours are taken for sRGB"
+    assert said.err.splitlines() == [
+        f"finefill: warning: {path}: {told}" for path in (files.photo, files.out)
+    ]
+
+
+def test_verify_sees_transparent_colours(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = Image.fromarray(files.rgb).quantize(32)
+    for name, options in {"p.gif": 5, "p.png": bytes([0, 0, 90])}.items():
+        files.photo = files.folder / name
+        image.save(files.photo, transparency=options)
+        for target in ("o.png", "o.tif", "o.gif"):
+            files.out = files.folder / target
+            code = files.run(monkeypatch, "--verify")
+            said = capsys.readouterr()
+            if (name, target) == ("p.png", "o.gif"):  # holds no half-transparent colour
+                assert code == 2
+                assert "choose PNG" in said.err
+            else:
+                assert code == 0
+                assert said.out.startswith("unchanged: 10,800 of 12,000 pixels")
+
+
+def test_verify_does_not_advise_what_was_done(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tifffile = pytest.importorskip("tifffile", reason="needs the extra formats")
+    inks = np.dstack([files.rgb, files.rgb[..., 0]]).astype(np.uint16) * np.uint16(256)
+    files.photo = files.folder / "p.tif"
+    tifffile.imwrite(files.photo, inks, photometric="separated", metadata=None)
+    assert files.run(monkeypatch, "--verify") == 2  # PNG holds no CMYK
+    assert "choose the photo's own format" in capsys.readouterr().err
+    files.out = files.folder / "o.tif"
+    assert files.run(monkeypatch, "--verify") == 0
+
+
 def test_verify_sees_sixteen_bit_colour_and_lossy_webp(
     files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -378,6 +423,16 @@ def test_verify_sees_sixteen_bit_colour_and_lossy_webp(
     files.out = files.folder / "o.webp"
     assert files.run(monkeypatch, "--verify") == 0
     assert capsys.readouterr().out.startswith("changed by WEBP: ")
+
+
+def test_a_lack_of_memory_is_told(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fill(*arguments: object, **options: object) -> Report:
+        raise MemoryError
+
+    monkeypatch.setattr("finefill.cli.use.fill_with_report", fill)
+    expect_refusal(files, monkeypatch, capsys, "not enough memory")
 
 
 def test_confidence_and_too_large_holes_are_told(

@@ -170,6 +170,32 @@ def test_what_the_file_says_stays(tmp_path: Path, target: str) -> None:
         source = (tmp_path / target).rename(tmp_path / f"again.{target[-3:]}")
 
 
+def test_exif_in_tiff_does_not_describe_another_image(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0100], exif[0x0101], exif[0x0152] = 9, 7, 2  # sizes and kind of alpha of another
+    exif[0x010F], exif[0x013B] = "Maker", "Jürgen".encode()
+    exif.get_ifd(0x8769).update({0x829D: 2.8, 0xA005: {1: "R98"}})
+    write_png_with(tmp_path / "in.png", picture(3), exif=exif)
+    photo = read_photo(tmp_path / "in.png")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.tif")
+    assert capfd.readouterr().err == ""
+    np.testing.assert_array_equal(samples_of(tmp_path / "out.tif")[~HOLE], picture(3)[~HOLE])
+    with Image.open(tmp_path / "out.tif") as after:
+        said = after.getexif()
+        assert said[0x010F] == "Maker"
+        assert said[0x013B].encode("latin-1").decode() == "Jürgen"
+        assert 0x0152 not in said
+        assert float(said.get_ifd(0x8769)[0x829D]) == pytest.approx(2.8)
+        assert said.get_ifd(0xA005)[1] == "R98"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("in.png", "PNG"), ("in.tif", "TIFF")])
+def test_the_format_is_known(tmp_path: Path, name: str, kind: str) -> None:
+    assert read_photo(save(tmp_path / name, picture(3))).stored.format == kind
+
+
 def test_a_wide_profile(tmp_path: Path, demo_rgb: NDArray[np.uint8]) -> None:
     part = demo_rgb[200:224, 200:220]
     wide = converted(part, *PROFILES["p3"]).astype(np.uint16) * np.uint16(257)

@@ -8,6 +8,7 @@ import struct
 import warnings
 from pathlib import Path
 from typing import Any
+from zlib import compress, crc32
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from finefill import FinefillError
 from finefill.images import (
+    alpha_of,
     from_network,
+    photo_of,
     put_back,
     read_photo,
     to_network,
@@ -127,6 +130,20 @@ def test_sixteen_bit_grey_keeps_the_low_byte() -> None:
     np.testing.assert_array_equal(result[~HOLE], np.asarray(image)[~HOLE])
 
 
+def test_big_endian_grey_keeps_sixteen_bits(tmp_path: Path) -> None:
+    grey = np.asarray(picture("I;16"))
+    profile = profile_bytes(None, 1.0)
+    Image.fromarray(grey.astype(">u2")).save(tmp_path / "in.tif", icc_profile=profile)
+    photo = read_photo(tmp_path / "in.tif")
+    assert photo.stored.mode == "I;16B"
+    for name, mode in (("out.png", "I;16"), ("out.tif", "I;16B"), ("out.jpg", "L")):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / name)
+        with Image.open(tmp_path / name) as after:
+            assert (after.mode, after.info["icc_profile"]) == (mode, profile)
+            if mode != "L":
+                np.testing.assert_array_equal(np.asarray(after)[~HOLE], grey[~HOLE])
+
+
 def test_alpha_is_kept_but_a_wholly_erased_hole_becomes_opaque() -> None:
     image = picture("RGBA")
     half = np.array(image)
@@ -144,6 +161,127 @@ def test_alpha_is_kept_but_a_wholly_erased_hole_becomes_opaque() -> None:
     erased = half.copy()
     erased[HOLE, 3] = 0
     assert (alpha_after(erased)[HOLE] == 255).all()
+
+
+def with_key(mode: str) -> tuple[Image.Image, Any]:
+    """A picture with a transparent colour, that of its first pixels, and that colour."""
+    image = picture(mode)
+    key = image.getpixel((0, 0))
+    image.paste(key, (0, 0, SIZE[1], 4))
+    return image, key
+
+
+def seen(image: Image.Image) -> NDArray[np.uint8]:
+    """(H, W, 4) as viewers take it; what is under alpha 0 is black."""
+    rgba = np.asarray(image.copy().convert("RGBA"))
+    return np.where(rgba[..., 3:] > 0, rgba, np.uint8(0))
+
+
+@pytest.mark.parametrize("source", ["gif", "png"])
+def test_a_transparent_palette_colour(tmp_path: Path, source: str) -> None:
+    image, key = with_key("P")
+    image.save(tmp_path / f"in.{source}", transparency=key)
+    with Image.open(tmp_path / f"in.{source}") as before:
+        expected = seen(before)
+    assert (expected[:4, :, 3] == 0).all()
+    photo = read_photo(tmp_path / f"in.{source}")
+    for target in ("gif", "png", "tif", "webp"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / f"out.{target}")
+        with Image.open(tmp_path / f"out.{target}") as after:
+            np.testing.assert_array_equal(seen(after)[~HOLE], expected[~HOLE])
+            assert (seen(after)[HOLE, 3] == 255).all()
+
+
+def test_reading_leaves_an_image_in_memory_alone() -> None:
+    image, key = with_key("P")
+    image.info["transparency"] = key
+    palette = image.getpalette(None)
+    photo = photo_of(image)
+    result = put_back(photo, photo.rgb, HOLE)
+    alpha_of(image)
+    assert image.getpalette(None) == result.getpalette(None) == palette
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "RGB", "1", "I;16"])
+@pytest.mark.parametrize("target", ["jpg", "png", "webp", "avif", "tif", "bmp", "gif"])
+def test_transparent_colours_stay_or_become_alpha_or_white(
+    tmp_path: Path, mode: str, target: str
+) -> None:
+    image, key = with_key(mode)
+    image.save(tmp_path / "in.png", transparency=key)
+    photo = read_photo(tmp_path / "in.png")
+    hidden = (samples(image.convert("RGB")) == image.convert("RGB").getpixel((0, 0))).all(axis=2)
+    if mode == "I;16":
+        hidden = samples(image) == key
+    assert hidden[:4].all()
+    assert not hidden.all()
+    write_photo(photo, photo.rgb, HOLE, tmp_path / f"out.{target}")
+    again = read_photo(tmp_path / f"out.{target}")
+    if target in ("jpg", "bmp"):
+        assert again.rgb[:4].mean() > 250
+        return
+    alpha = np.asarray(alpha_of(again.stored))
+    np.testing.assert_array_equal(alpha[~HOLE] < 128, hidden[~HOLE])
+    if target == "png":
+        assert again.stored.mode == mode
+        assert again.stored.info["transparency"] == key
+    if target in ("webp", "tif"):
+        np.testing.assert_array_equal(again.rgb[~HOLE], photo.rgb[~HOLE])
+    if target == "tif":
+        assert again.stored.mode == ("RGBA" if mode in ("P", "RGB") else "LA")
+
+
+def test_a_transparent_grey_of_few_bits(tmp_path: Path) -> None:
+    """Pillow gives the samples of 4 bits 8, but not the transparent one; it writes neither."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", crc32(name + data))
+
+    rows = b"".join(b"\0" + bytes([0x05]) * 10 for _ in range(16))  # 0, 5, 0, 5 ...
+    (tmp_path / "in.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 20, 16, 4, 0, 0, 0, 0))
+        + chunk(b"tRNS", struct.pack(">H", 5))
+        + chunk(b"IDAT", compress(rows))
+        + chunk(b"IEND", b"")
+    )
+    photo = read_photo(tmp_path / "in.png")
+    mask = np.zeros((16, 20), bool)
+    mask[:4] = True
+    write_photo(photo, np.full_like(photo.rgb, 9), mask, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as after:
+        assert (seen(after)[4:, 1::2, 3] == 0).all()
+        assert (seen(after)[4:, ::2, 3] == 255).all()
+
+
+@pytest.mark.parametrize("level", [0, 200])
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+def test_a_fill_of_the_transparent_colour_stays_visible(
+    tmp_path: Path, mode: str, level: int
+) -> None:
+    key = {"L": level, "RGB": (level,) * 3, "I;16": level * 257}[mode]
+    picture(mode).save(tmp_path / "in.png", transparency=key)
+    photo = read_photo(tmp_path / "in.png")
+    fill = np.full_like(photo.rgb, level)
+    fill[6, 7] = level + 9
+    write_photo(photo, fill, HOLE, tmp_path / "out.png")
+    again = read_photo(tmp_path / "out.png")
+    assert (np.asarray(alpha_of(again.stored))[HOLE] == 255).all()
+    assert np.abs(again.rgb.astype(int) - fill)[HOLE].max() <= 1
+    np.testing.assert_array_equal(again.rgb[6, 7], fill[6, 7])
+    np.testing.assert_array_equal(samples(again.stored)[~HOLE], samples(photo.stored)[~HOLE])
+
+
+def test_a_palette_with_several_alphas(tmp_path: Path) -> None:
+    image = picture("P")
+    image.save(tmp_path / "in.png", transparency=bytes([0, 0, 0, 90, 128]))
+    photo = read_photo(tmp_path / "in.png")
+    hidden = np.asarray(alpha_of(photo.stored)) == 0
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.gif")
+    with Image.open(tmp_path / "out.gif") as after:
+        np.testing.assert_array_equal((seen(after)[..., 3] == 0)[~HOLE], hidden[~HOLE])
+        apart = np.abs(seen(after)[..., :3].astype(int) - photo.rgb)
+    assert apart[~HOLE & ~hidden].mean() < 9
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -355,6 +493,89 @@ def test_comments_and_texts_stay(tmp_path: Path) -> None:
         assert after.info["gamma"] == 1.0
 
 
+LAYOUT = {0x0100: 9, 0x0101: 7, 0x0152: 2, 0x0112: 6, 0x0106: 1}  # of another image
+
+
+def test_exif_in_tiff_does_not_describe_another_image(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    for tag, value in LAYOUT.items():
+        exif[tag] = value
+    exif[0x010F], exif[0x013B] = "Maker", "Jürgen".encode()
+    exif.get_ifd(0x8769).update({0x829D: 2.8, 0xA005: {1: "R98"}})
+    exif.get_ifd(0x8825)[1] = "N"
+    picture("RGB").save(tmp_path / "in.jpg", exif=exif)
+    photo = read_photo(tmp_path / "in.jpg")
+    mask = np.zeros((SIZE[1], SIZE[0]), bool)
+    mask[4:8, 4:8] = True
+    source = photo
+    for name in ("out.tif", "again.tif", "out.jpg"):  # from TIFF as well
+        write_photo(source, photo.rgb, mask, tmp_path / name)
+        source = read_photo(tmp_path / name)
+        assert (source.rgb.shape, source.orientation) == (photo.rgb.shape, 1)
+        if name != "out.jpg":
+            np.testing.assert_array_equal(source.rgb, photo.rgb)
+        with Image.open(tmp_path / name) as after:
+            said = after.getexif()
+            assert said[0x010F] == "Maker"
+            assert said[0x013B].encode("latin-1").decode() == "Jürgen"
+            assert 0x0152 not in said
+            assert float(said.get_ifd(0x8769)[0x829D]) == pytest.approx(2.8)
+            assert said.get_ifd(0xA005)[1] == "R98"
+            assert said.get_ifd(0x8825)[1] == "N"
+
+
+# Texts named as Pillow names other things.
+NAMES = (
+    "background", "compression", "dpi", "duration", "exif", "icc_profile", "interlace", "loop",
+    "palette", "transparency", "version", "xmp",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_texts_are_not_taken_for_what_pillow_says(tmp_path: Path, name: str, late: bool) -> None:
+    texts = PngInfo()
+    texts.add_itxt(name, "group4")
+    image = picture("P")
+    image.save(tmp_path / "in.png", pnginfo=texts)
+    if late:
+        data = (tmp_path / "in.png").read_bytes()
+        start = data.index(b"iTXt") - 4
+        end = start + 12 + int.from_bytes(data[start : start + 4])
+        data = data[:start] + data[end:-12] + data[start:end] + data[-12:]
+        (tmp_path / "in.png").write_bytes(data)
+    photo = read_photo(tmp_path / "in.png")
+    np.testing.assert_array_equal(photo.rgb, np.asarray(image.convert("RGB")))
+    for target in ("jpg", "png", "webp", "avif", "tif", "bmp", "gif"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / f"out.{target}")
+        assert read_photo(tmp_path / f"out.{target}").rgb.shape == photo.rgb.shape
+    assert photo.kept.chunks  # Pillow itself cannot read one called "interlace"
+    assert read_photo(tmp_path / "out.png").kept.chunks == photo.kept.chunks
+
+
+def test_exif_fields_of_a_wrong_type(tmp_path: Path) -> None:
+    entries = struct.pack("<HHII", 0x0112, 3, 1, 6)
+    entries += struct.pack("<HHI", 0x011A, 2, 2) + b"a\0\0\0"  # the resolution as text
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+    picture("RGB").save(tmp_path / "in.jpg", exif=exif)
+    photo = read_photo(tmp_path / "in.jpg")
+    assert photo.orientation == 6
+    for target in ("jpg", "png", "webp", "tif", "bmp", "gif"):
+        write_photo(photo, photo.rgb, HOLE.T, tmp_path / f"out.{target}")
+        assert read_photo(tmp_path / f"out.{target}").rgb.shape == photo.rgb.shape
+    with pytest.raises(FinefillError, match=r"out\.avif: cannot be written as AVIF"):
+        write_photo(photo, photo.rgb, HOLE.T, tmp_path / "out.avif")  # Pillow writes all anew
+
+
+def test_what_a_writer_cannot_write_is_one_line(tmp_path: Path) -> None:
+    picture("RGB").save(tmp_path / "in.png")
+    photo = read_photo(tmp_path / "in.png")
+    photo.stored.info["duration"] = "long"
+    with pytest.raises(FinefillError, match=r"out\.gif: cannot be written as GIF"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "out.gif")
+    assert os.listdir(tmp_path) == ["in.png"]
+
+
 def test_what_is_too_long_for_jpeg_is_told(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010E] = "x" * 70_000
@@ -363,6 +584,36 @@ def test_what_is_too_long_for_jpeg_is_told(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="exif: too long for a JPEG file"):
         write_photo(photo, photo.rgb, HOLE, tmp_path / "out.jpg")
     assert read_photo(tmp_path / "out.jpg").kept.exif == b""
+
+
+@pytest.mark.parametrize("where", ["exif", "xmp"])
+def test_the_orientation_stays_where_the_rest_is_too_long(tmp_path: Path, where: str) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    texts = PngInfo()
+    if where == "exif":
+        exif[0x010E], exif[0x0112] = "x" * 70_000, 6
+    else:
+        said = XMP.replace(b'tiff:Orientation="1"', b'tiff:Orientation="6"')
+        texts.add_itxt("XML:com.adobe.xmp", said.decode() + " " * 70_000)
+    picture("RGB").save(tmp_path / "in.png", exif=exif, pnginfo=texts)
+    photo = read_photo(tmp_path / "in.png")
+    assert photo.orientation == 6
+    with pytest.warns(UserWarning, match=f"{where}: too long for a JPEG file"):
+        write_photo(photo, photo.rgb, HOLE.T, tmp_path / "out.jpg")
+    again = read_photo(tmp_path / "out.jpg")
+    assert (again.orientation, again.rgb.shape) == (6, photo.rgb.shape)
+    assert (again.stored.getexif().get(0x010F) == "Maker") == (where == "xmp")
+
+
+def test_a_comment_too_long_for_jpeg_is_left_out(tmp_path: Path) -> None:
+    picture("L").save(tmp_path / "in.gif", comment=b"x" * 70_000)
+    photo = read_photo(tmp_path / "in.gif")
+    with pytest.warns(UserWarning, match="comment: too long for a JPEG file"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "out.jpg")
+    assert read_photo(tmp_path / "out.jpg").kept.comment == b""
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.gif")
+    assert read_photo(tmp_path / "out.gif").kept.comment == b"x" * 70_000
 
 
 @pytest.mark.parametrize("alpha", [False, True])

@@ -201,6 +201,18 @@ def test_format_of_the_answer(client: Client, photo: NDArray[np.uint8], kind: st
     assert (Image.open(io.BytesIO(response.content)).format or "").lower() == kind
 
 
+def test_sixteen_bit_tiff_stays_tiff(client: Client, photo: NDArray[np.uint8]) -> None:
+    tifffile = pytest.importorskip("tifffile", reason="needs the extra formats")
+    deep = photo.astype(np.uint16) * np.uint16(256) + np.uint16(7)
+    file = io.BytesIO()
+    tifffile.imwrite(file, deep, photometric="rgb", metadata=None)
+    form = {"boxes": "30,40,20,20"}
+    response = client.post("/v1/complete", files={"image": file.getvalue()}, data=form)
+    assert response.headers["content-type"] == "image/tiff"
+    after = tifffile.imread(io.BytesIO(response.content))
+    np.testing.assert_array_equal(after[100:], deep[100:])
+
+
 def test_fields_and_warnings(client: Client, photo: NDArray[np.uint8]) -> None:
     mask = np.zeros((128, 128), bool)  # half the photo's size
     mask[30:40, 30:40] = True

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill.errors import FinefillError
+from finefill.metadata import XMP
 
 Samples = NDArray[np.uint16]
 
@@ -23,7 +24,6 @@ Samples = NDArray[np.uint16]
 MODES = {"PNG": ("LA", "RGB", "RGBA"), "TIFF": ("RGB", "RGBA", "CMYK")}
 _ASSOCIATED = 1  # TIFF 6.0, ExtraSamples: colours are multiplied by alpha
 _EXIF_IFDS = (0x8769, 0x8825)
-_INTEROP = 0xA005  # a table inside EXIF's
 _COMPRESSION = {"raw": None, "tiff_lzw": "lzw"}  # Pillow's names -> tifffile's; others: deflate
 
 
@@ -76,7 +76,7 @@ def cut(samples: Samples, image: Image.Image) -> Image.Image:
     rounded = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
     mode = "LA" if samples.shape[2] == 2 else image.mode
     result = Image.frombytes(mode, image.size, rounded.tobytes())
-    result.info = dict(image.info)
+    result.info, result.format = dict(image.info), image.format
     return result
 
 
@@ -98,10 +98,11 @@ def write(samples: Samples, mode: str, file: IO[bytes], fmt: str, options: dict[
     target = io.BytesIO()
     exif: Any = options.get("exif", Image.Exif())
     compression = _COMPRESSION.get(options["compression"], "zlib")
-    kinds = {int: "I", str: "s"}
-    tags = [(tag, kinds[type(v)], 0, v, True) for tag, v in exif.items() if type(v) in kinds]
-    tags = [tag for tag in tags if tag[0] not in _EXIF_IFDS]
-    tags += [(tag, "B", len(v), v, True) for tag, v in exif.items() if isinstance(v, bytes)]
+    tags: list[tuple[int, str, int, Any, bool]] = [
+        (tag, "B" if tag == XMP else "s", len(value), value, True)
+        for tag, value in exif.items()
+        if isinstance(value, bytes)
+    ]
     ifds = {tag: exif.get_ifd(tag) for tag in _EXIF_IFDS if exif.get_ifd(tag)}
     # tifffile writes neither of both: entries of the tags just below keep their places.
     tags += [(tag - 1, "I", 1, 0, True) for tag in ifds]
@@ -133,8 +134,7 @@ def _append(target: io.BytesIO, tifffile: Any, tag: int, values: dict[int, Any])
 
     table = ImageFileDirectory_v2(prefix=b"II", group=tag)
     for key, value in values.items():
-        if key != _INTEROP:
-            table[key] = value
+        table[key] = value
     target.seek(0, io.SEEK_END)
     target.write(bytes(target.tell() % 2))
     place = target.tell()

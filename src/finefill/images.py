@@ -13,6 +13,7 @@ import bisect
 import contextlib
 import io
 import os
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from finefill import deep, metadata
 from finefill.colour import Colours, colours_of
@@ -56,6 +57,17 @@ LOSSLESS_TIFF = ("raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packb
 
 _GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
 _COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+# Orientation of stored pixels -> what turns them upright. Pillow's own exif_transpose would write
+# all EXIF anew, and stumble over fields of a wrong type.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+# What Pillow's writers answer to what they cannot write, such as EXIF fields of a wrong type.
+_UNWRITABLE = (
+    OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, struct.error,
+)  # fmt: skip
 _open_lock = threading.Lock()
 
 
@@ -175,7 +187,10 @@ def _decode(
                 )
             if getattr(image, "is_animated", False):
                 warnings.warn(f"{name} has several pictures: only the first is used", stacklevel=4)
+            metadata.forget_texts(image)  # "interlace" would change how the pixels are read
+            _scale_key(image)
             image.load()
+            metadata.forget_texts(image)  # those after the pixels
             if image.format == "AVIF" and metadata.deep_avif(file):
                 warnings.warn(f"{name} has more than 8 bits a sample: cut to 8", stacklevel=4)
             kept = metadata.kept_of(image, file)
@@ -207,6 +222,13 @@ def _is_16_bit(image: Image.Image) -> bool:
     )
 
 
+def _scale_key(image: Image.Image) -> None:
+    """Scale the transparent grey of a PNG file with 2 or 4 bits a sample as Pillow does samples."""
+    key, tiles = image.info.get("transparency"), getattr(image, "tile", [])
+    if image.mode == "L" and isinstance(key, int) and tiles:
+        image.info["transparency"] = key * {"L;2": 85, "L;4": 17}.get(str(tiles[0][3]), 1)
+
+
 def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation of a Pillow image, 1 to 8; 1 where there is none."""
     value = image.getexif().get(ORIENTATION, 1)
@@ -232,7 +254,8 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
     Samples outside the mask are the stored ones. Alpha is kept; only where the whole hole is
     fully transparent (an object erased to transparency) it becomes opaque, or the completion
     could not be seen. In a palette image a masked pixel gets the nearest opaque colour of the
-    palette; in a 1-bit image, black or white by a threshold. 16-bit colour is rounded to 8 bits;
+    palette; in a 1-bit image, black or white by a threshold. Where the file has a transparent
+    colour, a fill of that colour moves by one level. 16-bit colour is rounded to 8 bits;
     :func:`write_photo` keeps it.
 
     Args:
@@ -261,8 +284,19 @@ def _filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool
             samples[hole, -1] = np.iinfo(samples.dtype).max
         samples[hole, :-1] = fill
     else:
-        samples[hole] = fill
+        samples[hole] = _beside_key(fill, photo.stored)
     return samples
+
+
+def _beside_key(fill: NDArray[Any], stored: Image.Image) -> NDArray[Any]:
+    """Samples in the stored mode, those that are its transparent colour moved by one level."""
+    key, mode = stored.info.get("transparency"), stored.mode
+    if not isinstance(key, int | tuple) or not (mode in ("L", "RGB") or mode.startswith("I;16")):
+        return fill  # a palette's fill is opaque already, and 1 bit has no other level
+    levels = fill[:, None] if fill.ndim == 1 else fill
+    found, last = (levels == key).all(axis=1), levels[:, -1]
+    last[found] = np.where(last[found] > 0, last[found] - 1, 1)
+    return fill
 
 
 def write_photo(
@@ -273,25 +307,25 @@ def write_photo(
     JPEG from JPEG keeps the quantisation tables and the chroma subsampling, other JPEG has quality
     95 with full chroma. WebP is lossless, except from lossy WebP: then it has about the size that
     the file had. Where the format cannot hold the mode, alpha goes onto white, 16-bit samples
-    become 8-bit, palettes and CMYK become RGB. Formats without an orientation tag get upright
-    pixels. Previews in EXIF and XMP, which would show what was removed, are left out. The file
-    appears complete or not at all.
+    become 8-bit, palettes and CMYK become RGB; where it cannot hold transparent colours, they
+    become alpha. Formats without an orientation tag get upright pixels. Previews in EXIF and XMP,
+    which would show what was removed, are left out. The file appears complete or not at all.
 
     Raises:
         FinefillError: the extension is unknown or the file cannot be written.
 
     Warns:
-        UserWarning: EXIF, XMP or a comment is too long for JPEG, and left out.
+        UserWarning: EXIF, XMP or a comment is too long for JPEG, and left out; the orientation
+            stays.
     """
     path = Path(path)
     fmt = output_format(path)
     upright = fmt not in KEEPS_ORIENTATION_TAG
     image = put_back(photo, rgb, mask)
-    if upright:
-        image = ImageOps.exif_transpose(image)
+    image.info.pop("comment", None)  # what is left out, writers would take from there
+    if upright and photo.orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[photo.orientation])
     image, keeps_profile = _for_format(image, fmt, photo.colours)
-    options = metadata.options(photo.kept, fmt, upright=upright)
-    options |= _options(photo, image, fmt, keeps_profile=keeps_profile)
     keeps_deep = image.mode in deep.MODES.get(fmt, ()) and image.mode == photo.stored.mode
     samples = photo.samples if keeps_deep else None
     if samples is not None:
@@ -299,11 +333,13 @@ def write_photo(
         samples = turn(samples, photo.orientation) if upright else samples
     with replacing(path) as file:
         try:
+            options = metadata.options(photo.kept, fmt, photo.orientation, upright=upright)
+            options |= _options(photo, image, fmt, keeps_profile=keeps_profile)
             if samples is None:
                 image.save(file, format=fmt, **options)
             else:
                 deep.write(samples, image.mode, file, fmt, options)
-        except (OSError, ValueError, KeyError) as error:
+        except _UNWRITABLE as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise FinefillError(f"{path}: cannot be written as {fmt}: {error}") from error
@@ -383,8 +419,21 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype("u1"))
     if image.mode in ("P", "PA"):  # by RGBA: straight to RGB Pillow warns about transparency
-        image = image.convert("RGBA")
+        image = _rgba(image)
     return image.convert(_space(image.mode))
+
+
+def _rgba(image: Image.Image) -> Image.Image:
+    """``image`` as RGBA; a copy of palette images, whose own palette Pillow would change."""
+    return (image.copy() if image.mode == "P" else image).convert("RGBA")
+
+
+def alpha_of(image: Image.Image) -> Image.Image:
+    """The transparency of an image, as stored: mode L."""
+    if image.mode.startswith("I;16"):  # there Pillow looks for no transparent colour
+        opaque = np.asarray(image) != image.info.get("transparency")
+        return Image.fromarray(opaque.astype(np.uint8) * np.uint8(255))
+    return _rgba(image).getchannel("A")
 
 
 def _to_rgb(image: Image.Image, colours: Colours | None) -> RGB:
@@ -443,11 +492,16 @@ def _for_format(image: Image.Image, fmt: str, colours: Colours | None) -> tuple[
     """The image in a mode that the format holds, and whether its ICC profile still fits it."""
     if colours is not None and fmt not in KEEPS_PROFILE:
         image, colours = _in_srgb(image, colours), None
-    if image.mode in MODES[fmt] and not (image.mode == "I;16B" and fmt != "TIFF"):
+    if image.mode in ("I;16B", "I;16L") and image.mode not in MODES[fmt]:
+        native = Image.fromarray(np.asarray(image).astype("<u2"))
+        native.info, image = image.info, native
+    if _holds(fmt, image):
         return image, True
     coloured = _space(image.mode) == "RGB"
     if image.has_transparency_data:
-        image = image.convert("RGBA") if coloured else _in_srgb(image, colours)
+        if not coloured and "LA" in MODES[fmt]:
+            return Image.merge("LA", (_plain(image), alpha_of(image))), True
+        image = _rgba(image) if coloured else _in_srgb(image, colours)
         if "RGBA" not in MODES[fmt]:
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, image).convert("RGB")
@@ -458,11 +512,21 @@ def _for_format(image: Image.Image, fmt: str, colours: Colours | None) -> tuple[
     return Image.fromarray(_to_rgb(image, colours)), False
 
 
+def _holds(fmt: str, image: Image.Image) -> bool:
+    """Whether the format has the image's mode, with its transparent colours if there are any."""
+    if image.mode not in MODES[fmt]:
+        return False
+    if not image.has_transparency_data or image.getbands()[-1] == "A":
+        return True
+    single = isinstance(image.info.get("transparency"), int)
+    return fmt == "PNG" or (fmt == "GIF" and single)
+
+
 def _in_srgb(image: Image.Image, colours: Colours | None) -> Image.Image:
     """The image as RGB or RGBA in sRGB."""
     result = Image.fromarray(_to_rgb(image, colours))
     if image.has_transparency_data:
-        result.putalpha(image.convert("RGBA").getchannel("A"))
+        result.putalpha(alpha_of(image))
     return result
 
 

@@ -282,7 +282,8 @@ def _grey(image: Image.Image, name: str) -> NDArray[np.uint8]:
         _refuse_photographs(sum(counts[BLACK + 1 : WHITE]) / max(1, sum(counts)), name)
         return np.asarray(plain)
     try:
-        rgba = np.asarray(image.convert("RGBA"))
+        # A copy: Pillow changes the palette of what it converts.
+        rgba = np.asarray(image.copy().convert("RGBA"))
     except ValueError:
         raise FinefillError(
             f"{name}: masks of mode {image.mode} are not supported: save it as 8-bit grey"

@@ -22,9 +22,11 @@ XMP_HEADER = 29  # of which the name of XMP takes so many
 
 # Chunks of a PNG file that say what its samples mean, or hold text.
 _PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
+_TEXTS_READ = ("XML:com.adobe.xmp", "Raw profile type exif", "comment")  # by Pillow, and here
 _ELSEWHERE = (b"XML:com.adobe.xmp\0", b"Raw profile type ")  # texts that are kept as EXIF or XMP
 _TIFF_TEXTS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 _EXIF_IFDS = (0x8769, 0x8825)  # EXIF, GPS
+_INTEROP = 0xA005  # a table inside EXIF's
 _NAME = b"Exif\0\0"
 _HEADS = {b"II*\0": "<", b"MM\0*": ">"}
 _JPEG = re.compile(rb"\xff\xd8\xff[\xc0-\xfe].*?\xff\xd9", re.DOTALL)
@@ -56,6 +58,17 @@ class Kept:
 NOTHING = Kept()
 
 
+def forget_texts(image: Image.Image) -> None:
+    """Take a PNG file's texts out of ``image.info``; :func:`kept_of` finds them in the file.
+
+    Under a name of Pillow's own, such as "dpi", a text would be taken for what Pillow says there.
+    """
+    if image.format == "PNG":
+        for key, value in list(image.info.items()):
+            if isinstance(value, str) and key not in _TEXTS_READ:
+                del image.info[key]
+
+
 def kept_of(image: Image.Image, file: IO[bytes]) -> Kept:
     """What ``image``, already decoded from ``file``, is to keep.
 
@@ -74,20 +87,21 @@ def kept_of(image: Image.Image, file: IO[bytes]) -> Kept:
     )
 
 
-def options(kept: Kept, fmt: str, *, upright: bool) -> dict[str, Any]:
+def options(kept: Kept, fmt: str, orientation: int, *, upright: bool) -> dict[str, Any]:
     """Options of Pillow's writer for ``fmt`` that write what is kept.
 
     Args:
         kept: of the photo.
         fmt: Pillow's name of the format.
+        orientation: of the photo.
         upright: the pixels were turned, so that the orientation must not be told.
 
     Warns:
-        UserWarning: it is too long for a JPEG file, and left out.
+        UserWarning: it is too long for a JPEG file, and left out, but for the orientation.
     """
     exif, xmp = kept.exif, kept.xmp
     if upright:
-        exif, xmp = _without_orientation(exif), _XMP_ORIENTATION.sub(b"", xmp)
+        xmp = _XMP_ORIENTATION.sub(b"", xmp)
     found = dict[str, Any]()
     if fmt == "JPEG":
         parts = {"exif": exif, "xmp": xmp, "comment": kept.comment}
@@ -96,6 +110,8 @@ def options(kept: Kept, fmt: str, *, upright: bool) -> dict[str, Any]:
                 warnings.warn(f"{name}: too long for a JPEG file: it is left out", stacklevel=4)
             else:
                 found[name] = data
+        if not found.keys() >= {"exif", "xmp"}:  # either may have told it
+            found["exif"] = _with_orientation(found.get("exif", b""), orientation)
     elif fmt == "PNG":
         texts = PngInfo()
         for chunk, contents in kept.chunks:
@@ -107,6 +123,7 @@ def options(kept: Kept, fmt: str, *, upright: bool) -> dict[str, Any]:
         tags = Image.Exif()
         if exif:
             tags.load(exif)
+        tags = _without_layout(tags)
         if xmp:
             tags[XMP] = xmp
         found = {"exif": tags}
@@ -170,26 +187,39 @@ def _exif_of(image: Image.Image) -> bytes:
     if isinstance(raw, bytes) and raw:  # WebP leaves the name out
         return raw if raw.startswith(_NAME) else _NAME + raw
     exif = image.getexif()
-    if image.format == "TIFF":  # there EXIF shares its table with the image's layout
-        kept = Image.Exif()
-        for tag in _TIFF_TEXTS:
-            if tag in exif:
-                kept[tag] = exif[tag]
-        for ifd in _EXIF_IFDS:
-            if values := exif.get_ifd(ifd):
-                kept.get_ifd(ifd).update(values)
-        exif = kept
-    return exif.tobytes() if len(exif) or any(map(exif.get_ifd, _EXIF_IFDS)) else b""
+    if image.format == "TIFF":
+        exif = _without_layout(exif)
+    return exif.tobytes() if len(exif) else b""
 
 
-def _without_orientation(exif: bytes) -> bytes:
-    if not exif:
-        return b""
+def _without_layout(exif: Image.Exif) -> Image.Exif:
+    """Its texts, EXIF and GPS, which in TIFF share their table with the layout of the image.
+
+    The orientation is not among them: TIFF files have upright pixels.
+    """
+    kept = Image.Exif()
+    for tag in _TIFF_TEXTS:
+        text = exif.get(tag)
+        if isinstance(text, str):  # read as Latin-1; of what is not bytes, only ASCII is written
+            text = text.encode("latin-1", "replace")
+        if isinstance(text, bytes):
+            kept[tag] = text
+    for ifd in _EXIF_IFDS:
+        if values := exif.get_ifd(ifd):
+            if _INTEROP in values:  # a place in the old block
+                values = {**values, _INTEROP: exif.get_ifd(_INTEROP)}
+            kept.get_ifd(ifd).update(values)
+            kept[ifd] = 0  # its place is known when it is written
+    return kept
+
+
+def _with_orientation(exif: bytes, orientation: int) -> bytes:
     parsed = Image.Exif()
-    parsed.load(exif)
-    if ORIENTATION not in parsed:
+    if exif:
+        parsed.load(exif)
+    if parsed.get(ORIENTATION, 1) == orientation:
         return exif
-    del parsed[ORIENTATION]
+    parsed[ORIENTATION] = orientation
     return parsed.tobytes()
 
 

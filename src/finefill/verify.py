@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finefill.errors import FinefillError
-from finefill.images import MAX_PIXELS, Photo, output_format, read_photo, turn
+from finefill.images import MAX_PIXELS, Photo, alpha_of, output_format, read_photo, turn
 from finefill.masks import Mask
 
 
@@ -51,8 +51,9 @@ def verify(photo: Photo, mask: Mask, output: Path, *, max_pixels: int = MAX_PIXE
         f"{different:,} of {len(after):,} pixels outside the mask differ, by {distance.max():.3g}"
     )
     if not lossy:
+        better = "the photo's own format" if fmt == "PNG" else "PNG"
         raise FinefillError(
-            f"{output}: {told} at most: the format cannot keep this photo as it is: choose PNG"
+            f"{output}: {told} at most: the format cannot keep this photo as it is: choose {better}"
         )
     return f"changed by {fmt}: {told} of 255 at most, SHA-256 {digest}"
 
@@ -64,8 +65,7 @@ def _with_alpha(photo: Photo) -> tuple[NDArray[np.uint8], bool]:
     """
     alpha = np.full(photo.rgb.shape[:2], 255, np.uint8)
     if transparent := photo.stored.has_transparency_data:
-        stored = np.asarray(photo.stored.convert("RGBA"))[..., 3]
-        alpha = turn(np.ascontiguousarray(stored), photo.orientation)
+        alpha = turn(np.asarray(alpha_of(photo.stored)), photo.orientation)
     return np.dstack([photo.rgb, alpha]), transparent
 
 

@@ -48,10 +48,13 @@ def main() -> None:
     """Entry point: a FinefillError becomes one line on stderr and exit code 2.
 
     So does an error of a disk or a network: nothing is wrong with the program then, and the system
-    names the file.
+    names the file. So does a lack of memory.
     """
     try:
         cli()
     except (FinefillError, OSError) as error:
         click.echo(f"finefill: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+    except MemoryError:
+        click.echo("finefill: not enough memory: use smaller images, or free some", err=True)
         sys.exit(2)

@@ -181,7 +181,9 @@ def complete(
         count = len(report.filled)
         click.echo(f"confidence: {report.confidence:.2f}, the lowest of {count} windows")
     if verify:
-        click.echo(verify_file(read, hole, output, max_pixels=max_pixels))
+        with _warnings_on_stderr():  # the file is written: nothing can stop that any more
+            said = verify_file(read, hole, output, max_pixels=max_pixels)
+        click.echo(said)
 
 
 @click.command()
