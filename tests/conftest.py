@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 CARD: dict[str, Any] = {
     "name": "small",
@@ -92,3 +93,26 @@ def demo_rgb() -> NDArray[np.uint8]:
     from finefill.images import read_photo
 
     return read_photo(Path(finefill.__file__).parent / "assets" / "demo.jpg").rgb
+
+
+def exif_with(layout: dict[int, int]) -> Image.Exif:
+    """EXIF that says a maker, an artist, an exposure and what it interoperates with.
+
+    Args:
+        layout: tags that describe an image's layout besides.
+    """
+    exif = Image.Exif()
+    for tag, value in layout.items():
+        exif[tag] = value
+    exif[0x010F], exif[0x013B] = "Maker", "Jürgen".encode()
+    exif.get_ifd(0x8769).update({0x829D: 2.8, 0xA005: {1: "R98"}})
+    return exif
+
+
+def check_exif(said: Image.Exif) -> None:
+    """A TIFF's EXIF, or one made from it, has what :func:`exif_with` said, but not the layout."""
+    assert said[0x010F] == "Maker"
+    assert said[0x013B].encode("latin-1").decode() == "Jürgen"
+    assert 0x0152 not in said
+    assert float(said.get_ifd(0x8769)[0x829D]) == pytest.approx(2.8)
+    assert said.get_ifd(0xA005)[1] == "R98"
