@@ -78,9 +78,9 @@ def reproduce(
 ) -> None:
     """Train what the paper compares, measure it, and write a page of results.
 
-    EXPERIMENTS: table1, figure2, figure4 to figure9, weights, beyond, margin, all (but figure9).
-    Every variant sees the same number of samples. A stopped command goes on where it was; the same
-    command started in several processes shares the trainings.
+    EXPERIMENTS: table1, figure2, figure4 to figure9, weights, beyond, margin, mild, all (but
+    figure9). Every variant sees the same number of samples. A stopped command goes on where it was;
+    the same command started in several processes shares the trainings.
     """
     need_torch()
     for module, package in NEEDED.items():
