@@ -155,7 +155,8 @@ def scenes() -> Recipe:
     """Natural scenes and streets, shorter side 150: what the model ``places`` is trained with.
 
     The generator beyond the paper's and a discriminator of patches. About three and a half hours
-    on two CPU cores. The shipped model came to these settings on the way (docs/results).
+    on two CPU cores. The shipped model came to these settings on the way, and was finished with
+    stronger terms (docs/results).
     """
     return dataclasses.replace(
         SHIPPED,
