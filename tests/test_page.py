@@ -269,6 +269,7 @@ def test_undo_across_removals(browser: Any, address: str, png: Path) -> None:
 def test_keyboard_alone(browser: Any, address: str, png: Path) -> None:
     with showing(browser, address) as page:
         with page.expect_file_chooser() as chooser:
+            page.wait_for_timeout(500)  # until the browser hands choosers over
             page.keyboard.press("Control+o")
         chooser.value.set_files(png)
         page.wait_for_selector("#dock:not([hidden])")
