@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=60)
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent / "results")
     given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)  # before ten minutes of work
     engine = load("places")
     found = cases(given.labelled, given.cases)
     table: dict[str, dict[int | str, dict[str, list[float]]]] = {
