@@ -58,8 +58,10 @@ def calibrate(model: str, path: str, count: int) -> dict[str, Any]:
         ]
     ).T
     worst = error >= np.quantile(error, 0.75)
-    doubted = unlike > confidence.DOUBT
+    level = confidence.doubt(engine.card)
+    doubted = unlike > level
     return {
+        "doubt": level,
         "holes": len(error),
         "spearman": round(float(np.corrcoef(_ranks(unlike), _ranks(error))[0, 1]), 3),
         "upper_quarter_of_disagreement": round(float(np.quantile(unlike, 0.75)), 1),
@@ -83,7 +85,7 @@ def _measured(
     mask[top : top + side, left : left + side] = True
     report = fill_with_report(engine, image, mask, measure=True)
     assert report.confidence is not None
-    unlike = confidence.DOUBT * (1 / report.confidence - 1)
+    unlike = confidence.doubt(engine.card) * (1 / report.confidence - 1)
     return unlike, confidence.disagreement(report.rgb, image, mask)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 from PIL import Image
 
@@ -71,7 +72,22 @@ def test_train_export_and_use_without_the_optional_packages(photos: Path, tmp_pa
     result = run("export", folder, "-o", output)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
-    assert Engine(output).card["recipe"]["name"] == "tiny"
+    card = Engine(output).card
+    assert card["recipe"]["name"] == "tiny"
+
+    # What was measured with the finished file goes into its card; the graph stays.
+    about = tmp_path / "card.json"
+    about.write_text('{"name": "mine", "version": "2", "doubt": 8.5}')
+    again = tmp_path / "again.onnx"
+    one_line(run("export", output, "-o", again), "mine.onnx", "--card")
+    one_line(run("export", output, "-o", again, "--card", about, "--half-weights"), "--card alone")
+    result = run("export", output, "-o", again, "--card", about)
+    assert result.returncode == 0, result.stderr
+    assert Engine(again).card == {**card, "name": "mine", "version": "2", "doubt": 8.5}
+    assert onnx.load(again).graph == onnx.load(output).graph
+    one_line(run("export", tmp_path / "none.onnx", "-o", again, "--card", about), "none.onnx")
+    about.write_text('{"doubt": "much"}')
+    one_line(run("export", output, "-o", again, "--card", about), "doubt", "255")
 
 
 def test_export_in_8_bits(photos: Path, tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_files_that_are_no_model_of_ours(tmp_path: Path, model_path: Path) -> No
         "not a finefill model: make": write_model(tmp_path / "no-card.onnx", None),
         "card is damaged": write_model(tmp_path / "card.onnx", {**CARD, "hole_range": [80, 48]}),
         "card is damaged: export": write_model(tmp_path / "card2.onnx", {"name": "x"}),
+        "card is damaged: export the": write_model(tmp_path / "card3.onnx", {**CARD, "doubt": 0}),
     }
     (tmp_path / "cut.onnx").write_bytes(data[: len(data) // 2])
     for message, path in cases.items():

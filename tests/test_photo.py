@@ -255,7 +255,8 @@ def test_confidence_falls_where_left_and_right_are_not_alike(tmp_path: Path) -> 
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {"finefill_card": json.dumps({**CARD, "detail": False})})
+    card = {**CARD, "detail": False}
+    helper.set_model_props(model, {"finefill_card": json.dumps(card)})
     save(model, str(tmp_path / "shift.onnx"))
     shift = Engine(tmp_path / "shift.onnx", threads=1)
     mask = np.zeros((128, 128), bool)
@@ -271,3 +272,11 @@ def test_confidence_falls_where_left_and_right_are_not_alike(tmp_path: Path) -> 
     assert report.warnings == [
         f"the hole of 48x48 pixels at 40,40: low confidence ({report.confidence:.2f}): look at it"
     ]
+    # The same fills of a model whose card says that so much is usual.
+    unlike = confidence.DOUBT * (1 / report.confidence - 1)
+    helper.set_model_props(model, {"finefill_card": json.dumps({**card, "doubt": 3 * unlike})})
+    save(model, str(tmp_path / "bolder.onnx"))
+    bolder = Engine(tmp_path / "bolder.onnx", threads=1)
+    report = fill_with_report(bolder, sides, mask, measure=True)
+    assert report.confidence == pytest.approx(0.75)
+    assert report.warnings == []

@@ -17,10 +17,11 @@ from finefill.images import RGB
 from finefill.masks import Mask
 from finefill.plan import Window
 
-# Levels of 255 by which the fills of a photo and of its mirror image differ (root mean square). On
-# photographs of its training a quarter of the fills of `places` are above it.
+# Levels of 255 by which the fills of a photo and of its mirror image differ (root mean square), for
+# a model whose card has no `doubt` of its own. Models differ: an invented leaf is unlike its
+# mirror image, a smooth cheek is not.
 DOUBT = 26.0
-LOW = 0.5  # the confidence at DOUBT
+LOW = 0.5  # the confidence at that difference
 # Scale below which a fill is told to be coarse. In the same photographs holes of 160 and of 240
 # pixels are filled about alike (VGG16 distance 0.08 and 0.09 above that of 80 pixels); those of
 # 320 and 480 worse (0.15 and 0.20).
@@ -39,14 +40,21 @@ def measure(
         fills: (h, w, 3) uint8 each, what it returned.
 
     Returns:
-        For each a number from 0 to 1: DOUBT / (DOUBT + :func:`disagreement`). 1 = the mirror
-        image is filled exactly alike; below ``LOW`` the fill is likely to be wrong.
+        For each a number from 0 to 1: D / (D + :func:`disagreement`), D the model's
+        :func:`doubt`. 1 = the mirror image is filled exactly alike; below ``LOW`` the fill is
+        likely to be among the model's worst.
     """
+    least = doubt(engine.card)
     turned = engine.fill_many([_mirrored(image) for image in images], [_mirrored(h) for h in holes])
     return [
-        DOUBT / (DOUBT + disagreement(fill, _mirrored(other), hole))
+        least / (least + disagreement(fill, _mirrored(other), hole))
         for fill, other, hole in zip(fills, turned, holes, strict=True)
     ]
+
+
+def doubt(card: Mapping[str, Any]) -> float:
+    """The :func:`disagreement` from which on a model's fills are doubted: its card's, or DOUBT."""
+    return float(card.get("doubt", DOUBT))
 
 
 def disagreement(fill: RGB, other: RGB, hole: Mask) -> float:

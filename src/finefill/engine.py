@@ -46,7 +46,8 @@ class Engine:
     def card(self) -> dict[str, Any]:
         """What the model is: name, trained_size, hole_range, size_multiple, licence, data, …
 
-        With ``detail`` set, its fills get their fine detail from the photograph (see ``detail``).
+        With ``detail`` set, its fills get their fine detail from the photograph (see ``detail``);
+        ``doubt`` is what its confidence is measured by (see ``confidence``).
         """
         return dict(self._card)
 
@@ -217,6 +218,7 @@ def _read_card(session: onnxruntime.InferenceSession, path: Path) -> Mapping[str
             isinstance(card["name"], str)
             and int(card["size_multiple"]) >= 1
             and 1 <= smallest <= largest < int(card["trained_size"])
+            and float(card.get("doubt", 1)) > 0
         )
     except (ValueError, TypeError, KeyError):
         usable = False

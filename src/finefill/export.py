@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from finefill import rewrite
+from finefill.engine import CARD_KEY, Engine
 from finefill.errors import FinefillError, OperationError
 from finefill.images import replacing
 from finefill.nets import CompletionNet
@@ -29,7 +30,10 @@ from finefill.training import build, checkpoint
 
 TOLERANCE = 1e-4  # largest difference from PyTorch allowed, in [-1, 1]
 OPSET = 18
-CARD_FIELDS = ("name", "version", "domain", "licence", "terms", "data", "metrics", "detail")
+CARD_FIELDS = (
+    *("name", "version", "domain", "licence", "terms", "data", "metrics"),
+    *("detail", "doubt"),
+)
 
 
 def load_generator(path: Path) -> tuple[CompletionNet, dict[str, Any]]:
@@ -79,7 +83,8 @@ def export(
             again when the file is loaded, so it runs as fast; PyTorch is compared with the same
             rounded weights, and the card tells what the rounding changed (``rounding``).
         about: what only people know, for the card: name, version, domain, licence, terms, data,
-            metrics, and whether fills get their fine detail from the photograph (detail).
+            metrics, whether fills get their fine detail from the photograph (detail), and the
+            levels of 255 from which on two fills that differ are doubted (doubt).
         photos: folders or tar shards of photographs; with them the file is in 8 bits, a third of
             the time, and compared with the exact one (see :mod:`finefill.quantize`).
 
@@ -90,8 +95,7 @@ def export(
         FinefillError: not a checkpoint, an unknown field in ``about``, a package missing, the
             exported graph disagrees, its 8-bit version differs too much, or the disk refuses.
     """
-    if unknown := sorted(set(about) - set(CARD_FIELDS)):
-        raise FinefillError(f"card: unknown field {unknown[0]!r}: use {', '.join(CARD_FIELDS)}")
+    _check(about)
     net, state = load_generator(path)
     recipe = from_json(state["recipe"])
     card: dict[str, Any] = {
@@ -137,6 +141,44 @@ def export(
         raise OperationError(
             f"{output}: not written ({error}): make room there and in {tempfile.gettempdir()}"
         ) from error
+    return card
+
+
+def _check(about: Mapping[str, object]) -> None:
+    if unknown := sorted(set(about) - set(CARD_FIELDS)):
+        raise FinefillError(f"card: unknown field {unknown[0]!r}: use {', '.join(CARD_FIELDS)}")
+    level = about.get("doubt", 1)
+    if isinstance(level, bool) or not isinstance(level, int | float) or not level > 0:
+        raise FinefillError(f"card: doubt is {level!r}: give levels of 255, more than 0")
+
+
+def rewrite_card(path: Path, output: Path, about: Mapping[str, object]) -> dict[str, Any]:
+    """Write a model again with other things in its card; its graph stays as it is.
+
+    For what is measured with the finished file: metrics, ``doubt``.
+
+    Args:
+        path: an .onnx file that :func:`export` wrote.
+        output: the .onnx file to write; may be ``path``.
+        about: as for :func:`export`; what it leaves out stays.
+
+    Returns:
+        The new card.
+
+    Raises:
+        FinefillError: not a model of ours, an unknown field, a package missing, or the disk
+            refuses.
+    """
+    _check(about)
+    card = Engine(path, threads=1).card | dict(about)
+    try:
+        import onnx
+    except ImportError as error:
+        raise FinefillError(f"export needs {error.name}: pip install 'finefill[train]'") from error
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(card)})
+    with replacing(output) as file:
+        file.write(model.SerializeToString())
     return card
 
 
@@ -227,7 +269,7 @@ def _write(net: CompletionNet, path: Path, card: Mapping[str, object], half: boo
     rewrite.faster(model)
     if half:
         _store_half(model)
-    onnx.helper.set_model_props(model, {"finefill_card": json.dumps(dict(card))})
+    onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(dict(card))})
     onnx.checker.check_model(model)
     onnx.save(model, path)
 

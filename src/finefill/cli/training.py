@@ -134,7 +134,7 @@ def need_torch() -> None:
 @click.option(
     "--card",
     type=click.Path(path_type=Path),
-    help="JSON with name, version, domain, licence, terms, data, metrics, detail.",
+    help="JSON with name, version, domain, licence, terms, data, metrics, detail, doubt.",
 )
 @click.option("--half-weights", is_flag=True, help="Store weights as float16: half the file.")
 @click.option(
@@ -157,7 +157,10 @@ def export(
     int8: bool,
     calibration: tuple[Path, ...],
 ) -> None:
-    """Write a trained run (folder or checkpoint file) as one ONNX file."""
+    """Write a trained run (folder or checkpoint file) as one ONNX file.
+
+    Where RUN is an exported model, it is written again with what --card says.
+    """
     if int8 and not calibration:
         raise FinefillError(
             "--int8 needs --calibration: a folder or tar shard of photographs like those of the "
@@ -170,6 +173,7 @@ def export(
     need_torch()
     from finefill.data import iterate_images
     from finefill.export import export as export_run
+    from finefill.export import rewrite_card
     from finefill.training import checkpoint
 
     about: dict[str, object] = {}
@@ -182,6 +186,14 @@ def export(
         raise FinefillError(f"{output}: is a folder: name an .onnx file")
     if not output.parent.is_dir():
         raise FinefillError(f"{output}: the folder {output.parent} does not exist; make it first")
+    if run.suffix == ".onnx":
+        if card is None or last or half_weights or int8:
+            raise FinefillError(
+                f"{run}: is an exported model: of that only the card is changed, by --card alone"
+            )
+        done = rewrite_card(run, output, about)
+        click.echo(f"{output}: {done['name']}, version {done['version']}, with the new card")
+        return
     for source in calibration:
         next(iterate_images([source]))  # wrong ones are told now, not after the export
     path = run
