@@ -5,8 +5,8 @@
 
 The tables of ``finefill reproduce`` are of 64 pixels. A shipped model has seen several times their
 samples, of more photographs, at 128 pixels. Here it completes the centre square of the same test
-photographs at 128 pixels, network alone; fill and original are then averaged to 64 pixels and compared
-over the hole, as the tables' methods were.
+photographs at 128 pixels, network alone; fill and original are then averaged to 64 pixels and
+compared over the hole, as the tables' methods were.
 """
 
 from __future__ import annotations
