@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
 
 CARD: dict[str, Any] = {
     "name": "small",
@@ -29,6 +34,17 @@ CARD: dict[str, Any] = {
     "metrics": {},
     "detail": True,
 }
+
+
+def call_tool(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a script of ``tools/``, on one thread."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "tools" / name), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
+    )
 
 
 def write_model(path: Path, card: dict[str, Any] | None, output: str = "fill") -> Path:

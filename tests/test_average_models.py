@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import functools
 from pathlib import Path
 
 import numpy as np
 import onnx
-import pytest
 from onnx import numpy_helper
 
-import finefill
-from conftest import CARD, write_model
+from conftest import CARD, call_tool, write_model
 from finefill import Engine, catalog
 
-SOURCE = Path(finefill.__file__).parents[1]
-TOOL = SOURCE.parent / "tools" / "average-models.py"
-
-if not TOOL.exists():
-    pytest.skip("no source checkout here", allow_module_level=True)
-
-
-def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(TOOL), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(SOURCE)},
-    )
+call = functools.partial(call_tool, "average-models.py")
 
 
 def weights(path: Path) -> dict[str, np.ndarray]:

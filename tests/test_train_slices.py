@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import functools
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 import finefill
+from conftest import call_tool
 from finefill.data import iterate_images
 from finefill.training import checkpoint
 
-SOURCE = Path(finefill.__file__).parents[1]
-TOOL = SOURCE.parent / "tools" / "train-slices.py"
-
-if not TOOL.exists():
-    pytest.skip("no source checkout here", allow_module_level=True)
-
-
-def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(TOOL), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"},
-    )
+call = functools.partial(call_tool, "train-slices.py")
 
 
 def test_photographs_train_in_slices_from_pieces(tmp_path: Path) -> None:
     photos = tmp_path / "photos" / "sub"
     photos.mkdir(parents=True)
-    with Image.open(SOURCE / "finefill" / "assets" / "demo.jpg") as demo:
+    with Image.open(Path(finefill.__file__).parent / "assets" / "demo.jpg") as demo:
         for number in range(12):
             demo.crop((40 * number, 0, 40 * number + 120, 100)).save(photos / f"{number}.png")
     data, run = tmp_path / "data", tmp_path / "run"
