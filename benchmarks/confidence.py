@@ -2,7 +2,8 @@
 
     python benchmarks/confidence.py places=DATA/scenes-test.tar faces=DATA/faces-test.tar
 
-Every photograph gets one square hole of 16 to 200 pixels, whose truth is known. The fill of the
+Every photograph gets one square hole of 16 to 200 pixels, at most 0.6 of its shorter side, whose
+truth is known. The fill of the
 mirror image disagrees with it by so many levels (``finefill.confidence``), the truth by so many:
 do the two rise together, and what does the warning below 0.5 find?
 """

@@ -94,7 +94,7 @@ def main() -> None:
             "threads": chosen.threads,
             "load_before": os.getloadavg()[0],
             "clock": clock(chosen.threads).__name__,
-            "system": platform.platform(),
+            "system": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(),
             "versions": {name: version(name) for name in ("onnxruntime", "torch", "numpy")},
         },
@@ -108,6 +108,8 @@ def main() -> None:
     result["peak_gflops_after"] = peak(chosen.threads)
     result["machine"]["load_after"] = os.getloadavg()[0]
     add_memory(result["rows"], chosen.threads, 256 if chosen.quick else 512)
+    for row in result["rows"]:  # a model's file name; its folder is this machine's affair
+        row["method"] = Path(row["method"]).name
     add_ratios(result)
     chosen.output.mkdir(parents=True, exist_ok=True)
     text = markdown(result)

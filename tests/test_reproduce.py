@@ -23,7 +23,7 @@ from finefill.masks import center_square
 from finefill.reproduce import experiments, page, removal
 from finefill.reproduce.measure import Bench, cost, curve, measure
 from finefill.reproduce.methods import load_method
-from finefill.reproduce.queue import samples_seen, train_variants, with_parents
+from finefill.reproduce.queue import train_variants, with_parents
 from finefill.reproduce.variants import OURS, PERCEPTUAL_SETS, Budget, Variant, base, variants
 from finefill.training import checkpoint
 from finefill.training.loop import train
@@ -46,6 +46,11 @@ def small() -> dict[str, Variant]:
         )  # fmt: skip
         shrunk[name] = dataclasses.replace(variant, recipe=recipe)
     return shrunk
+
+
+def samples_seen(run: Path) -> int:
+    """Samples that a run's last checkpoint has seen."""
+    return int(checkpoint.read_state(run / checkpoint.LAST)["samples"])
 
 
 @pytest.fixture(scope="module")

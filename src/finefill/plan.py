@@ -104,8 +104,8 @@ def plan(mask: Mask, card: Mapping[str, Any]) -> list[Window]:
 
     Returns:
         Windows inside (H, W), sorted by turn; every masked pixel lies in the ``hole`` of exactly
-        one. No side of a ``size`` is longer than :func:`largest_input`. None where nothing is
-        masked.
+        one. No side of a ``size`` is longer than :func:`largest_input`. An empty list where
+        nothing is masked.
     """
     largest = int(card["hole_range"][1])
     holes = [piece for group in groups(mask, NEAR) for piece in _pieces(mask, group, largest)]

@@ -26,12 +26,6 @@ def with_parents(names: Iterable[str], variants: Mapping[str, Variant]) -> list[
     return [name for name in variants if name in wanted]
 
 
-def samples_seen(run: Path) -> int:
-    """Samples that a run's last checkpoint has seen; 0 where there is none."""
-    last = run / checkpoint.LAST
-    return int(checkpoint.read_state(last)["samples"]) if last.exists() else 0
-
-
 def is_done(variant: Variant, runs: Path) -> bool:
     """Whether a variant is trained to its end.
 
