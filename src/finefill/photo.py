@@ -112,7 +112,7 @@ def complete(
         FinefillError: an argument cannot be used; the message tells which and what would.
 
     Warns:
-        UserWarning: a Pillow image whose mask is its alpha channel, or whose ICC profile is damaged.
+        UserWarning: a Pillow image whose mask is its alpha channel or whose ICC profile is damaged.
     """
     engine = model if isinstance(model, Engine) else load(model)
     hole = _mask_of(mask)
