@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -73,6 +75,28 @@ def test_the_photo_itself_may_be_the_output(files: Files, monkeypatch: pytest.Mo
 
 
 BAD_PHOTOS = ["missing", "folder", "text.jpg", "empty.png", "cut.png", "cut.jpg", "one pixel"]
+
+
+def test_nothing_is_left_of_a_file_when_the_process_is_ended(files: Files) -> None:
+    script = """
+import os, signal
+from PIL import Image
+from finefill.cli import main
+
+def half(self, file, **options):
+    file.write(b"half")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+Image.Image.save = half
+main()
+"""
+    command = [sys.executable, "-c", script, "complete", files.photo, "--mask", files.mask]
+    command += ["-o", files.out, "--model", files.model]
+    before = sorted(os.listdir(files.folder))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert done.stderr == ""
+    assert sorted(os.listdir(files.folder)) == before
 
 
 @pytest.mark.parametrize("argument", ["photo", "mask"])

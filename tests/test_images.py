@@ -162,6 +162,15 @@ def test_alpha_is_kept_but_a_wholly_erased_hole_becomes_opaque() -> None:
     erased = half.copy()
     erased[HOLE, 3] = 0
     assert (alpha_after(erased)[HOLE] == 255).all()
+    # An object erased with a soft edge, and a mask drawn wider than it.
+    wider = half.copy()
+    wider[..., 3] = 255
+    wider[6:11, 7:14, 3] = 3
+    assert (alpha_after(wider) == wider[..., 3]).all()  # see-through was meant so
+    wider[7:10, 8:13, 3] = 0
+    assert (alpha_after(wider) == 255).all()
+    wider[HOLE.argmax(0).max(), 15, 3] = 0  # the transparency goes on beside the hole
+    assert (alpha_after(wider) == wider[..., 3]).all()
 
 
 def with_key(mode: str) -> tuple[Image.Image, Any]:
@@ -335,6 +344,77 @@ def test_profile_resolution_and_jpeg_quality_stay(tmp_path: Path) -> None:
         with Image.open(tmp_path / f"out.{other}") as after:
             assert after.info["icc_profile"] == profile
             np.testing.assert_array_equal(np.asarray(after), photo.rgb)
+
+
+def test_colours_of_jpeg_are_not_sampled_more_than_they_were(
+    tmp_path: Path, demo_rgb: NDArray[np.uint8]
+) -> None:
+    """4:4:0 and 4:1:1, which Pillow does not write, get full chroma; RGB stays RGB."""
+    cv2 = pytest.importorskip("cv2")
+    rgb, mask = demo_rgb[:160, :240], np.zeros((160, 240), bool)
+    mask[20:60, 30:80] = True
+    for name, factor in (("440", 0x121111), ("411", 0x411111)):
+        source = tmp_path / f"{name}.jpg"
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor]
+        assert cv2.imwrite(str(source), rgb[..., ::-1], quality)
+    Image.fromarray(rgb).save(tmp_path / "rgb.jpg", quality=90, keep_rgb=True)
+    for name in ("440", "411", "rgb"):
+        photo = read_photo(tmp_path / f"{name}.jpg")
+        write_photo(photo, photo.rgb, mask, tmp_path / "out.jpg")
+        apart = np.abs(read_photo(tmp_path / "out.jpg").rgb.astype(int) - photo.rgb)
+        assert apart.mean() < 0.35, name
+        with Image.open(tmp_path / "out.jpg") as after:
+            layers = after.layer  # type: ignore[attr-defined]  # JPEG only
+            assert ([layer[0] for layer in layers] == [*b"RGB"]) == (name == "rgb")
+            assert {layer[1:3] for layer in layers} == {(1, 1)}
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions_and_its_links(tmp_path: Path) -> None:
+    target, link = tmp_path / "sub" / "private.png", tmp_path / "link.png"
+    target.parent.mkdir()
+    picture("RGB").save(target)
+    target.chmod(0o600)
+    link.symlink_to(target)
+    photo = read_photo(link)
+    write_photo(photo, 255 - photo.rgb, HOLE, link)
+    assert link.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert (read_photo(target).rgb[HOLE] == 255 - photo.rgb[HOLE]).all()
+    assert [path.name for path in target.parent.iterdir()] == ["private.png"]
+
+
+def test_long_profiles_and_texts_of_png(tmp_path: Path) -> None:
+    long = np.random.default_rng(0).bytes(1_500_000)
+    texts = PngInfo()
+    texts.add_itxt("Description", "x" * 1_500_000, zip=True)
+    picture("RGB").save(tmp_path / "in.png", icc_profile=long, pnginfo=texts)
+    with pytest.warns(UserWarning, match="profile is damaged"):
+        photo = read_photo(tmp_path / "in.png")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.png")
+    with pytest.warns(UserWarning, match="profile is damaged"):
+        after = read_photo(tmp_path / "out.png")
+    assert after.stored.info["icc_profile"] == long
+    assert b"Description" in (tmp_path / "out.png").read_bytes()
+
+
+def test_tiff_that_pillow_would_cut_is_refused(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    five = np.zeros((*SIZE, 5), np.uint8)
+    for channels, extra in ((4, ["unspecified"]), (5, ["unassalpha", "unspecified"])):
+        path = tmp_path / f"{channels}.tif"
+        tifffile.imwrite(path, five[..., :channels], photometric="rgb", extrasamples=extra)
+        with pytest.raises(FinefillError, match=f"{path}: has {channels} channels"):
+            read_photo(path)
+    image = picture("I;16")
+    image.save(tmp_path / "12.tif")
+    data = (tmp_path / "12.tif").read_bytes()
+    bits = struct.pack("<HHIHH", 0x0102, 3, 1, 16, 0)
+    assert data.count(bits) == 1
+    (tmp_path / "12.tif").write_bytes(
+        data.replace(bits, struct.pack("<HHIHH", 0x0102, 3, 1, 12, 0))
+    )
+    with pytest.raises(FinefillError, match="12 bits a sample"):
+        read_photo(tmp_path / "12.tif")
 
 
 @pytest.mark.parametrize(
@@ -756,6 +836,25 @@ def test_sixteen_bit_colour_of_other_formats_is_refused() -> None:
     with pytest.raises(FinefillError, match="16 bits per channel are kept in PNG and TIFF only"):
         read_photo(b"P6\n16 16\n65535\n" + bytes(16 * 16 * 6))
     assert read_photo(b"P6\n16 16\n255\n" + bytes(16 * 16 * 3)).rgb.shape == (16, 16, 3)
+    for size in (1, 2):  # bytes a sample of an SGI file
+        head = struct.pack(">hBBHHHH", 474, 0, size, 3, 16, 16, 3).ljust(512, b"\0")
+        file = head + bytes(16 * 16 * 3 * size)
+        if size == 1:
+            assert read_photo(file).rgb.shape == (16, 16, 3)
+        else:
+            with pytest.raises(FinefillError, match="16 bits per channel"):
+                read_photo(file)
+
+
+def test_sixteen_bit_jpeg_2000_is_refused() -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    values = np.arange(16 * 16 * 3).reshape(16, 16, 3)
+    for codec in ("jp2", "j2k"):
+        file = imagecodecs.jpeg2k_encode(values.astype(np.uint8), codecformat=codec)
+        assert read_photo(file).rgb.shape == (16, 16, 3)
+        file = imagecodecs.jpeg2k_encode((values * 80).astype(np.uint16), codecformat=codec)
+        with pytest.raises(FinefillError, match="16 bits per channel"):
+            read_photo(file)
 
 
 def test_the_pixel_limit_can_be_set(tmp_path: Path) -> None:

@@ -55,6 +55,16 @@ def test_size_mode_and_unmasked_pixels_stay(
     np.testing.assert_array_equal(np.asarray(image), before)
 
 
+def test_what_is_no_image_or_model(engine: Engine, demo_rgb: NDArray[np.uint8]) -> None:
+    mask = np.ones((16, 16), bool)
+    for image in ("photo.jpg", None, demo_rgb.tolist()[:2]):
+        with pytest.raises(FinefillError, match=f"the image is a {type(image).__name__}: give"):
+            complete(image, mask, engine)  # type: ignore[call-overload]  # that is the point
+    for model in (None, 5, b"places"):
+        with pytest.raises(FinefillError, match=f"the model is a {type(model).__name__}: give"):
+            complete(demo_rgb, mask, model)  # type: ignore[call-overload]  # that is the point
+
+
 def test_arrays_and_images_agree(engine: Engine, demo_rgb: NDArray[np.uint8]) -> None:
     rgb = demo_rgb[:200, :300]  # not contiguous
     mask = np.zeros((200, 300), bool)

@@ -145,7 +145,7 @@ def check_arrays(image: NDArray[Any], mask: NDArray[Any]) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise FinefillError(
             f"the image has shape {image.shape}, type {image.dtype}: give (height, width, 3) uint8 "
-            "RGB, or a Pillow image of any mode"
+            "RGB, or a Pillow image"
         )
     if mask.shape != image.shape[:2] or mask.dtype != np.bool_:
         height, width = image.shape[:2]

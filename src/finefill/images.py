@@ -13,6 +13,8 @@ import bisect
 import contextlib
 import io
 import os
+import secrets
+import stat
 import struct
 import threading
 import warnings
@@ -23,7 +25,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from finefill import deep, metadata
 from finefill.colour import Colours, colours_of
@@ -35,6 +37,7 @@ Source = str | os.PathLike[str] | bytes | IO[bytes]
 
 MIN_SIDE = 16  # pixels; less than that holds nothing to complete from
 SAMPLED = 1_000_000  # pixels up to which the quality of WebP is tried on the whole image
+MAX_TEXT = 16 * 2**20  # bytes of a profile or text in a PNG file; more is a bomb
 MAX_PIXELS = 100_000_000  # a photograph has less; a decompression bomb more
 
 # Output formats by file name extension, with the modes each can store.
@@ -179,6 +182,8 @@ def _decode(
                     f"{name}: {width}x{height} pixels are more than the limit of {max_pixels}: "
                     "raise it (--max-pixels) if the file can be trusted"
                 )
+            if image.format == "TIFF":
+                _refuse_odd_tiff(image, name)
             deep_colour = _is_16_bit(image) and image.mode in ("LA", *_COLOUR)
             if deep_colour and not keep_deep:
                 raise FinefillError(
@@ -216,10 +221,38 @@ def _is_16_bit(image: Image.Image) -> bool:
     if image.format == "TIFF":
         bits: Any = image.getexif().get(0x0102, 1)  # BitsPerSample
         return bool(np.max(bits) > 8)
+    if image.format == "JPEG2000":
+        return _bits_of_jpeg2000(image) > 8
     return ";16" in str(tiles) or any(
-        codec.startswith("ppm") and isinstance(arguments, tuple) and arguments[-1] > 255
+        codec == "SGI16"
+        or (codec.startswith("ppm") and isinstance(arguments, tuple) and arguments[-1] > 255)
         for codec, _, _, arguments in tiles
     )
+
+
+def _bits_of_jpeg2000(image: Any) -> int:
+    """Bits of the first component, from the codestream's SIZ marker (ISO 15444-1, A.5.1)."""
+    file = image.fp
+    at = file.tell()
+    file.seek(0)
+    head = file.read(65536)
+    file.seek(at)
+    found = head.find(b"\xff\x4f\xff\x51")
+    return (head[found + 42] & 0x7F) + 1 if 0 <= found < len(head) - 42 else 8
+
+
+def _refuse_odd_tiff(image: Image.Image, name: str) -> None:
+    """Raise a FinefillError where Pillow would drop a TIFF file's samples or misread them."""
+    tags: Any = image.getexif()
+    channels = int(tags.get(0x0115, 1))  # SamplesPerPixel
+    if channels > len(image.getbands()):
+        raise FinefillError(
+            f"{name}: has {channels} channels, of which {len(image.getbands())} could be kept: "
+            "save it without the others first"
+        )
+    bits = int(np.max(tags.get(0x0102, 1)))  # BitsPerSample
+    if 8 < bits < 16:
+        raise FinefillError(f"{name}: {bits} bits a sample: save it with 8 or 16 bits first")
 
 
 def _scale_key(image: Image.Image) -> None:
@@ -251,9 +284,10 @@ def turn(array: NDArray[Any], orientation: int, *, back: bool = False) -> NDArra
 def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
     """The photo with its masked pixels taken from ``rgb``, in its own mode and orientation.
 
-    Samples outside the mask are the stored ones. Alpha is kept; only where the whole hole is
-    fully transparent (an object erased to transparency) it becomes opaque, or the completion
-    could not be seen. In a palette image a masked pixel gets the nearest opaque colour of the
+    Samples outside the mask are the stored ones. Alpha is kept; only where the hole is fully
+    transparent, or has transparent pixels and all around it is opaque (an object erased to
+    transparency, and a mask drawn wider), it becomes opaque, or the completion could not be seen.
+    In a palette image a masked pixel gets the nearest opaque colour of the
     palette; in a 1-bit image, black or white by a threshold. Where the file has a transparent
     colour, a fill of that colour moves by one level. 16-bit colour is rounded to 8 bits;
     :func:`write_photo` keeps it.
@@ -280,12 +314,31 @@ def _filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool
     if samples.dtype == np.uint16 and not mode.startswith("I;16"):
         fill = fill.astype(np.uint16) * np.uint16(257)
     if mode in ("LA", "PA", "RGBA"):
-        if not samples[hole, -1].any():
+        if _erased(samples[..., -1], hole):
             samples[hole, -1] = np.iinfo(samples.dtype).max
         samples[hole, :-1] = fill
     else:
         samples[hole] = _beside_key(fill, photo.stored)
     return samples
+
+
+def _erased(alpha: NDArray[Any], hole: NDArray[np.bool_]) -> bool:
+    """Whether what the hole has of transparency is an object that was erased.
+
+    That is so where the hole is transparent all over, or where it has transparent pixels and
+    everything next to it is opaque: then a mask was drawn wider than what was erased.
+    """
+    inside = alpha[hole]
+    if not inside.any():
+        return True
+    if inside.all():
+        return False
+    beside = np.zeros_like(hole)
+    beside[1:] |= hole[:-1]
+    beside[:-1] |= hole[1:]
+    beside[:, 1:] |= hole[:, :-1]
+    beside[:, :-1] |= hole[:, 1:]
+    return bool((alpha[beside & ~hole] == np.iinfo(alpha.dtype).max).all())
 
 
 def _beside_key(fill: NDArray[Any], stored: Image.Image) -> NDArray[Any]:
@@ -365,15 +418,22 @@ def output_format(path: str | os.PathLike[str]) -> str:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A new binary file beside ``path`` that takes its place when the block ends well.
 
+    It gets the permissions of the file that it replaces. Where ``path`` is a symbolic link, it
+    replaces what that points to.
+
     Raises:
         FinefillError: the file cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    place = Path(os.path.realpath(path))
+    # By chance: threads, and processes of several machines, may write the same file at once.
+    part = place.with_name(f".{place.name}.{secrets.randbits(32)}.part")
     try:
         try:
-            with open(part, "wb") as file:
+            with open(part, "xb") as file:
+                with contextlib.suppress(FileNotFoundError):
+                    part.chmod(stat.S_IMODE(place.stat().st_mode))
                 yield file
-            os.replace(part, path)
+            os.replace(part, place)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
@@ -391,12 +451,15 @@ def name_of(source: Source) -> str:
 
 def _open(file: IO[bytes]) -> Image.Image:
     # Pillow's own limit is a global with a warning below it; ours is an argument.
+    # So is that for what a PNG file says, which profiles of cameras and printers go beyond.
     with _open_lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        longest, PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_CHUNK, MAX_TEXT
         try:
             return Image.open(file)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+            PngImagePlugin.MAX_TEXT_CHUNK = longest
 
 
 def _damaged(name: str, error: Exception) -> FinefillError:
@@ -545,8 +608,9 @@ def _options(photo: Photo, image: Image.Image, fmt: str, *, keeps_profile: bool)
             from PIL.JpegImagePlugin import get_sampling
 
             options |= {"qtables": tables, "progressive": bool(info.get("progressive"))}
-            if (sampling := get_sampling(stored)) >= 0:
-                options["subsampling"] = sampling
+            # Pillow writes three ways of sampling; others (4:4:0, 4:1:1) get full chroma.
+            options["subsampling"] = max(get_sampling(stored), 0)
+            options["keep_rgb"] = _stores_rgb(stored)
         else:
             options |= {"quality": 95, "subsampling": 0}
     elif fmt == "WEBP":
@@ -561,6 +625,15 @@ def _options(photo: Photo, image: Image.Image, fmt: str, *, keeps_profile: bool)
         compression = info.get("compression", "raw")
         options["compression"] = compression if compression in LOSSLESS_TIFF else "tiff_lzw"
     return options
+
+
+def _stores_rgb(image: Any) -> bool:
+    """Whether a JPEG file holds red, green and blue, not luma and chroma (libjpeg's rule)."""
+    if image.mode != "RGB" or "jfif" in image.info:
+        return False
+    if (told := image.info.get("adobe_transform")) is not None:
+        return bool(told == 0)
+    return [component[0] for component in image.layer] == [*b"RGB"]
 
 
 def _webp_quality(image: Image.Image, size: int) -> int:

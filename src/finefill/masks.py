@@ -110,6 +110,11 @@ def read_mask(
             stacklevel=2,
         )
         mask = ~mask
+    if not mask.any() and grey.any():
+        raise FinefillError(
+            f"{name}: the mask is empty: its brightest pixel has {grey.max()} of 255: paint what "
+            "is to be completed white"
+        )
     return check(fit(mask, size, name, resize=resize), name)
 
 

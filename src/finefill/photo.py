@@ -6,6 +6,7 @@ copy, the result. Only masked pixels change.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -114,6 +115,14 @@ def complete(
     Warns:
         UserWarning: a Pillow image whose mask is its alpha channel or whose ICC profile is damaged.
     """
+    if not isinstance(image, np.ndarray | Image.Image):
+        raise FinefillError(
+            f"the image is a {type(image).__name__}: give a NumPy array or a Pillow image"
+        )
+    if not isinstance(model, str | os.PathLike | Engine):
+        raise FinefillError(
+            f"the model is a {type(model).__name__}: give a name, the path of a file, or an Engine"
+        )
     engine = model if isinstance(model, Engine) else load(model)
     hole = _mask_of(mask)
     if isinstance(image, np.ndarray):

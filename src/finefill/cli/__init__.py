@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -44,12 +46,18 @@ def cli() -> None:
     """Complete images: fill holes so that one can't tell."""
 
 
+def _end(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Entry point: a FinefillError becomes one line on stderr and exit code 2.
 
     So does an error of a disk or a network: nothing is wrong with the program then, and the system
-    names the file. So does a lack of memory.
+    names the file. So does a lack of memory. SIGTERM unwinds what is being done, so that no file is
+    left half-written; commands with more to finish have handlers of their own.
     """
+    signal.signal(signal.SIGTERM, _end)
     try:
         cli()
     except (FinefillError, OSError) as error:
