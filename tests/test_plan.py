@@ -70,6 +70,15 @@ def test_every_pixel_has_one_window_and_every_window_fits(mask: Mask, card: dict
     assert turns == sorted(turns)
 
 
+def test_the_scale_of_a_narrow_window_is_that_of_its_length() -> None:
+    """Its width of 45 pixels becomes 17, of 16.7, which says less."""
+    mask = np.zeros((215, 45), bool)
+    mask[:, :40] = True
+    (window,) = plan(mask, CARD)
+    assert window.size == (80, 17)
+    assert window.scale == 80 / 215
+
+
 @settings(max_examples=30, deadline=None)
 @given(mask=masks())
 def test_windows_of_a_turn_need_nothing_from_each_other(mask: Mask) -> None:

@@ -90,8 +90,12 @@ class Window:
 
     @property
     def scale(self) -> float:
-        """Sides the network sees by sides of the photo, at most 1."""
-        return max(side / full for side, full in zip(self.size, self.box.shape, strict=True))
+        """The side the network sees by that of the photo, at most 1.
+
+        Of the longer sides, which rounding to whole pixels changes least.
+        """
+        full, side = max(zip(self.box.shape, self.size, strict=True))
+        return side / full
 
 
 def plan(mask: Mask, card: Mapping[str, Any]) -> list[Window]:
