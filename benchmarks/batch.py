@@ -35,9 +35,8 @@ from finefill import batch
 from finefill.batch import Batch, Task, complete_file
 from finefill.batch.manifest import open_manifest
 from finefill.batch.task import entry_of
-from finefill.catalog import load
-from finefill.engine import Engine, cpus
-from finefill.images import read_photo, replacing
+from finefill.completion import Engine, cpus, load
+from finefill.files import read_photo, replacing
 
 DEMO = Path(finefill.__file__).parent / "assets" / "demo.jpg"
 SIZES = {(256, 256): 30, (1024, 1024): 20, (3000, 4000): 8}  # height, width: photos measured

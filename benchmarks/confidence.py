@@ -3,9 +3,9 @@
     python benchmarks/confidence.py places=DATA/scenes-test.tar faces=DATA/faces-test.tar
 
 Every photograph gets one square hole of 16 to 200 pixels, at most 0.6 of its shorter side, whose
-truth is known. The fill of the
-mirror image disagrees with it by so many levels (``finefill.confidence``), the truth by so many:
-do the two rise together, and what does the warning below 0.5 find?
+truth is known. The fill of the mirror image disagrees with it by so many levels
+(``finefill.completion.confidence``), the truth by so many: do the two rise together, and what does
+the warning below 0.5 find?
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import finefill
-from finefill import confidence
+from finefill.completion import Engine, confidence, fill_with_report
 from finefill.data import iterate_images
-from finefill.engine import Engine
-from finefill.images import replacing
-from finefill.photo import fill_with_report
+from finefill.files import replacing
 
 SIDES = (16, 200)  # pixels, at most 0.6 of the photograph's shorter side
 

@@ -20,14 +20,12 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from finefill import masks
-from finefill.catalog import load
+from finefill.completion import fill_photo, load, window_around
 from finefill.data import iterate_labelled
 from finefill.evaluation import metrics
 from finefill.evaluation.features import shared
-from finefill.images import RGB, replacing
+from finefill.files import RGB, replacing
 from finefill.masks import Mask
-from finefill.photo import fill_photo
-from finefill.plan import window_around
 from finefill.reproduce.removal import CAR, GROW, removals
 from removals import box_of, shape_of
 

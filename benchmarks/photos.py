@@ -26,10 +26,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import finefill
-from finefill.engine import cpus
-from finefill.images import read_photo, replacing
-from finefill.photo import fill_photo, fill_with_report
-from finefill.plan import plan
+from finefill.completion import cpus, fill_photo, fill_with_report, plan
+from finefill.files import read_photo, replacing
 
 DEMO = Path(finefill.__file__).parent / "assets" / "demo.jpg"
 TIMES = 2  # a call is timed; the shortest counts, as others use the machine too

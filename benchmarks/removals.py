@@ -18,16 +18,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from finefill.catalog import load, locate
+from finefill.completion import Engine, fill_photo, load, locate, window_around
+from finefill.completion.plan import Box
 from finefill.data import iterate_images
-from finefill.engine import Engine
 from finefill.evaluation import metrics, sheets
 from finefill.evaluation.baselines import load_baseline
 from finefill.evaluation.features import shared
-from finefill.images import RGB, read_photo, replacing
+from finefill.files import RGB, read_photo, replacing
 from finefill.masks import Mask
-from finefill.photo import fill_photo
-from finefill.plan import Box, window_around
 from finefill.reproduce.removal import removals, sheet
 
 REGION = 4  # sides of the hole that every method sees

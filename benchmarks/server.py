@@ -31,10 +31,8 @@ import numpy as np
 from PIL import Image
 
 import finefill
-from finefill import images, masks
-from finefill.catalog import locate
-from finefill.engine import Engine, cpus
-from finefill.photo import fill_photo
+from finefill import files, masks
+from finefill.completion import Engine, cpus, fill_photo, locate
 
 BOX = (96, 96, 64, 64)
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -79,16 +77,16 @@ def direct(seconds: float, workers: int, data: bytes) -> dict[str, dict[str, flo
     left, top, width, height = BOX
     mask = np.zeros((256, 256), bool)
     mask[top : top + height, left : left + width] = True
-    rgb = images.read_photo(data).rgb
+    rgb = files.read_photo(data).rgb
 
     def array() -> None:
         fill_photo(engine, rgb, mask)
 
     def file(folder: str) -> None:
-        read = images.read_photo(data)
+        read = files.read_photo(data)
         masks.too_tight(read.rgb, mask)
         path = Path(folder) / f"{time.perf_counter_ns()}.jpg"
-        images.write_photo(read, fill_photo(engine, read.rgb, mask), mask, path)
+        files.write_photo(read, fill_photo(engine, read.rgb, mask), mask, path)
         path.read_bytes()
         path.unlink()
 

@@ -31,7 +31,7 @@ SIZES = (128, 256, 512, 1024)
 PHOTO = (3000, 4000)  # height and width: 12 megapixels
 PHOTO_HOLE = 400  # side
 START_AIM = 500  # ms from start to exit of `finefill complete`
-START_MODULES = "finefill.cli.use, finefill.photo, finefill.regions"
+START_MODULES = "finefill.cli.use, finefill.completion.photo, finefill.masks.regions"
 Call = Callable[[], object]
 Row = dict[str, Any]
 Rows = list[Row]
@@ -129,8 +129,7 @@ def maker(name: str, threads: int) -> tuple[Maker, Row]:
 
         return _filler(load_baseline(name, threads)), {}
     if is_file(name):
-        from finefill.catalog import locate
-        from finefill.engine import Engine
+        from finefill.completion import Engine, locate
 
         engine = Engine(name if name.endswith(".onnx") else locate(name), threads=threads)
         if "recipe" not in engine.card:
@@ -158,15 +157,15 @@ def _net(name: str, threads: int) -> Any:
         from finefill.nets.context_encoder import ContextEncoder
 
         return ContextEncoder().eval().requires_grad_(False)
-    from finefill.catalog import load
-    from finefill.export import folded
+    from finefill.completion import load
+    from finefill.export.model import folded
 
     return folded(_generator(load(name.removesuffix("-torch")).card))
 
 
 def _generator(card: Row) -> Any:
     """The network of a card, with random weights."""
-    from finefill.recipes import from_json
+    from finefill.data import from_json
     from finefill.training import build
 
     return build.generator(from_json(json.dumps(card["recipe"]))).eval().requires_grad_(False)
@@ -214,7 +213,7 @@ def export_separable(folder: Path) -> Path:
     import onnx
     import torch
 
-    from finefill.engine import CARD_KEY
+    from finefill.completion import CARD_KEY
 
     logging.disable(logging.WARNING)
     net = _net("separable", 1)
@@ -243,7 +242,7 @@ def export_separable(folder: Path) -> Path:
 def _tensors(size: int) -> tuple[Any, Any]:
     import numpy as np
 
-    from finefill.images import to_network
+    from finefill.files import to_network
 
     image, mask = picture(size, size, size // 2)
     hole = mask[None, None].astype(np.float32)
@@ -336,7 +335,7 @@ def take_turns(
 def photo_times(models: list[Path], threads: int, seconds: float) -> Rows:
     """A 12-megapixel photograph through finefill.complete, and through OpenCV."""
     import finefill
-    from finefill.engine import Engine
+    from finefill.completion import Engine
     from finefill.evaluation.baselines import load_baseline
 
     image, mask = picture(*PHOTO, PHOTO_HOLE)
@@ -471,8 +470,7 @@ def memory_of(name: str, size: int, threads: int) -> list[float]:
 def _lean_maker(name: str, threads: int) -> Maker:
     """As :func:`maker`, without PyTorch where it is not needed."""
     if is_file(name):
-        from finefill.catalog import locate
-        from finefill.engine import Engine
+        from finefill.completion import Engine, locate
 
         path = name if name.endswith(".onnx") else locate(name)
         return _filler(Engine(path, threads=threads).fill)
@@ -632,7 +630,7 @@ def label(name: str) -> str:
     """How a method is called in tables; that of a file is its name and whether it is in 8 bits."""
     if name in LABELS:
         return LABELS[name]
-    from finefill.engine import Engine
+    from finefill.completion import Engine
 
     card = Engine(name, threads=1).card
     if card["name"] in LABELS and "recipe" not in card:

@@ -29,9 +29,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 import finefill
-from finefill import recipes
-from finefill.data import Photos
-from finefill.recipes import Recipe
+from finefill.data import Photos, Recipe, recipes
 from finefill.training import loop
 from finefill.training.ahead import Ahead
 from finefill.training.steps import train_step

@@ -106,7 +106,7 @@ def engine(model_path: Path) -> Any:
 def demo_rgb() -> NDArray[np.uint8]:
     """The bundled photograph: (480, 640, 3) uint8."""
     import finefill
-    from finefill.images import read_photo
+    from finefill.files.reading import read_photo
 
     return read_photo(Path(finefill.__file__).parent / "assets" / "demo.jpg").rgb
 

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from conftest import CARD, call_tool, write_model
-from finefill import Engine, catalog
+from finefill import Engine
+from finefill.completion import catalog
+from tests.conftest import CARD, call_tool, write_model
 
 call = functools.partial(call_tool, "average-models.py")
 

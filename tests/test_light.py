@@ -30,7 +30,7 @@ for name in ("torch", "onnx", "tqdm", "safetensors", "cv2"):
     sys.modules[name] = None  # importing it raises ImportError
 from finefill.cli import cli
 cli(sys.argv[1:], standalone_mode=False)
-import finefill, finefill.catalog, finefill.photo, finefill.cli.use
+import finefill, finefill.completion.catalog, finefill.completion.photo, finefill.cli.use
 assert not any(name.split(".")[0] == "torch" for name in sys.modules if sys.modules[name])
 print(finefill.complete)
 """

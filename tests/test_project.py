@@ -56,7 +56,7 @@ def test_wheel_holds_the_whole_package(wheel: zipfile.ZipFile) -> None:
     package = ROOT / "src" / "finefill"
     wanted = {
         file.relative_to(package.parent).as_posix()
-        for pattern in ("**/*.py", "py.typed", "catalog/*.onnx", "catalog/*.json", "assets/*")
+        for pattern in ("**/*.py", "py.typed", "**/*.onnx", "**/*.json", "assets/*")
         for file in package.glob(pattern)
         if file.is_file()
     }

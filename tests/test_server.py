@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import finefill
-from conftest import CARD, write_model
-from finefill.images import read_photo
-from finefill.masks import center_square
+from finefill.files.reading import read_photo
+from finefill.masks.drawing import center_square
+from tests.conftest import CARD, write_model
 
 httpx = pytest.importorskip("httpx", reason="needs the extras web and test")
 schemathesis = pytest.importorskip("schemathesis", reason="needs the extra test")

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 import finefill
-from conftest import call_tool
-from finefill.data import iterate_images
+from finefill.data.photos import iterate_images
 from finefill.training import checkpoint
+from tests.conftest import call_tool
 
 call = functools.partial(call_tool, "train-slices.py")
 

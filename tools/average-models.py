@@ -19,9 +19,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from finefill.engine import Engine
+from finefill.completion import Engine
 from finefill.errors import FinefillError
-from finefill.images import replacing
+from finefill.files import replacing
 
 
 @click.command(help=__doc__.partition("\n")[0] if __doc__ else None)

@@ -28,7 +28,7 @@ from PIL import Image
 
 from finefill.data import iterate_images, shrink
 from finefill.errors import FinefillError
-from finefill.images import replacing
+from finefill.files import replacing
 from finefill.training import checkpoint
 
 MIB = 1 << 20

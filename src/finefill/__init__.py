@@ -10,10 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from finefill.catalog import load
-    from finefill.engine import Engine
+    from finefill.completion import Engine, complete, load
     from finefill.errors import FinefillError
-    from finefill.photo import complete
 
 __all__ = ["Engine", "FinefillError", "__version__", "complete", "load"]
 
@@ -21,10 +19,10 @@ __version__ = "0.1.0"
 
 # Where the public names live: imported when first used, so that `import finefill` costs nothing.
 _HOMES = {
-    "Engine": "finefill.engine",
+    "Engine": "finefill.completion.engine",
     "FinefillError": "finefill.errors",
-    "complete": "finefill.photo",
-    "load": "finefill.catalog",
+    "complete": "finefill.completion.photo",
+    "load": "finefill.completion.catalog",
 }
 
 

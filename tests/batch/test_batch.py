@@ -32,9 +32,9 @@ from finefill.batch import (
     read_manifest,
     task,
 )
-from finefill.images import read_photo
-from finefill.photo import Report, fill_photo, fill_with_report
-from test_cli_use import run as run_command
+from finefill.completion.photo import Report, fill_photo, fill_with_report
+from finefill.files.reading import read_photo
+from tests.cli.test_cli_use import run as run_command
 
 SIZE = (96, 80)  # width, height
 

@@ -22,8 +22,8 @@ from PIL import Image
 from finefill import FinefillError, batch
 from finefill.batch import Batch, Entry, Task, manifest, prepare, preview
 from finefill.batch.places import place
-from test_batch import Files, start, tree
-from test_cli_use import run as run_command
+from tests.batch.test_batch import Files, start, tree
+from tests.cli.test_cli_use import run as run_command
 
 CHANGING = ("seconds", "time")
 

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 import finefill
-from finefill import Engine, recipes
+from finefill import Engine
+from finefill.data import recipes
 
 SOURCE = Path(finefill.__file__).parents[1]
 SHORT = ["--set", "rec_samples=8", "--set", "all_samples=8", "--set", "checkpoint_every=2"]

@@ -17,11 +17,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from conftest import CARD, write_model
-from finefill import Engine, FinefillError, catalog
+from finefill import Engine, FinefillError
 from finefill.cli import main
-from finefill.photo import Report
-from test_images import bad_files
+from finefill.completion import catalog
+from finefill.completion.photo import Report
+from tests.conftest import CARD, write_model
+from tests.files.test_photo import bad_files
 
 
 class Files:

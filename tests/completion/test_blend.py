@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from finefill.blend import meet_edges, spread
+from finefill.completion.blend import meet_edges, spread
 
 
 def square(side: int, hole: int) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.detail import PATCH, add_detail, match
+from finefill.completion.detail import PATCH, add_detail, match
 
 Pixels = NDArray[np.uint8]
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from conftest import CARD, write_model
 from finefill import Engine, FinefillError
 from finefill.errors import OperationError
-from finefill.masks import random_square
+from finefill.masks.drawing import random_square
+from tests.conftest import CARD, write_model
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 33), (128, 128), (40, 201)])

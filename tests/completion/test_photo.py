@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from conftest import CARD, write_model
-from finefill import Engine, FinefillError, complete, confidence, photo
-from finefill.detail import add_detail
-from finefill.photo import fill_photo, fill_with_report
-from finefill.plan import plan
-from test_images import picture
+from finefill import Engine, FinefillError, complete
+from finefill.completion import confidence, photo
+from finefill.completion.detail import add_detail
+from finefill.completion.photo import fill_photo, fill_with_report
+from finefill.completion.plan import plan
+from tests.conftest import CARD, write_model
+from tests.files.test_photo import picture
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"]
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from conftest import CARD
-from finefill.plan import Box, Window, groups, largest_input, plan, window_around
+from finefill.completion.plan import Box, Window, groups, largest_input, plan, window_around
+from tests.conftest import CARD
 
 Mask = NDArray[np.bool_]
 

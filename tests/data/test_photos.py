@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from finefill import recipes
-from finefill.data import (
+from finefill.data import recipes
+from finefill.data.photos import (
     Photos,
     iterate_images,
     iterate_labelled,

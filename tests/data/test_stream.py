@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 import finefill
-from finefill import recipes
-from finefill.data import Pixels, iterate_images, shrink
+from finefill.data import recipes
+from finefill.data.photos import Pixels, iterate_images, shrink
+from finefill.data.stream import Stream, is_stream
 from finefill.errors import FinefillError
 from finefill.training import checkpoint, loop
-from finefill.training.stream import Stream, is_stream
 
 pytest.importorskip("webdataset")
 
@@ -99,12 +99,10 @@ def test_a_stream_is_a_function_of_its_settings(shards: Path) -> None:
     assert not np.array_equal(Stream(source, RECIPE).batch(6)[0], batches[0][0])
 
 
-def test_processes_read_different_shards(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_read_different_shards(shards: Path) -> None:
     read = []
     for rank in range(2):
-        monkeypatch.setenv("RANK", str(rank))
-        monkeypatch.setenv("WORLD_SIZE", "2")
-        stream = Stream([f"{shards}/s-{{00..03}}.tar"], RECIPE)
+        stream = Stream([f"{shards}/s-{{00..03}}.tar"], RECIPE, rank=rank, size=2)
         assert len(stream.batch(0)[0]) == RECIPE.batch // 2
         # Shards of six, and one of three after those held out: 9 or 12 in a process's pass.
         names = itertools.islice(stream._packed(0), 9)
@@ -112,7 +110,7 @@ def test_processes_read_different_shards(shards: Path, monkeypatch: pytest.Monke
     assert len(read[0]) == len(read[1]) == 2
     assert not read[0] & read[1]
     with pytest.raises(FinefillError, match="1 shards for 2 processes"):
-        Stream([f"{shards}/s-00.tar"], RECIPE)
+        Stream([f"{shards}/s-00.tar"], RECIPE, size=2)
 
 
 def test_training_from_an_address_and_going_on(served: str, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from finefill.cli import cli
 from finefill.errors import FinefillError
 from finefill.evaluation import features, metrics, outputs, protocol, sheets
 from finefill.evaluation.baselines import BASELINES, load_baseline
-from finefill.masks import Mask, center_square
+from finefill.masks.drawing import center_square
+from finefill.masks.meaning import Mask
 from finefill.nets import load_vgg16
 
 Pixels = NDArray[np.uint8]
@@ -550,7 +551,7 @@ class TestCommand:
         assert facts["masks"]["sha256"] == protocol.make_masks("random", 2, 0, 64).sha256
 
     def test_a_training_run_is_a_method(self, tmp_path: Path) -> None:
-        from finefill import recipes
+        from finefill.data import recipes
         from finefill.training.loop import train
 
         data = photos(tmp_path / "photos", 12)

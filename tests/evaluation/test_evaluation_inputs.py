@@ -15,7 +15,7 @@ from finefill.cli import cli
 from finefill.errors import FinefillError
 from finefill.evaluation import features, outputs, protocol
 from finefill.evaluation.baselines import load_baseline
-from finefill.masks import center_square, random_strokes
+from finefill.masks.drawing import center_square, random_strokes
 
 
 def test_masks_hold_nothing_but_0_and_1() -> None:

@@ -18,12 +18,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill import masks, recipes
-from finefill.data import Photos
+from finefill import masks
+from finefill.data import recipes
+from finefill.data.photos import Photos
 from finefill.errors import FinefillError
 from finefill.evaluation import latent
 from finefill.evaluation.latent import latent_search, nearness, poisson_blend, search
-from finefill.masks import Mask
+from finefill.masks.meaning import Mask
 from finefill.nets import Discriminator
 from finefill.nets.dcgan import LatentGenerator
 from finefill.training import checkpoint, dcgan

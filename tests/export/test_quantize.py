@@ -16,14 +16,15 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 import finefill
-from finefill import quantize as quantizing
-from finefill import recipes, rewrite
-from finefill.catalog import locate
-from finefill.engine import CARD_KEY, Engine
+from finefill.completion.catalog import locate
+from finefill.completion.engine import CARD_KEY, Engine
+from finefill.data import recipes
 from finefill.errors import FinefillError
 from finefill.evaluation import metrics
-from finefill.export import export
-from finefill.quantize import integer_nodes, quantize
+from finefill.export import quantize as quantizing
+from finefill.export import rewrite
+from finefill.export.model import export
+from finefill.export.quantize import integer_nodes, quantize
 from finefill.training import checkpoint, loop
 
 

@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from finefill import recipes, rewrite
-from finefill.export import _test_masks, _write, folded
+from finefill.data import recipes
+from finefill.export import rewrite
+from finefill.export.model import _test_masks, _write, folded
 from finefill.training import build
 
 Run = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]

@@ -12,11 +12,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageEnhance
 
-from conftest import CARD, write_model
 from finefill import Engine, complete
-from finefill.colour import Colours, colours_of
-from finefill.images import put_back, read_photo, write_photo
-from finefill.photo import fill_photo
+from finefill.completion.photo import fill_photo
+from finefill.files.colour import Colours, colours_of
+from finefill.files.photo import put_back
+from finefill.files.reading import read_photo
+from finefill.files.writing import write_photo
+from tests.conftest import CARD, write_model
 
 # Columns: red, green and blue as XYZ relative to D50, from the specifications of the spaces.
 SRGB = np.array(

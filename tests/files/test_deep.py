@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from conftest import check_exif, exif_with
 from finefill import FinefillError
-from finefill.images import decode, read_photo, turn, write_photo
-from test_colour import ADOBE, PROFILES, converted, profile_bytes
+from finefill.files.photo import turn
+from finefill.files.reading import decode, read_photo
+from finefill.files.writing import write_photo
+from tests.conftest import check_exif, exif_with
+from tests.files.test_colour import ADOBE, PROFILES, converted, profile_bytes
 
 imagecodecs = pytest.importorskip("imagecodecs", reason="needs the extra formats")
 tifffile = pytest.importorskip("tifffile", reason="needs the extra formats")

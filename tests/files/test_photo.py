@@ -18,20 +18,13 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from conftest import check_exif, exif_with
 from finefill import FinefillError
-from finefill.images import (
-    alpha_of,
-    from_network,
-    photo_of,
-    put_back,
-    read_photo,
-    to_network,
-    turn,
-    write_photo,
-)
-from finefill.metadata import without_previews
-from test_colour import PROFILES, profile_bytes
+from finefill.files.metadata import without_previews
+from finefill.files.photo import alpha_of, from_network, photo_of, put_back, to_network, turn
+from finefill.files.reading import read_photo
+from finefill.files.writing import write_photo
+from tests.conftest import check_exif, exif_with
+from tests.files.test_colour import PROFILES, profile_bytes
 
 SIZE = (24, 20)  # height, width
 HOLE = np.zeros(SIZE, bool)
@@ -888,7 +881,7 @@ def test_unwritable_outputs(tmp_path: Path, name: str, message: str) -> None:
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    from finefill.images import replacing
+    from finefill.files.writing import replacing
 
     target = tmp_path / "out.png"
     target.write_bytes(b"old")

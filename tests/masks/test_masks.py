@@ -11,20 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill import FinefillError
-from finefill.masks import (
-    binarize,
-    center_square,
-    check,
-    composite,
-    grow,
-    inverted,
-    random_box,
-    random_square,
-    random_strokes,
-    read_mask,
-    scale,
-    too_tight,
-)
+from finefill.masks.drawing import center_square, random_box, random_square, random_strokes
+from finefill.masks.meaning import binarize, check, composite, grow, scale
+from finefill.masks.reading import inverted, read_mask
+from finefill.masks.tight import too_tight
 
 SIZE = (40, 60)  # height, width
 HOLE = np.zeros(SIZE, bool)

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill import FinefillError, regions
+from finefill import FinefillError
+from finefill.masks import regions
 
 SIZE = (5, 7)  # height, width
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from finefill import recipes
+from finefill.data import recipes
 from finefill.errors import FinefillError
 from finefill.nets import (
     CompletionNet,

@@ -15,11 +15,11 @@ from filelock import FileLock
 from PIL import Image
 
 from finefill.cli import cli
-from finefill.data import Photos
+from finefill.data.photos import Photos
 from finefill.errors import FinefillError
 from finefill.evaluation import metrics, protocol, sheets
 from finefill.evaluation.latent import latent_search
-from finefill.masks import center_square
+from finefill.masks.drawing import center_square
 from finefill.reproduce import experiments, page, removal
 from finefill.reproduce.measure import Bench, cost, curve, measure
 from finefill.reproduce.methods import load_method

@@ -20,11 +20,11 @@ from PIL import Image
 from torch import nn
 
 import finefill
-from finefill import balance, recipes
 from finefill.cli import main
-from finefill.data import Photos, training_batch
+from finefill.data import recipes
+from finefill.data.photos import Photos, training_batch
 from finefill.errors import FinefillError
-from finefill.training import checkpoint, loop
+from finefill.training import balance, checkpoint, loop
 from finefill.training.distributed import World, join, synchronise
 
 SOURCE = Path(finefill.__file__).parents[1]

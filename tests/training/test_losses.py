@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from finefill import balance, losses
+from finefill.training import balance, losses
 
 
 def test_total_is_the_weighted_sum() -> None:

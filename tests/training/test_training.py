@@ -20,11 +20,13 @@ import pytest
 import torch
 from PIL import Image
 
-from finefill import Engine, catalog, recipes
+from finefill import Engine
 from finefill.cli.training import begin_at
-from finefill.data import Photos, validation_batches
+from finefill.completion import catalog
+from finefill.data import recipes
+from finefill.data.photos import Photos, validation_batches
 from finefill.errors import FinefillError, OperationError
-from finefill.export import difference, export, folded, load_generator
+from finefill.export.model import difference, export, folded, load_generator
 from finefill.nets.crops import around_holes
 from finefill.training import build, checkpoint, loop, start, steps
 
@@ -387,7 +389,7 @@ def test_half_weights_halve_the_file_and_change_little(photos: Path, tmp_path: P
 def test_a_graph_that_disagrees_is_not_kept(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("finefill.export.TOLERANCE", 1e-12)
+    monkeypatch.setattr("finefill.export.model.TOLERANCE", 1e-12)
     with pytest.raises(FinefillError, match="differs from PyTorch"):
         export(finished / checkpoint.LAST, tmp_path / "model.onnx", {})
     assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,7 @@ from finefill.batch.local import MAX_DEATHS, default_jobs
 from finefill.batch.places import Place
 from finefill.batch.plan import Batch, Plan, clear_parts
 from finefill.batch.task import Entry, Task, complete_file, entry_of, now
-from finefill.engine import Engine
+from finefill.completion import Engine
 from finefill.errors import FinefillError
 
 THREADS = 1  # of a process; as many processes as CPUs do more than fewer with more threads

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from finefill.batch.plan import Batch, Plan, clear_parts
 from finefill.batch.task import Entry, Task, complete_file, entry_of, now
-from finefill.engine import Engine, cpus
+from finefill.completion import Engine, cpus
 from finefill.errors import FinefillError
 
 MAX_JOBS = 4  # unless asked for more: each process holds a model and a photograph

@@ -13,10 +13,9 @@ from finefill.batch import places
 from finefill.batch.manifest import MANIFEST, read_done
 from finefill.batch.places import Place, Url
 from finefill.batch.task import Entry, Task, entry_of, is_done, now
-from finefill.catalog import load
-from finefill.engine import Engine
+from finefill.completion import Engine, load
 from finefill.errors import FinefillError
-from finefill.images import EXTENSIONS, MAX_PIXELS, decode
+from finefill.files import EXTENSIONS, MAX_PIXELS, decode
 
 ENGINES = ("local", "ray")
 # What `images.replacing` leaves behind in the output folder when its process is killed.

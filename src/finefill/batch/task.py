@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from finefill.batch.places import Place, created, digest, opened, size, stamp
-from finefill.engine import Engine
+from finefill.completion import NEAR, Engine, fill_with_report, groups
 from finefill.errors import FinefillError
-from finefill.images import MAX_PIXELS, read_photo, write_photo
+from finefill.files import MAX_PIXELS, read_photo, write_photo
 from finefill.masks import check, grow, read_mask
-from finefill.photo import NEAR, fill_with_report, groups
 
 
 @dataclass(frozen=True)

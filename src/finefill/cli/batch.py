@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from finefill import images
+from finefill import files
 
 if TYPE_CHECKING:
     from finefill.batch import Entry, Place, Plan
@@ -91,7 +91,7 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
-    default=images.MAX_PIXELS,
+    default=files.MAX_PIXELS,
     show_default=True,
     help="Refuse larger images before decoding them.",
 )

@@ -17,7 +17,7 @@ from finefill.errors import FinefillError
 from finefill.evaluation.metrics import NAMES
 
 if TYPE_CHECKING:
-    from finefill.engine import Engine
+    from finefill.completion import Engine
     from finefill.evaluation.metrics import AnyMetric
     from finefill.evaluation.protocol import MaskSet, Method, MethodResult, TestSet
 
@@ -114,11 +114,11 @@ def evaluate(
     image by image. Contact sheets show 48 completions drawn by the seed, and the twelve best and
     worst of each method.
     """
+    from finefill.completion import fill_photo
     from finefill.evaluation import metrics, protocol, report, sheets
     from finefill.evaluation import outputs as others
     from finefill.evaluation.baselines import load_baseline
-    from finefill.images import replacing
-    from finefill.photo import fill_photo
+    from finefill.files import replacing
 
     labels = [*map(_label, models), *(run.resolve().name for run in runs), *baselines]
     labels += [path.resolve().name for path in outputs]
@@ -191,8 +191,7 @@ def _is_file(model: str) -> bool:
 
 
 def _engines(models: tuple[str, ...], threads: int) -> dict[str, Engine]:
-    from finefill.catalog import locate
-    from finefill.engine import Engine
+    from finefill.completion import Engine, locate
 
     return {
         _label(model): Engine(model if _is_file(model) else locate(model), threads=threads)

@@ -185,8 +185,7 @@ def _measure(
 
 
 def _figure9(test: tuple[Path, ...], model: str, seed: int, results: Path, subject: str) -> None:
-    from finefill.catalog import locate
-    from finefill.engine import Engine
+    from finefill.completion import Engine, locate
     from finefill.reproduce import page, removal
 
     engine = Engine(model if model.endswith(".onnx") else locate(model))

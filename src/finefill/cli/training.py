@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from finefill import catalog, recipes
+from finefill.completion import catalog
+from finefill.data import recipes
 from finefill.errors import FinefillError
 
 
@@ -58,10 +59,10 @@ def train(
     Several devices or machines: torchrun --nproc-per-node N -m finefill train …
     """
     need_torch()
+    from finefill.data import Stream, is_stream
     from finefill.training.distributed import place
     from finefill.training.loop import stored_recipe
     from finefill.training.loop import train as train_run
-    from finefill.training.stream import Stream, is_stream
 
     if resume and start is not None:
         raise FinefillError("--resume and --from exclude each other: choose one")
@@ -76,7 +77,7 @@ def train(
     chosen = recipes.override(chosen, settings)
     world = place()
     source = (
-        Stream(data, chosen)
+        Stream(data, chosen, rank=world.rank, size=world.size)
         if stream or any(map(is_stream, data))
         else [Path(path) for path in data]
     )
@@ -172,8 +173,8 @@ def export(
         raise FinefillError("--int8 and --half-weights exclude each other: choose one")
     need_torch()
     from finefill.data import iterate_images
-    from finefill.export import export as export_run
-    from finefill.export import rewrite_card
+    from finefill.export.model import export as export_run
+    from finefill.export.model import rewrite_card
     from finefill.training import checkpoint
 
     about: dict[str, object] = {}

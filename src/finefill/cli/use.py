@@ -11,11 +11,10 @@ from pathlib import Path
 import click
 import numpy as np
 
-from finefill import images, masks, regions
-from finefill.catalog import load, names
+from finefill import files, masks
+from finefill.completion import fill_photo, fill_with_report, load, names, verify_file
 from finefill.errors import FinefillError
-from finefill.photo import fill_photo, fill_with_report
-from finefill.verify import verify as verify_file
+from finefill.masks import regions
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -105,7 +104,7 @@ ASSETS = Path(__file__).parent.parent / "assets"
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
-    default=images.MAX_PIXELS,
+    default=files.MAX_PIXELS,
     show_default=True,
     help="Refuse larger images before decoding them.",
 )
@@ -133,7 +132,7 @@ def complete(
 
     Say which by --mask, --box, --polygon, --coco, --labelme or --mask-color; several add up.
     """
-    images.output_format(output)  # before any work
+    files.output_format(output)  # before any work
     if not (mask_paths or boxes or polygons or coco or labelme or colour):
         raise FinefillError(
             f"{photo}: nothing says what to complete: give --mask FILE, --box X,Y,W,H, "
@@ -144,7 +143,7 @@ def complete(
             f"--label {labels[0]}: chooses from annotations: give --coco FILE or --labelme FILE"
         )
     with _warnings_on_stderr(strict=strict):
-        read = images.read_photo(photo, max_pixels=max_pixels)
+        read = files.read_photo(photo, max_pixels=max_pixels)
         size = read.rgb.shape[:2]
         hole = np.zeros(size, bool)
         for path in mask_paths:
@@ -176,7 +175,7 @@ def complete(
     with _warnings_on_stderr(strict=strict, writing=True):
         for text in report.warnings:
             warnings.warn(f"{photo}: {text}", stacklevel=1)
-        images.write_photo(read, report.rgb, hole, output)
+        files.write_photo(read, report.rgb, hole, output)
     if report.confidence is not None:
         count = len(report.filled)
         click.echo(f"confidence: {report.confidence:.2f}, the lowest of {count} windows")
@@ -201,7 +200,7 @@ def demo(folder: Path) -> None:
     from PIL import Image
 
     start = time.perf_counter()
-    before = images.read_photo(ASSETS / "demo.jpg").rgb
+    before = files.read_photo(ASSETS / "demo.jpg").rgb
     mask = masks.read_mask(ASSETS / "demo-mask.png", before.shape[:2])
     after = fill_photo(load("places"), before, mask)
     seconds = time.perf_counter() - start
@@ -213,7 +212,7 @@ def demo(folder: Path) -> None:
     except OSError as error:
         raise FinefillError(f"{folder}: cannot be made: {error.strerror}") from error
     path = folder / "demo.png"
-    with images.replacing(path) as file:
+    with files.replacing(path) as file:
         sheet = Image.fromarray(np.hstack([before, white, shown, white, after]))
         sheet.save(file, format="PNG")
     click.echo(f"{path}: before, mask, after; completed in {seconds:.2f} s")

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from finefill.engine import Engine
-from finefill.images import RGB
+from finefill.completion.engine import Engine
+from finefill.completion.plan import Window
+from finefill.files import RGB
 from finefill.masks import Mask
-from finefill.plan import Window
 
 # Levels of 255 by which the fills of a photo and of its mirror image differ (root mean square), for
 # a model whose card has no `doubt` of its own. Models differ: an invented leaf is unlike its

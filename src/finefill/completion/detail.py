@@ -20,8 +20,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.blend import blur, blur_where, meet_edges
-from finefill.images import RGB
+from finefill.completion.blend import blur, blur_where, meet_edges
+from finefill.files import RGB
 from finefill.masks import Mask
 
 # Chosen on validation photographs, by PSNR, distance of VGG16 features and looking.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finefill.errors import FinefillError, OperationError
-from finefill.images import MIN_SIDE, RGB, from_network, to_network
+from finefill.files import MIN_SIDE, RGB, from_network, to_network
 from finefill.masks import Mask, composite
 
 if TYPE_CHECKING:

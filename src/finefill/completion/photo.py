@@ -1,4 +1,4 @@
-"""Photographs of any size: carries out a :mod:`finefill.plan` on the pixels.
+"""Photographs of any size: carries out a :mod:`finefill.completion.plan` on the pixels.
 
 What is read, scaled and computed is the windows around the holes; of the whole photo there is one
 copy, the result. Only masked pixels change.
@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill import confidence
-from finefill.catalog import load
-from finefill.detail import add_detail
-from finefill.engine import Engine, check_arrays
+from finefill.completion import confidence
+from finefill.completion.catalog import load
+from finefill.completion.detail import add_detail
+from finefill.completion.engine import Engine, check_arrays
+from finefill.completion.plan import NEAR, Box, Window, groups, plan
 from finefill.errors import FinefillError
-from finefill.images import RGB, photo_of, put_back, turn
+from finefill.files import RGB, photo_of, put_back, turn
 from finefill.masks import Mask, binarize, check, of_image
 from finefill.masks import scale as scale_mask
-from finefill.plan import NEAR, Box, Window, groups, plan
 
 __all__ = [
     "NEAR",
@@ -49,7 +49,7 @@ class Filled:
 
     Attributes:
         window: the piece of the plan.
-        confidence: 0 to 1 (see :mod:`finefill.confidence`); None where it was not measured.
+        confidence: 0 to 1 (see :mod:`finefill.completion.confidence`); None: not measured.
         warning: why its fill should be looked at, in a sentence; empty = nothing known against it.
     """
 

@@ -4,7 +4,7 @@ The networks know holes up to a certain size with about as much context around t
 group of holes gets a window: at the photo's resolution where the group is small enough, otherwise
 scaled down until it is. Wide groups of thin holes (scratches, writing) go piece by piece at the
 photo's resolution. The plan is a plain list that can be looked at;
-:mod:`finefill.photo` carries it out.
+:mod:`finefill.completion.photo` carries it out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finefill.images import MIN_SIDE
+from finefill.files import MIN_SIDE
 from finefill.masks import Mask
 
 NEAR = 48  # pixels: holes nearer to each other than that are completed together

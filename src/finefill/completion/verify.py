@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finefill.errors import FinefillError
-from finefill.images import MAX_PIXELS, Photo, alpha_of, output_format, read_photo, turn
+from finefill.files import MAX_PIXELS, Photo, alpha_of, output_format, read_photo, turn
 from finefill.masks import Mask
 
 
-def verify(photo: Photo, mask: Mask, output: Path, *, max_pixels: int = MAX_PIXELS) -> str:
+def verify_file(photo: Photo, mask: Mask, output: Path, *, max_pixels: int = MAX_PIXELS) -> str:
     """What the written file has outside the mask, in a line, compared with the photo.
 
     Args:
         photo: as it was read.
         mask: (H, W) bool, upright, True = completed.
         output: the written file.
-        max_pixels: as for :func:`finefill.images.read_photo`.
+        max_pixels: as for :func:`finefill.files.photo.read_photo`.
 
     Raises:
         FinefillError: it is not the same, though the format could keep it.

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from finefill import masks
+from finefill.data.recipes import Recipe
 from finefill.errors import FinefillError
-from finefill.recipes import Recipe
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 

@@ -21,10 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finefill.data import Pixels, crops_and_masks, fit, is_photo, read_image
+from finefill.data.photos import Pixels, crops_and_masks, fit, is_photo, read_image
+from finefill.data.recipes import Recipe
 from finefill.errors import FinefillError
-from finefill.recipes import Recipe
-from finefill.training.distributed import place
 
 BUFFER = 1000  # photographs, still packed, among which the next one is drawn
 AHEAD = 4  # batches that are unpacked before they are wanted
@@ -53,15 +52,23 @@ class Stream:
             or smaller than the recipe's crop, or there are fewer shards than processes.
     """
 
-    def __init__(self, sources: Sequence[str], recipe: Recipe, *, workers: int = 0) -> None:
+    def __init__(
+        self,
+        sources: Sequence[str],
+        recipe: Recipe,
+        *,
+        rank: int = 0,
+        size: int = 1,
+        workers: int = 0,
+    ) -> None:
         _library()
         self.recipe = recipe
-        self.world = place()
+        self.rank, self.size = rank, size  # of this process, of those that train together
         self.shards = [shard for source in sources for shard in _expanded(source)]
         self.count = None
-        if len(self.shards) < self.world.size:
+        if len(self.shards) < self.size:
             raise FinefillError(
-                f"{len(self.shards)} shards for {self.world.size} processes: give each at least "
+                f"{len(self.shards)} shards for {self.size} processes: give each at least "
                 "one with --data"
             )
         head = itertools.islice(_files(self.shards[0]), recipe.validation)
@@ -82,9 +89,9 @@ class Stream:
         """
         if self.photographs is None:
             self.photographs = self._decoded(step)
-        count = self.recipe.batch // self.world.size
+        count = self.recipe.batch // self.size
         chosen = list(itertools.islice(self.photographs, count))
-        step_and_rank = step * self.world.size + self.world.rank
+        step_and_rank = step * self.size + self.rank
         return crops_and_masks(chosen, self.recipe, step_and_rank)
 
     def _decoded(self, start: int) -> Iterator[Pixels]:
@@ -92,11 +99,11 @@ class Stream:
         waiting: deque[Future[Pixels]] = deque()
         for name, content in self._shuffled(start):
             waiting.append(self.pool.submit(self._unpacked, name, content))
-            if len(waiting) > AHEAD * self.recipe.batch // self.world.size:
+            if len(waiting) > AHEAD * self.recipe.batch // self.size:
                 yield waiting.popleft().result()
 
     def _shuffled(self, start: int) -> Iterator[tuple[str, bytes]]:
-        seed = f"{self.recipe.seed} {start} {self.world.rank}"
+        seed = f"{self.recipe.seed} {start} {self.rank}"
         shuffle = _library().shuffle(BUFFER, initial=BUFFER // 2, rng=random.Random(seed))
         shuffled: Iterator[tuple[str, bytes]] = shuffle(self._packed(start))
         return shuffled
@@ -105,7 +112,7 @@ class Stream:
         """Pass after pass, this process's shards; without those held out."""
         for number in itertools.count():
             rng = np.random.default_rng((self.recipe.seed, 6, start, number))
-            order = rng.permutation(len(self.shards))[self.world.rank :: self.world.size]
+            order = rng.permutation(len(self.shards))[self.rank :: self.size]
             found = 0
             for index in order:
                 skipped = len(self.validation) if index == 0 else 0

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from finefill.evaluation.metrics import Pixels, Values
-from finefill.images import to_network
+from finefill.files import to_network
 from finefill.masks import Mask
 from finefill.nets import load_vgg16
 

@@ -13,7 +13,7 @@ from finefill.data import SUFFIXES
 from finefill.errors import FinefillError
 from finefill.evaluation.metrics import Pixels
 from finefill.evaluation.protocol import MaskSet, Method, TestSet, corrupt
-from finefill.images import replacing
+from finefill.files import replacing
 from finefill.masks import Mask
 
 

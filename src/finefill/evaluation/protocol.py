@@ -20,7 +20,7 @@ from finefill import masks
 from finefill.data import iterate_images
 from finefill.errors import FinefillError
 from finefill.evaluation.metrics import METRICS, AnyMetric, Metric, Pixels, SetMetric, Values
-from finefill.images import decode
+from finefill.files import decode
 from finefill.masks import Mask
 
 Method = Callable[[Pixels, Mask], Pixels]

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from finefill import rewrite
-from finefill.engine import CARD_KEY, Engine
+from finefill.completion import CARD_KEY, Engine
+from finefill.data import from_json
 from finefill.errors import FinefillError, OperationError
-from finefill.images import replacing
+from finefill.export import rewrite
+from finefill.files import replacing
 from finefill.nets import CompletionNet
-from finefill.recipes import from_json
 from finefill.training import build, checkpoint
 
 TOLERANCE = 1e-4  # largest difference from PyTorch allowed, in [-1, 1]
@@ -132,7 +132,7 @@ def export(
                     f"{card['difference']:.1e}, more than {TOLERANCE:.0e}"
                 )
             if photos:
-                from finefill.quantize import quantize
+                from finefill.export.quantize import quantize
 
                 return {**quantize(graph, photos, output), "difference": card["difference"]}
             with replacing(output) as file:

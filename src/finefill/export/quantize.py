@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from finefill import masks, rewrite
+from finefill import masks
+from finefill.completion import CARD_KEY, Engine
 from finefill.data import iterate_images
-from finefill.engine import CARD_KEY, Engine
 from finefill.errors import FinefillError
 from finefill.evaluation import metrics, protocol
 from finefill.evaluation.metrics import Pixels
-from finefill.images import replacing, to_network
+from finefill.export import rewrite
+from finefill.files import replacing, to_network
 from finefill.masks import Mask
 
 COUNT = 128  # photographs: every other one for the ranges, the rest for the comparison

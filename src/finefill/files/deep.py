@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill.errors import FinefillError
-from finefill.metadata import XMP
+from finefill.files.metadata import XMP
 
 Samples = NDArray[np.uint16]
 

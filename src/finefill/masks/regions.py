@@ -19,8 +19,9 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
 from finefill.errors import FinefillError
-from finefill.images import MAX_PIXELS, RGB
-from finefill.masks import Mask, fit, grow
+from finefill.files import MAX_PIXELS, RGB
+from finefill.masks.meaning import Mask, grow
+from finefill.masks.reading import fit
 
 Size = tuple[int, int]  # height, width
 File = str | os.PathLike[str]

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from finefill.engine import check_arrays
+from finefill.completion import check_arrays
 from finefill.errors import FinefillError
 from finefill.evaluation.latent import latent_search
 from finefill.evaluation.metrics import Pixels
 from finefill.evaluation.protocol import Method
-from finefill.export import load_generator
-from finefill.images import from_network, to_network
+from finefill.export.model import load_generator
+from finefill.files import from_network, to_network
 from finefill.masks import Mask, composite
 from finefill.nets import CompletionNet
 from finefill.training import checkpoint

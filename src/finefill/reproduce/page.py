@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from finefill.images import replacing
+from finefill.files import replacing
 from finefill.reproduce.experiments import EXPERIMENTS, Experiment
 
 PAGE = "README.md"

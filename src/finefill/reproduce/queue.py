@@ -9,9 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from finefill.data import Photos
+from finefill.data import Photos, from_json
 from finefill.errors import FinefillError
-from finefill.recipes import from_json
 from finefill.reproduce.variants import Variant
 from finefill.training import checkpoint
 from finefill.training.loop import train

@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from finefill.completion import Engine, fill_photo
 from finefill.data import Pixels, iterate_labelled
-from finefill.engine import Engine
 from finefill.errors import FinefillError
 from finefill.evaluation import sheets
 from finefill.masks import Mask
-from finefill.photo import fill_photo
 
 CAR = 2  # label index in LabelMeFacade
 SHARES = (0.005, 0.12)  # of the photograph that an object may cover: seen, and not everything

@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from finefill.data import Recipe
 from finefill.errors import FinefillError
-from finefill.recipes import Recipe
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from finefill.data import Recipe
 from finefill.errors import FinefillError
 from finefill.nets import (
     CompletionNet,
@@ -13,7 +14,6 @@ from finefill.nets import (
     PlusGenerator,
     RegionDiscriminator,
 )
-from finefill.recipes import Recipe
 
 
 def generator(recipe: Recipe) -> CompletionNet:

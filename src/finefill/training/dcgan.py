@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from finefill import losses
-from finefill.data import Photos, training_batch
+from finefill.data import Photos, Recipe, from_json, training_batch
 from finefill.errors import FinefillError
 from finefill.nets import Discriminator
 from finefill.nets.dcgan import LatentGenerator
-from finefill.recipes import Recipe, from_json
-from finefill.training import checkpoint
+from finefill.training import checkpoint, losses
 from finefill.training.loop import (
     choose_device,
     choose_precision,

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from finefill import balance
 from finefill.errors import FinefillError
+from finefill.training import balance
 
 
 @dataclass(frozen=True)

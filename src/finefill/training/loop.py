@@ -19,12 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finefill import balance, losses
-from finefill.data import Photos, training_batch, validation_batches
+from finefill.data import Photos, Recipe, Stream, from_json, training_batch, validation_batches
 from finefill.errors import FinefillError
 from finefill.nets import load_vgg16
-from finefill.recipes import Recipe, from_json
-from finefill.training import build, checkpoint
+from finefill.training import balance, build, checkpoint, losses
 from finefill.training.ahead import Ahead, Batch
 from finefill.training.distributed import ALONE, World, join, place, synchronise
 from finefill.training.report import Report, Silence
@@ -38,7 +36,6 @@ from finefill.training.steps import (
     psnr,
     train_step,
 )
-from finefill.training.stream import Stream
 
 
 def train(

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from finefill.data import Recipe
 from finefill.errors import OperationError
-from finefill.images import replacing
-from finefill.recipes import Recipe
+from finefill.files import replacing
 
 
 @contextlib.contextmanager

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from finefill import rewrite
-from finefill.engine import Engine
+from finefill.completion import Engine
 from finefill.errors import FinefillError
+from finefill.export import rewrite
 from finefill.nets import CompletionNet
 from finefill.training import checkpoint
 

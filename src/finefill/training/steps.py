@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finefill import losses
+from finefill.data import Recipe
 from finefill.nets import (
     CompletionNet,
     Discriminator,
@@ -17,7 +17,7 @@ from finefill.nets import (
     VGG16Features,
 )
 from finefill.nets.crops import around_holes
-from finefill.recipes import Recipe
+from finefill.training import losses
 from finefill.training.ahead import Ahead
 from finefill.training.distributed import World
 

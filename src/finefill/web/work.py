@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from finefill import images, masks, regions
-from finefill.catalog import locate, names
-from finefill.engine import MAX_THREADS, Engine, cpus
+from finefill import files, masks
+from finefill.completion import MAX_THREADS, Engine, cpus, fill_with_report, locate, names
 from finefill.errors import FinefillError, NotAnImageError, OperationError, TooLargeError
-from finefill.photo import fill_with_report
+from finefill.masks import regions
 from finefill.web.orders import IMAGE, MASK, Done, Order, Setup
 from finefill.web.problems import Refused
 
@@ -77,7 +76,7 @@ def run(setup: Setup, order: Order, folder: Path) -> Done:
 def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int]:
     """Write the completed image; returns its file's name, its media type and the pixels changed."""
     limit = order.max_pixels
-    photo = images.read_photo(_Named(folder / IMAGE, "the image"), max_pixels=limit)
+    photo = files.read_photo(_Named(folder / IMAGE, "the image"), max_pixels=limit)
     size = photo.rgb.shape[:2]
     hole = np.zeros(size, bool)
     if order.mask:
@@ -104,7 +103,7 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
     report = fill_with_report(engine, photo.rgb, hole)
     for text in report.warnings:
         warnings.warn(text, stacklevel=1)
-    images.write_photo(photo, report.rgb, hole, target)
+    files.write_photo(photo, report.rgb, hole, target)
     return target.name, media_type, int(np.count_nonzero(hole))
 
 

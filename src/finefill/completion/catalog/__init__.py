@@ -8,9 +8,9 @@ import json
 import os
 from pathlib import Path
 
-from finefill.engine import Engine
+from finefill.completion.engine import Engine
 from finefill.errors import FinefillError
-from finefill.images import replacing
+from finefill.files import replacing
 
 FOLDER = Path(__file__).parent
 

@@ -1,9 +1,9 @@
-"""``python -m finefill.catalog add FILE.onnx NAME``: ship an exported model (maintainers)."""
+"""Ship an exported model: ``python -m finefill.completion.catalog add FILE.onnx NAME``."""
 
 import sys
 from pathlib import Path
 
-from finefill.catalog import register
+from finefill.completion.catalog import register
 from finefill.errors import FinefillError
 
 

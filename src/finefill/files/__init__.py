@@ -1,0 +1,43 @@
+"""Photographs in and out: what a file holds, becomes pixels and is written again.
+
+``photo`` converts in memory, ``reading`` and ``writing`` do files, ``formats`` says what each kind
+can hold; ``colour``, ``metadata`` and ``deep`` (16 bits) help them.
+"""
+
+from finefill.files.formats import EXTENSIONS, output_format
+from finefill.files.photo import (
+    MIN_SIDE,
+    RGB,
+    Photo,
+    alpha_of,
+    from_network,
+    orientation_of,
+    photo_of,
+    put_back,
+    to_network,
+    turn,
+)
+from finefill.files.reading import MAX_PIXELS, Source, decode, name_of, read_photo
+from finefill.files.writing import replacing, write_photo
+
+__all__ = [
+    "EXTENSIONS",
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "RGB",
+    "Photo",
+    "Source",
+    "alpha_of",
+    "decode",
+    "from_network",
+    "name_of",
+    "orientation_of",
+    "output_format",
+    "photo_of",
+    "put_back",
+    "read_photo",
+    "replacing",
+    "to_network",
+    "turn",
+    "write_photo",
+]

@@ -1,0 +1,213 @@
+"""Photographs are written as they were read; a file appears complete or not at all."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import io
+import os
+import secrets
+import stat
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from finefill.errors import FinefillError, OperationError
+from finefill.files import deep, metadata
+from finefill.files.colour import Colours
+from finefill.files.formats import (
+    KEEPS_ORIENTATION_TAG,
+    KEEPS_PROFILE,
+    LOSSLESS_TIFF,
+    MODES,
+    holds,
+    output_format,
+)
+from finefill.files.photo import (
+    RGB,
+    Photo,
+    alpha_of,
+    filled,
+    in_srgb,
+    put_back,
+    rgb_of,
+    space_of,
+    turn,
+    with_alpha,
+    without_alpha,
+)
+
+SAMPLED = 1_000_000  # pixels up to which the quality of WebP is tried on the whole image
+# Orientation of stored pixels -> what turns them upright. Pillow's own exif_transpose would write
+# all EXIF anew, and stumble over fields of a wrong type.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+# What Pillow's writers answer to what they cannot write, such as EXIF fields of a wrong type.
+_UNWRITABLE = (
+    OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, struct.error,
+)  # fmt: skip
+
+
+def write_photo(
+    photo: Photo, rgb: RGB, mask: NDArray[np.bool_], path: str | os.PathLike[str]
+) -> None:
+    """Write :func:`put_back`'s image; the extension of ``path`` decides the format.
+
+    JPEG from JPEG keeps the quantisation tables and the chroma subsampling, other JPEG has quality
+    95 with full chroma. WebP is lossless, except from lossy WebP: then it has about the size that
+    the file had. Where the format cannot hold the mode, alpha goes onto white, 16-bit samples
+    become 8-bit, palettes and CMYK become RGB; where it cannot hold transparent colours, they
+    become alpha. Formats without an orientation tag get upright pixels. Previews in EXIF and XMP,
+    which would show what was removed, are left out. The file appears complete or not at all.
+
+    Raises:
+        FinefillError: the extension is unknown or the file cannot be written.
+
+    Warns:
+        UserWarning: EXIF, XMP or a comment is too long for JPEG, and left out; the orientation
+            stays.
+    """
+    path = Path(path)
+    fmt = output_format(path)
+    upright = fmt not in KEEPS_ORIENTATION_TAG
+    image = put_back(photo, rgb, mask)
+    image.info.pop("comment", None)  # what is left out, writers would take from there
+    if upright and photo.orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[photo.orientation])
+    image, keeps_profile = _for_format(image, fmt, photo.colours)
+    keeps_deep = image.mode in deep.MODES.get(fmt, ()) and image.mode == photo.stored.mode
+    samples = photo.samples if keeps_deep else None
+    if samples is not None:
+        samples = filled(photo, samples.copy(), rgb, mask)
+        samples = turn(samples, photo.orientation) if upright else samples
+    with replacing(path) as file:
+        try:
+            options = metadata.options(photo.kept, fmt, photo.orientation, upright=upright)
+            options |= _options(photo, image, fmt, keeps_profile=keeps_profile)
+            if samples is None:
+                image.save(file, format=fmt, **options)
+            else:
+                deep.write(samples, image.mode, file, fmt, options)
+        except _UNWRITABLE as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise FinefillError(f"{path}: cannot be written as {fmt}: {error}") from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new binary file beside ``path`` that takes its place when the block ends well.
+
+    It gets the permissions of the file that it replaces. Where ``path`` is a symbolic link, it
+    replaces what that points to.
+
+    Raises:
+        FinefillError: the file cannot be written.
+    """
+    place = Path(os.path.realpath(path))
+    # By chance: threads, and processes of several machines, may write the same file at once.
+    part = place.with_name(f".{place.name}.{secrets.randbits(32)}.part")
+    try:
+        try:
+            with open(part, "xb") as file:
+                with contextlib.suppress(FileNotFoundError):
+                    part.chmod(stat.S_IMODE(place.stat().st_mode))
+                yield file
+            os.replace(part, place)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise OperationError(
+            f"{path}: cannot be written: {error.strerror}: choose another output"
+        ) from error
+
+
+def _for_format(image: Image.Image, fmt: str, colours: Colours | None) -> tuple[Image.Image, bool]:
+    """The image in a mode that the format holds, and whether its ICC profile still fits it."""
+    if colours is not None and fmt not in KEEPS_PROFILE:
+        image, colours = in_srgb(image, colours), None
+    if image.mode in ("I;16B", "I;16L") and image.mode not in MODES[fmt]:
+        native = Image.fromarray(np.asarray(image).astype("<u2"))
+        native.info, image = image.info, native
+    if holds(fmt, image):
+        return image, True
+    coloured = space_of(image.mode) == "RGB"
+    if image.has_transparency_data:
+        if not coloured and "LA" in MODES[fmt]:
+            return Image.merge("LA", (without_alpha(image), alpha_of(image))), True
+        image = with_alpha(image) if coloured else in_srgb(image, colours)
+        if "RGBA" not in MODES[fmt]:
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image).convert("RGB")
+        return image, coloured
+    plain = without_alpha(image)
+    if plain.mode in MODES[fmt]:
+        return plain, True
+    return Image.fromarray(rgb_of(image, colours)), False
+
+
+def _options(photo: Photo, image: Image.Image, fmt: str, *, keeps_profile: bool) -> dict[str, Any]:
+    """Options of Pillow's writer for ``fmt`` that keep how the file was written."""
+    stored = photo.stored
+    info, options = stored.info, dict[str, Any]()
+    dpi = info.get("dpi")
+    if dpi is not None and all(1 <= float(value) <= 65535 for value in dpi):
+        options["dpi"] = (float(dpi[0]), float(dpi[1]))
+    if fmt in KEEPS_PROFILE:
+        options["icc_profile"] = info.get("icc_profile") if keeps_profile else None
+    if fmt == "JPEG":
+        tables = getattr(stored, "quantization", None)
+        if tables and stored.mode == image.mode:
+            from PIL.JpegImagePlugin import get_sampling
+
+            options |= {"qtables": tables, "progressive": bool(info.get("progressive"))}
+            # Pillow writes three ways of sampling; others (4:4:0, 4:1:1) get full chroma.
+            options["subsampling"] = max(get_sampling(stored), 0)
+            options["keep_rgb"] = _stores_rgb(stored)
+        else:
+            options |= {"quality": 95, "subsampling": 0}
+    elif fmt == "WEBP":
+        options["exact"] = True  # colours under alpha 0 stay too
+        if photo.kept.webp:
+            options["quality"] = _webp_quality(image, photo.kept.webp)
+        else:
+            options["lossless"] = True
+    elif fmt == "AVIF":
+        options |= {"quality": 90, "subsampling": "4:4:4"}
+    elif fmt == "TIFF":
+        compression = info.get("compression", "raw")
+        options["compression"] = compression if compression in LOSSLESS_TIFF else "tiff_lzw"
+    return options
+
+
+def _stores_rgb(image: Any) -> bool:
+    """Whether a JPEG file holds red, green and blue, not luma and chroma (libjpeg's rule)."""
+    if image.mode != "RGB" or "jfif" in image.info:
+        return False
+    if (told := image.info.get("adobe_transform")) is not None:
+        return bool(told == 0)
+    return [component[0] for component in image.layer] == [*b"RGB"]
+
+
+def _webp_quality(image: Image.Image, size: int) -> int:
+    """The quality at which lossy WebP has about ``size`` bytes; tried on a part of large images."""
+    width, height = image.size
+    if width * height > SAMPLED:  # evenly spread strips of whole macroblocks
+        period = 64 * -(-width * height // SAMPLED)
+        image = Image.fromarray(np.asarray(image)[np.arange(height) % period < 64])
+        size = size * image.height // height
+
+    def too_large(quality: int) -> bool:
+        target = io.BytesIO()
+        image.save(target, "WEBP", quality=quality, exact=True, icc_profile=None)
+        return target.tell() > size
+
+    return bisect.bisect_left(range(100), True, lo=40, hi=99, key=too_large)
