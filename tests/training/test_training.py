@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,9 @@ from finefill.data import recipes
 from finefill.data.photos import Photos, validation_batches
 from finefill.errors import FinefillError, OperationError
 from finefill.export.model import difference, export, folded, load_generator
+from finefill.export.start import begin_with
 from finefill.nets.crops import around_holes
-from finefill.training import build, checkpoint, loop, start, steps
+from finefill.training import build, checkpoint, loop, steps
 
 RECIPE = recipes.override(
     recipes.tiny(),
@@ -434,7 +436,9 @@ def test_fine_tuning_begins_with_the_generator_of_another_run(
         ],
     )
     run = tmp_path / "run"
-    assert loop.train(still, [photos], run, start=finished, device="cpu", quiet=True)
+    assert loop.train(
+        still, [photos], run, start=partial(begin_with, finished), device="cpu", quiet=True
+    )
     before = checkpoint.load(finished / checkpoint.BEST)[0]
     after = checkpoint.load(run / checkpoint.LAST)[0]
     names = [
@@ -447,10 +451,22 @@ def test_fine_tuning_begins_with_the_generator_of_another_run(
 
     other = recipes.override(still, ["widths=[8, 16, 24]"])
     with pytest.raises(FinefillError, match="does not fit the recipe"):
-        loop.train(other, [photos], tmp_path / "other", start=finished, device="cpu", quiet=True)
+        loop.train(
+            other,
+            [photos],
+            tmp_path / "other",
+            start=partial(begin_with, finished),
+            device="cpu",
+            quiet=True,
+        )
     with pytest.raises(FinefillError, match="nowhere"):
         loop.train(
-            still, [photos], tmp_path / "o", start=tmp_path / "nowhere", device="cpu", quiet=True
+            still,
+            [photos],
+            tmp_path / "o",
+            start=partial(begin_with, tmp_path / "nowhere"),
+            device="cpu",
+            quiet=True,
         )
 
 
@@ -468,7 +484,7 @@ def test_fine_tuning_begins_with_an_exported_model(
     model = tmp_path / "model.onnx"
     export(finished / checkpoint.BEST, model, {}, half_weights=half_weights)
     net, batches = build.generator(RECIPE), held_out(photos)
-    start.begin_with(model, net, batches)
+    begin_with(model, net, batches)
     assert net.training
     assert difference(net.eval(), model) < 1e-4
     image, mask = map(torch.cat, zip(*batches, strict=True))
@@ -477,7 +493,9 @@ def test_fine_tuning_begins_with_an_exported_model(
         found = net.train()(image * (1 - mask), mask)
     assert (found - wanted).abs().mean() < 0.05 * wanted.abs().mean()
     run = tmp_path / "run"
-    assert loop.train(RECIPE, [photos], run, start=model, device="cpu", quiet=True)
+    assert loop.train(
+        RECIPE, [photos], run, start=partial(begin_with, model), device="cpu", quiet=True
+    )
 
 
 @pytest.mark.parametrize("name", ["places", "faces"])
@@ -485,7 +503,7 @@ def test_fine_tuning_begins_with_a_shipped_model(name: str, photos: Path) -> Non
     net = build.generator(recipes.get("scenes"))
     model = begin_at(name)
     assert model == begin_at(f"{name}-fp32") == catalog.locate(f"{name}-fp32")
-    start.begin_with(model, net, held_out(photos))
+    begin_with(model, net, held_out(photos))
     assert difference(net.eval(), model) < 1e-4
 
 
@@ -498,8 +516,8 @@ def test_models_that_nothing_can_begin_with(photos: Path, tmp_path: Path) -> Non
         tmp_path: "no checkpoint there",
     }.items():
         with pytest.raises(FinefillError, match=message):
-            start.begin_with(bad, net, [])
+            begin_with(bad, net, [])
     with pytest.raises(FinefillError, match="does not fit the recipe"):
-        start.begin_with(begin_at("places"), build.generator(RECIPE), [])
+        begin_with(begin_at("places"), build.generator(RECIPE), [])
     with pytest.raises(FinefillError, match=r"nowhere: .* \(places, faces"):
         begin_at("nowhere")

@@ -23,6 +23,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from finefill import __version__
+from finefill.batch import extras
 from finefill.batch.local import MAX_DEATHS, default_jobs
 from finefill.batch.places import Place
 from finefill.batch.plan import Batch, Plan, clear_parts
@@ -56,7 +57,7 @@ def spread(
         FinefillError: Ray cannot be started or reached, its nodes have no finefill of this
             version, or processes die one after the other.
     """
-    ray = library()
+    ray = extras.ray()
     with _connected(plan.batch):
         # Ray's own retries are off: deaths that it hides could not be counted nor cleared up after.
         work = ray.remote(num_cpus=THREADS, max_retries=0)(_work)
@@ -125,21 +126,6 @@ def spread(
                 ray.cancel(ref, force=True)
 
 
-def library() -> Any:
-    """Ray.
-
-    Raises:
-        FinefillError: it is not installed.
-    """
-    try:
-        import ray
-    except ImportError as error:
-        raise FinefillError(
-            f"--engine ray needs Ray ({error}): pip install 'finefill[cluster]'"
-        ) from error
-    return ray
-
-
 class _Slots:
     """How much to hand out: twice what the cluster, as it is now, works on at once.
 
@@ -160,7 +146,7 @@ class _Slots:
 
     def _processes(self) -> int:
         if time.monotonic() >= self._until:
-            cpus = library().cluster_resources().get("CPU", 0)
+            cpus = extras.ray().cluster_resources().get("CPU", 0)
             self._known = max(1, int(cpus) // THREADS)
             self._until = time.monotonic() + 10
         return self._known
@@ -169,7 +155,7 @@ class _Slots:
 @contextlib.contextmanager
 def _connected(batch: Batch) -> Iterator[None]:
     """A connection to Ray, unless the caller has one."""
-    ray = library()
+    ray = extras.ray()
     if ray.is_initialized():
         yield
         return
@@ -204,7 +190,7 @@ def _connected(batch: Batch) -> Iterator[None]:
 
 def _results(tasks: list[Task], future: Future[list[Entry]]) -> list[Entry] | None:
     """What finished photos became; None if their process died."""
-    exceptions = library().exceptions
+    exceptions = extras.ray().exceptions
     try:
         entries = future.result()
     except exceptions.RayTaskError as error:
@@ -247,7 +233,7 @@ def _work(tasks: list[Task], digest: str, model: list[Any], version: str) -> lis
             f"finefill {__version__} is installed on a node, {version} here: install the same"
         )
     if digest not in _engines:
-        content = library().get(model[0])
+        content = extras.ray().get(model[0])
         if hashlib.sha256(content).hexdigest() != digest:
             raise FinefillError("the model's file changed while it was read: start again")
         _engines.clear()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from finefill.batch import places
+from finefill.batch import extras, places
 from finefill.batch.manifest import MANIFEST, read_done
 from finefill.batch.places import Place, Url
 from finefill.batch.task import Entry, Task, entry_of, is_done, now
@@ -153,9 +153,7 @@ def _check_engine(batch: Batch) -> None:
     if batch.engine not in ENGINES:
         raise FinefillError(f"{batch.engine}: unknown engine: use one of {', '.join(ENGINES)}")
     if batch.engine == "ray":
-        from finefill.batch.cluster import library
-
-        library()
+        extras.ray()
     elif batch.address is not None:
         raise FinefillError(f"--address {batch.address}: is for --engine ray only")
     if batch.in_memory and (batch.engine == "ray" or batch.jobs not in (None, 1)):

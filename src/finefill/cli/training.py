@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def train(
     """
     need_torch()
     from finefill.data import Stream, is_stream
+    from finefill.export.start import begin_with
     from finefill.training.distributed import place
     from finefill.training.loop import stored_recipe
     from finefill.training.loop import train as train_run
@@ -86,7 +88,7 @@ def train(
         source,
         run,
         resume=resume,
-        start=None if start is None else begin_at(start),
+        start=None if start is None else functools.partial(begin_with, begin_at(start)),
         max_minutes=max_minutes,
         device=device,
         vgg=vgg,

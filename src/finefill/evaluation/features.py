@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from finefill.evaluation.metrics import Pixels, Values
-from finefill.files import to_network
+from finefill.files import RGB, to_network
 from finefill.masks import Mask
 from finefill.nets import load_vgg16
+
+Vectors = NDArray[np.float64]
 
 LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 EMBEDDED = "relu4_3"
@@ -40,7 +42,7 @@ class Extractor:
         self._room = CACHE_BYTES
         self._recent: dict[bytes, dict[str, Tensor]] = {}  # one original and one completion
 
-    def distance(self, original: Pixels, completed: Pixels, mask: Mask) -> float:
+    def distance(self, original: RGB, completed: RGB, mask: Mask) -> float:
         """VGG16 distance: how differently the network sees the hole, in [0, 4].
 
         At each layer features are scaled to unit length at every position; the squared length of
@@ -55,7 +57,7 @@ class Extractor:
             total += float((squares * weight).sum() / weight.sum())
         return total / len(LAYERS)
 
-    def embedding(self, image: Pixels, mask: Mask) -> Values:
+    def embedding(self, image: RGB, mask: Mask) -> Vectors:
         """Mean relu4_3 features over the hole (down-sampled by area): (512,).
 
         Features are scaled to unit length at every position, as for :meth:`distance`.
@@ -67,7 +69,7 @@ class Extractor:
         return np.asarray(mean.numpy(), np.float64)
 
     @torch.no_grad()
-    def _features(self, image: Pixels, *, keep: bool = False) -> dict[str, Tensor]:
+    def _features(self, image: RGB, *, keep: bool = False) -> dict[str, Tensor]:
         key = repr(image.shape).encode() + image.tobytes()
         if key in self._originals:
             return self._originals[key]
@@ -89,7 +91,7 @@ def shared(vgg: Path | None = None) -> Extractor:
     return Extractor(vgg)
 
 
-def frechet(originals: Values, completions: Values) -> float:
+def frechet(originals: Vectors, completions: Vectors) -> float:
     """Fréchet distance between Gaussians fitted to two sets of vectors (N, K), at least 0.
 
     |m1 - m2|^2 + trace(S1 + S2 - 2 (S1 S2)^(1/2)) (Dowson & Landau 1982). It falls with the number

@@ -8,7 +8,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -21,12 +21,11 @@ from torch import Tensor
 
 from finefill.data import Photos, Recipe, Stream, from_json, training_batch, validation_batches
 from finefill.errors import FinefillError
-from finefill.nets import load_vgg16
+from finefill.nets import CompletionNet, load_vgg16
 from finefill.training import balance, build, checkpoint, losses
 from finefill.training.ahead import Ahead, Batch
 from finefill.training.distributed import ALONE, World, join, place, synchronise
 from finefill.training.report import Report, Silence
-from finefill.training.start import begin_with
 from finefill.training.steps import (
     Parts,
     discriminator_step,
@@ -37,6 +36,10 @@ from finefill.training.steps import (
     train_step,
 )
 
+# Sets a new generator's weights, given held-out images (N, 3, H, W) in [-1, 1] and masks
+# (N, 1, H, W) to measure statistics with: see `finefill.export.begin_with`.
+Start = Callable[[CompletionNet, Iterable[tuple[Tensor, Tensor]]], None]
+
 
 def train(
     recipe: Recipe,
@@ -44,7 +47,7 @@ def train(
     run: Path,
     *,
     resume: bool = False,
-    start: Path | None = None,
+    start: Start | None = None,
     max_minutes: float | None = None,
     device: str = "auto",
     vgg: Path | None = None,
@@ -62,8 +65,7 @@ def train(
         run: folder for checkpoints, log and image grids.
         resume: continue from ``run``'s checkpoint; the result equals that of a run that was
             never stopped (same device and number of threads).
-        start: a run, checkpoint file or float32 .onnx model whose generator a new run begins
-            with, in place of fresh weights (fine-tuning); it must be the recipe's generator.
+        start: what gives a new run's generator its weights, in place of fresh ones (fine-tuning).
         max_minutes: stop cleanly with a checkpoint after this time.
         device: auto, cpu or cuda.
         vgg: weights of the perceptual network; found by itself when None.
@@ -99,7 +101,7 @@ def train(
         parts = first_stage(recipe, own_device, world)
         if start is not None and not resume:
             held_out = (to_device(*b, own_device) for b in validation_batches(photos, recipe))
-            begin_with(start, parts.generator, held_out)
+            start(parts.generator, held_out)
             if parts.average is not None:
                 parts.average.load_state_dict(parts.generator.state_dict())
         if resume:

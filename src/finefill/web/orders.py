@@ -1,14 +1,8 @@
-"""What the server and its workers say to each other.
-
-The server calls these functions in a worker process, by name: it imports none of what they need,
-so that only workers hold NumPy, Pillow, ONNX Runtime and the models.
-"""
+"""What the server and its workers say to each other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 IMAGE, MASK = "image", "mask"  # file names in a job's folder
 
@@ -45,25 +39,3 @@ class Done:
     changed: int
     seconds: float
     warnings: tuple[str, ...] = ()
-
-
-def cards(setup: Setup) -> list[dict[str, Any]]:
-    """Load the models; returns their cards, the default's first.
-
-    Raises:
-        FinefillError: there is no such model.
-    """
-    from finefill.web.work import start
-
-    return [engine.card for engine in start(setup).values()]
-
-
-def complete(setup: Setup, order: Order, folder: Path) -> Done:
-    """Complete the image in ``folder``.
-
-    Raises:
-        Refused: it cannot be done; the detail names no path.
-    """
-    from finefill.web.work import run
-
-    return run(setup, order, folder)

@@ -19,8 +19,9 @@ from typing import Any, Literal
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
+from finefill.web.calls import cards, complete
 from finefill.web.metrics import Metrics
-from finefill.web.orders import Done, Order, Setup, cards, complete
+from finefill.web.orders import Done, Order, Setup
 from finefill.web.problems import Refused
 from finefill.web.settings import Settings
 
@@ -35,7 +36,7 @@ class Job:
         id: nobody can guess it.
         folder: its files; removed with the job.
         status: where it is.
-        done: what :func:`finefill.web.orders.complete` returned, once done.
+        done: what :func:`finefill.web.calls.complete` returned, once done.
         error: why it failed, once failed.
         finished: set when it is done or failed.
         deadline: on the clock of ``time.monotonic``, or None: its time counts from its start.

@@ -54,7 +54,7 @@ class _Named(io.BytesIO):
 
 
 def run(setup: Setup, order: Order, folder: Path) -> Done:
-    """See :func:`finefill.web.orders.complete`."""
+    """See :func:`finefill.web.calls.complete`."""
     engine = start(setup)[order.model]
     begin = time.perf_counter()
     try:
