@@ -30,7 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import finefill
 from finefill.data import Photos, Recipe, recipes
-from finefill.training import loop
+from finefill.training import batches, schedule, setup, stages
 from finefill.training.ahead import Ahead
 from finefill.training.steps import train_step
 
@@ -66,7 +66,7 @@ def main() -> None:
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
-    device = loop.choose_device(options.device)
+    device = setup.choose_device(options.device)
     paper = dataclasses.replace(recipes.paris(), perceptual_window=80)
     plans = {"paper": paper, "scenes": recipes.scenes()}
     rows: list[dict[str, Any]] = []
@@ -117,7 +117,7 @@ def measure(
     peak: dict[str, float],
 ) -> list[dict[str, Any]]:
     """The variants of one plan and stage, taking turns."""
-    native = loop.choose_precision("auto", device) is torch.bfloat16
+    native = setup.choose_precision("auto", device) is torch.bfloat16
     reduced = "bf16" if native else "fp32"  # where products of bf16 are emulated they only cost
     turns: dict[str, Callable[[int], None]] = {}
     counts: dict[str, dict[str, float]] = {}
@@ -181,11 +181,11 @@ def variant(
         perceptual_window=recipe.perceptual_window if number >= 4 else 0,
     )
     torch.manual_seed(0)
-    parts = loop.first_stage(recipe, device)
+    parts = stages.first_stage(recipe, device)
     if stage == "all terms":
-        loop.second_stage(parts, None)
+        stages.second_stage(parts, None)
         parts.lambdas = {"adv": 0.1, "per": 0.1}
-    loop.set_rates(parts, 0)
+    schedule.set_rates(parts, 0)
     for net in (parts.generator, parts.average, parts.discriminator, parts.vgg):
         if net is not None and number < 2:
             net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # stubs
@@ -198,14 +198,14 @@ def variant(
         parts.ahead = Ahead()
     if name == "compiled generator":
         parts.shared["generator"] = torch.compile(parts.generator)  # type: ignore[assignment]  # a module
-    cached = loop.next_batch(parts, photos, 0)
+    cached = batches.next_batch(parts, photos, 0)
 
     def turn(step: int) -> None:
         fresh = name != "one cached batch"
-        image, mask = loop.next_batch(parts, photos, step) if fresh else cached
+        image, mask = batches.next_batch(parts, photos, step) if fresh else cached
         if number < 2:
             image = image.contiguous()
-        train_step(parts, image, mask, loop.label_source(parts.recipe, step))
+        train_step(parts, image, mask, schedule.label_source(parts.recipe, step))
 
     return turn
 

@@ -24,8 +24,9 @@ from finefill.cli import main
 from finefill.data import recipes
 from finefill.data.photos import Photos, training_batch
 from finefill.errors import FinefillError
-from finefill.training import balance, checkpoint, loop
+from finefill.training import balance, checkpoint, loop, schedule, setup
 from finefill.training.distributed import World, join, synchronise
+from finefill.training.steps import Parts
 
 SOURCE = Path(finefill.__file__).parents[1]
 # The terms from the first step on: their rounding differences grow with every step of a GAN.
@@ -66,9 +67,9 @@ def stop_after(run: Path, steps: int, photos: Path, *, resume: bool = False) -> 
     """Train alone until the run has so many steps."""
     recipe = dataclasses.replace(RECIPE, all_samples=RECIPE.batch * steps - RECIPE.rec_samples)
     # The rates fall towards the end of a run; here they must be those of the long one.
-    rates = loop.rates
+    rates = schedule.rates
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "rates", lambda _, step: rates(RECIPE, step))
+        patch.setattr(schedule, "rates", lambda _, step: rates(RECIPE, step))
         assert loop.train(recipe, [photos], run, resume=resume, device="cpu", quiet=True)
 
 
@@ -83,10 +84,10 @@ def test_a_slice_is_a_part_of_the_whole_batch(photos: Path) -> None:
 
 def test_a_batch_that_does_not_divide_is_refused() -> None:
     with pytest.raises(FinefillError, match="batch of 4 does not divide among 3"):
-        loop.check_batch(RECIPE, World(0, 3))
+        setup.check_batch(RECIPE, World(0, 3))
     with pytest.raises(FinefillError, match="two images"):
-        loop.check_batch(dataclasses.replace(RECIPE, sync_bn=False), World(0, 4))
-    loop.check_batch(RECIPE, World(0, 4))
+        setup.check_batch(dataclasses.replace(RECIPE, sync_bn=False), World(0, 4))
+    setup.check_batch(RECIPE, World(0, 4))
 
 
 @pytest.fixture(scope="module")
@@ -232,13 +233,13 @@ def _train(photos: Path, folder: Path, world: World) -> dict[str, Any]:
     recipe = recipes.override(RECIPE, ["rec_samples=16", "all_samples=0"])
     draw, take = loop.next_batch, loop.train_step
     found: dict[str, Any] = {}
-    taken: list[loop.Parts] = []
+    taken: list[Parts] = []
 
-    def poisoned(parts: loop.Parts, *rest: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def poisoned(parts: Parts, *rest: Any) -> tuple[torch.Tensor, torch.Tensor]:
         image, mask = draw(parts, *rest)
         return (image * float("nan") if rest[1] == 2 and not world.first else image), mask
 
-    def signalled(parts: loop.Parts, *rest: Any) -> dict[str, torch.Tensor]:
+    def signalled(parts: Parts, *rest: Any) -> dict[str, torch.Tensor]:
         taken.append(parts)
         if len(taken) == 3 and not world.first:
             os.kill(os.getpid(), signal.SIGTERM)

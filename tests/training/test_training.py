@@ -30,7 +30,8 @@ from finefill.errors import FinefillError, OperationError
 from finefill.export.model import difference, export, folded, load_generator
 from finefill.export.start import begin_with
 from finefill.nets.crops import around_holes
-from finefill.training import build, checkpoint, loop, steps
+from finefill.training import batches, build, checkpoint, loop, schedule, stages, steps
+from finefill.training.batches import to_device
 
 RECIPE = recipes.override(
     recipes.tiny(),
@@ -179,17 +180,17 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
-    original = loop.training_batch
+    original = batches.training_batch
 
     def poisoned(*arguments: object) -> object:
         loop_step = arguments[2]
         images, masks = original(*arguments)  # type: ignore[arg-type]
         if loop_step == 4:  # from the next batch on
-            monkeypatch.setattr(loop, "to_device", lambda *_: nan_batch)
+            monkeypatch.setattr(batches, "to_device", lambda *_: nan_batch)
         return images, masks
 
     nan_batch = (torch.full((4, 3, 32, 32), float("nan")), torch.ones(4, 1, 32, 32))
-    monkeypatch.setattr(loop, "training_batch", poisoned)
+    monkeypatch.setattr(batches, "training_batch", poisoned)
     with pytest.raises(FinefillError, match="step 6: rec is nan"):
         loop.train(RECIPE, [photos], run, device="cpu", quiet=True)
     tensors, state = checkpoint.load(run / checkpoint.LAST)
@@ -309,7 +310,7 @@ def test_switches_of_the_experiments_run(settings: list[str], photos: Path, tmp_
     recipe = recipes.override(RECIPE, [*settings, "rec_samples=8", "all_samples=8"])
     assert loop.train(recipe, [photos], tmp_path / "run", device="cpu", quiet=True)
     terms = events(tmp_path / "run", "train")[-1].keys() & {"rec", "adv", "per"}
-    expected = {"rec"} | loop.proportions(recipe).keys()
+    expected = {"rec"} | stages.proportions(recipe).keys()
     assert terms == expected
 
 
@@ -334,10 +335,10 @@ def test_average_follows_the_weights() -> None:
 
 def test_learning_rates_follow_the_polynomial() -> None:
     recipe = dataclasses.replace(RECIPE, rec_rates=(1.0, 0.2), all_rates=(0.5, 0.1))
-    assert loop.rates(recipe, 0) == (1.0, 0.0)
-    assert loop.rates(recipe, recipe.rec_steps // 2)[0] == pytest.approx(0.6)
-    assert loop.rates(recipe, recipe.rec_steps)[0] == 0.5
-    assert loop.polynomial(1.0, 0.0, 0.5, 2.0) == 0.25
+    assert schedule.rates(recipe, 0) == (1.0, 0.0)
+    assert schedule.rates(recipe, recipe.rec_steps // 2)[0] == pytest.approx(0.6)
+    assert schedule.rates(recipe, recipe.rec_steps)[0] == 0.5
+    assert schedule.polynomial(1.0, 0.0, 0.5, 2.0) == 0.25
 
 
 def test_psnr_by_hand() -> None:
@@ -473,7 +474,7 @@ def test_fine_tuning_begins_with_the_generator_of_another_run(
 def held_out(photos: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
     crops = Photos([photos], RECIPE)
     cpu = torch.device("cpu")
-    return [loop.to_device(*batch, cpu) for batch in validation_batches(crops, RECIPE)]
+    return [to_device(*batch, cpu) for batch in validation_batches(crops, RECIPE)]
 
 
 @pytest.mark.parametrize("half_weights", [False, True])

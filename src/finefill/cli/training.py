@@ -63,8 +63,8 @@ def train(
     from finefill.data import Stream, is_stream
     from finefill.export.start import begin_with
     from finefill.training.distributed import place
-    from finefill.training.loop import stored_recipe
     from finefill.training.loop import train as train_run
+    from finefill.training.setup import stored_recipe
 
     if resume and start is not None:
         raise FinefillError("--resume and --from exclude each other: choose one")

@@ -21,15 +21,10 @@ from finefill.errors import FinefillError
 from finefill.nets import Discriminator
 from finefill.nets.dcgan import LatentGenerator
 from finefill.training import checkpoint, losses
-from finefill.training.loop import (
-    choose_device,
-    choose_precision,
-    hardware,
-    label_source,
-    stop_signals,
-    to_device,
-)
+from finefill.training.batches import to_device
 from finefill.training.report import Report
+from finefill.training.schedule import label_source
+from finefill.training.setup import choose_device, choose_precision, hardware, stop_signals
 
 KIND = "dcgan"
 LATENT = 100
