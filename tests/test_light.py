@@ -1,24 +1,107 @@
-"""What people install: its names, and that it does without PyTorch."""
+"""The packages' public faces, and that what people install does without PyTorch."""
 
 from __future__ import annotations
 
+import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import finefill
 
-PUBLIC = ["Engine", "FinefillError", "__version__", "complete", "load"]
+# What each package offers to the others and to whoever uses finefill from Python.
+FACES = {
+    "finefill": """
+        Engine FinefillError __version__ complete load
+    """,
+    "finefill.files": """
+        EXTENSIONS MAX_PIXELS MIN_SIDE Photo RGB Source alpha_of decode from_network name_of
+        orientation_of output_format photo_of put_back read_photo replacing to_network turn
+        write_photo
+    """,
+    "finefill.masks": """
+        Mask THRESHOLD binarize center_square check composite fit grow inverted of_image
+        random_box random_square random_strokes read_mask scale too_tight
+    """,
+    "finefill.completion": """
+        Box CARD_KEY Engine Filled MAX_THREADS NEAR Report Window check_arrays complete cpus
+        fill_photo fill_with_report groups load locate names verify_file window_around
+    """,
+    "finefill.data": """
+        Photos Pixels Recipe SUFFIXES Stream from_json is_stream iterate_images iterate_labelled
+        random_mask recipes shrink training_batch validation_batches
+    """,
+    "finefill.nets": """
+        CompletionNet ContextEncoder Discriminator GFCGenerator Generator LatentGenerator
+        PatchDiscriminator PlusGenerator RegionDiscriminator VGG16Features around_holes load_vgg16
+        vgg16_at_hand
+    """,
+    "finefill.training": """
+        build checkpoint load_dcgan losses place stored_recipe train train_dcgan
+    """,
+    "finefill.export": """
+        begin_with export folded load_generator rewrite_card
+    """,
+    "finefill.evaluation": """
+        AnyMetric MaskSet Method MethodResult TestSet latent_search load_baseline metrics outputs
+        prepare_folder protocol report sheets
+    """,
+    "finefill.reproduce": """
+        Bench Budget Experiment Variant base experiments load_method measure page removal
+        train_variants variants
+    """,
+    "finefill.batch": """
+        Batch ENGINES Entry MANIFEST Place Plan Task Url complete_file place prepare preview
+        read_manifest run
+    """,
+    "finefill.web": """
+        LOOPBACK Settings serve
+    """,
+    "finefill.cli": """
+        cli main
+    """,
+}
 
 
-def test_public_names() -> None:
-    assert sorted(finefill.__all__) == PUBLIC
-    assert dir(finefill) == PUBLIC
-    assert all(hasattr(finefill, name) for name in PUBLIC)
-    assert not hasattr(finefill, "something_else")
+@pytest.mark.parametrize("package", FACES)
+def test_faces(package: str) -> None:
+    face = importlib.import_module(package)
+    names = FACES[package].split()
+    assert sorted(face.__all__) == names
+    assert set(names) <= set(dir(face))
+    modules = {module.name for module in pkgutil.iter_modules(face.__path__)}
+    for name in names:
+        found = getattr(face, name)
+        # A module would hide another thing of its name, or not, by what was imported before.
+        assert isinstance(found, ModuleType) or name not in modules
+    assert not hasattr(face, "something_else")
+
+
+def test_packages_use_one_another_by_their_faces() -> None:
+    """``from finefill.files import RGB``, not ``from finefill.files.photo import RGB``."""
+    root = Path(finefill.__file__).parent
+    found = []
+    for path in root.rglob("*.py"):
+        own = ".".join(("finefill", *path.relative_to(root).parts[:-1]))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found += [(path, node.module)] if is_inside(node.module, own) else []
+            elif isinstance(node, ast.Import):
+                found += [(path, one.name) for one in node.names if is_inside(one.name, own)]
+    assert not found
+
+
+def is_inside(module: str, own: str) -> bool:
+    """Whether a module lies within another of our packages than ``own``."""
+    package = ".".join(module.split(".")[:2])
+    return package in FACES and module != package and not f"{own}.".startswith(f"{package}.")
 
 
 def test_completing_needs_no_torch(tmp_path: Path, model_path: Path) -> None:
@@ -48,8 +131,20 @@ print(finefill.complete)
     )
 
 
-def test_importing_finefill_is_cheap() -> None:
-    program = "import sys, finefill; print([n for n in ('numpy', 'PIL') if n in sys.modules])"
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import finefill",
+        "from finefill.data import recipes",
+        "import finefill.batch, finefill.completion, finefill.evaluation, finefill.export",
+        "import finefill.reproduce, finefill.training, finefill.web",
+        "from finefill.web.calls import complete",  # what the server itself imports of its work
+    ],
+)
+def test_importing_is_cheap(statement: str) -> None:
+    """Names are imported when they are used: nobody waits for what he does not need."""
+    heavy = ("numpy", "PIL", "onnxruntime", "torch", "fastapi")
+    program = f"import sys; {statement}; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

@@ -11,6 +11,8 @@ import click
 
 from finefill.errors import FinefillError
 
+__all__ = ["cli", "main"]
+
 # Command name -> module of this package that defines it under the same name.
 COMMANDS = {
     "complete": "use",

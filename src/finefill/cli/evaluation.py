@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from finefill.errors import FinefillError
-from finefill.evaluation.metrics import NAMES
+from finefill.evaluation import metrics
 
 if TYPE_CHECKING:
     from finefill.completion import Engine
-    from finefill.evaluation.metrics import AnyMetric
-    from finefill.evaluation.protocol import MaskSet, Method, MethodResult, TestSet
+    from finefill.evaluation import AnyMetric, MaskSet, Method, MethodResult, TestSet
 
 SAMPLES = 48  # completions on the contact sheet
 KEEP_ALL = 1 << 30  # bytes of test images up to which every completion is kept, for the best ones
@@ -69,7 +68,9 @@ PACKAGES = (
 @click.option(
     "--masks", default="center", show_default=True, help="center, random, freeform or a mask file."
 )
-@click.option("--metric", "names", multiple=True, help=f"{', '.join(NAMES)}; default: what can be.")
+@click.option(
+    "--metric", "names", multiple=True, help=f"{', '.join(metrics.NAMES)}; default: what can be."
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
 @click.option(
     "--size", type=click.IntRange(min=16), default=128, show_default=True, help="Side of a crop."
@@ -115,9 +116,8 @@ def evaluate(
     worst of each method.
     """
     from finefill.completion import fill_photo
-    from finefill.evaluation import metrics, protocol, report, sheets
+    from finefill.evaluation import load_baseline, protocol, report, sheets
     from finefill.evaluation import outputs as others
-    from finefill.evaluation.baselines import load_baseline
     from finefill.files import replacing
 
     labels = [*map(_label, models), *(run.resolve().name for run in runs), *baselines]
@@ -208,7 +208,7 @@ def _runs(runs: tuple[Path, ...], threads: int) -> dict[str, Method]:
     need_torch()
     import torch
 
-    from finefill.reproduce.methods import load_method
+    from finefill.reproduce import load_method
 
     torch.set_num_threads(threads)
     return {run.resolve().name: load_method(run)[0] for run in runs}

@@ -14,8 +14,7 @@ from finefill.cli.training import need_torch
 from finefill.errors import FinefillError
 
 if TYPE_CHECKING:
-    from finefill.reproduce.experiments import Experiment
-    from finefill.reproduce.variants import Budget, Variant
+    from finefill.reproduce import Budget, Experiment, Variant
 
 NEEDED = {"cv2": "opencv", "skimage": "scikit-image", "matplotlib": "matplotlib"}
 FIGURE9 = "figure9"
@@ -87,14 +86,13 @@ def reproduce(
         if importlib.util.find_spec(module) is None:
             raise FinefillError(f"{package} is missing: pip install 'finefill[reproduce]'")
     from finefill.data import Photos
-    from finefill.evaluation.report import prepare_folder
+    from finefill.evaluation import prepare_folder
+    from finefill.reproduce import Budget, base, train_variants, variants
     from finefill.reproduce import experiments as known
-    from finefill.reproduce.queue import train_variants
-    from finefill.reproduce.variants import Budget, base, variants
 
     chosen = known.select(tuple(name for name in experiments if name != FIGURE9))
     budget = Budget(samples, size, seed)
-    plans = variants(budget)
+    plans = variants.variants(budget)
     chosen = [_reachable(experiment, plans, vgg) for experiment in chosen]
     if chosen and (not photos or runs is None):
         raise FinefillError("give training photographs with --train and a folder with -o")
@@ -150,8 +148,7 @@ def _measure(
     limit: int | None,
 ) -> None:
     from finefill.evaluation import metrics, protocol
-    from finefill.reproduce import page
-    from finefill.reproduce.measure import Bench, measure
+    from finefill.reproduce import Bench, measure, page
 
     measures, skipped = metrics.select()
     for name, why in skipped.items():
@@ -165,7 +162,7 @@ def _measure(
         {},
     )
     for experiment in chosen:
-        facts, images = measure(bench, experiment, click.echo)
+        facts, images = measure.measure(bench, experiment, click.echo)
         facts["command"] = _command(
             experiment.name,
             {

@@ -111,8 +111,7 @@ def serve(
         raise FinefillError(
             "finefill serve needs what the extra 'web' installs: pip install 'finefill[web]'"
         )
-    from finefill.web import server
-    from finefill.web.settings import LOOPBACK, Settings
+    from finefill.web import LOOPBACK, Settings, serve
 
     local = host in ("localhost", "127.0.0.1", "::1")
     names = (*LOOPBACK, *(name.lower() for name in hosts)) if local or hosts else ()
@@ -138,7 +137,7 @@ def serve(
         if browse:
             webbrowser.open(address)
 
-    asyncio.run(server.serve(settings, host, port, ready))
+    asyncio.run(serve(settings, host, port, ready))
 
 
 def _token(file: Path | None) -> str | None:

@@ -61,10 +61,9 @@ def train(
     """
     need_torch()
     from finefill.data import Stream, is_stream
-    from finefill.export.start import begin_with
-    from finefill.training.distributed import place
-    from finefill.training.loop import train as train_run
-    from finefill.training.setup import stored_recipe
+    from finefill.export import begin_with
+    from finefill.training import place, stored_recipe
+    from finefill.training import train as train_run
 
     if resume and start is not None:
         raise FinefillError("--resume and --from exclude each other: choose one")
@@ -175,8 +174,8 @@ def export(
         raise FinefillError("--int8 and --half-weights exclude each other: choose one")
     need_torch()
     from finefill.data import iterate_images
-    from finefill.export.model import export as export_run
-    from finefill.export.model import rewrite_card
+    from finefill.export import export as export_run
+    from finefill.export import rewrite_card
     from finefill.training import checkpoint
 
     about: dict[str, object] = {}

@@ -5,20 +5,11 @@ Reads in this order: ``plan`` chooses the windows, ``engine`` runs the network, 
 ``confidence`` and ``verify`` look at the result; ``catalog`` holds the shipped models.
 """
 
-from finefill.completion.catalog import load, locate, names
-from finefill.completion.engine import CARD_KEY, MAX_THREADS, Engine, check_arrays, cpus
-from finefill.completion.photo import (
-    NEAR,
-    Box,
-    Filled,
-    Report,
-    complete,
-    fill_photo,
-    fill_with_report,
-    groups,
-)
-from finefill.completion.plan import Window, window_around
-from finefill.completion.verify import verify_file
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from finefill.lazy import lazy
 
 __all__ = [
     "CARD_KEY",
@@ -41,3 +32,40 @@ __all__ = [
     "verify_file",
     "window_around",
 ]
+
+if TYPE_CHECKING:
+    from finefill.completion.catalog import load, locate, names
+    from finefill.completion.engine import CARD_KEY, MAX_THREADS, Engine, check_arrays, cpus
+    from finefill.completion.photo import (
+        NEAR,
+        Box,
+        Filled,
+        Report,
+        complete,
+        fill_photo,
+        fill_with_report,
+        groups,
+    )
+    from finefill.completion.plan import Window, window_around
+    from finefill.completion.verify import verify_file
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        __all__,
+        {
+            "catalog": ["load", "locate", "names"],
+            "engine": ["CARD_KEY", "MAX_THREADS", "Engine", "check_arrays", "cpus"],
+            "photo": [
+                "NEAR",
+                "Box",
+                "Filled",
+                "Report",
+                "complete",
+                "fill_photo",
+                "fill_with_report",
+                "groups",
+            ],
+            "plan": ["Window", "window_around"],
+            "verify": ["verify_file"],
+        },
+    )

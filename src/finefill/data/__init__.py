@@ -1,18 +1,10 @@
 """Photographs to learn from: folders and shards, streams, recipes (complete training settings)."""
 
-from finefill.data.photos import (
-    SUFFIXES,
-    Photos,
-    Pixels,
-    iterate_images,
-    iterate_labelled,
-    random_mask,
-    shrink,
-    training_batch,
-    validation_batches,
-)
-from finefill.data.recipes import Recipe, from_json
-from finefill.data.stream import Stream, is_stream
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from finefill.lazy import lazy
 
 __all__ = [
     "SUFFIXES",
@@ -25,7 +17,44 @@ __all__ = [
     "iterate_images",
     "iterate_labelled",
     "random_mask",
+    "recipes",
     "shrink",
     "training_batch",
     "validation_batches",
 ]
+
+if TYPE_CHECKING:
+    from finefill.data import recipes
+    from finefill.data.photos import (
+        SUFFIXES,
+        Photos,
+        Pixels,
+        iterate_images,
+        iterate_labelled,
+        random_mask,
+        shrink,
+        training_batch,
+        validation_batches,
+    )
+    from finefill.data.recipes import Recipe, from_json
+    from finefill.data.stream import Stream, is_stream
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        __all__,
+        {
+            "photos": [
+                "SUFFIXES",
+                "Photos",
+                "Pixels",
+                "iterate_images",
+                "iterate_labelled",
+                "random_mask",
+                "shrink",
+                "training_batch",
+                "validation_batches",
+            ],
+            "recipes": ["Recipe", "from_json"],
+            "stream": ["Stream", "is_stream"],
+        },
+    )

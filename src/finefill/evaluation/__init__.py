@@ -1,5 +1,47 @@
 """Measuring completions: metrics, a fixed protocol, classical baselines, reports and sheets.
 
 Everything that completes images is the same kind of callable here, :data:`protocol.Method`:
-``fill(image, mask) -> image``. Nothing in this package needs torch or imports training.
+``fill(image, mask) -> image``. Nothing in this package imports training.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from finefill.lazy import lazy
+
+__all__ = [
+    "AnyMetric",
+    "MaskSet",
+    "Method",
+    "MethodResult",
+    "TestSet",
+    "latent_search",
+    "load_baseline",
+    "metrics",
+    "outputs",
+    "prepare_folder",
+    "protocol",
+    "report",
+    "sheets",
+]
+
+if TYPE_CHECKING:
+    from finefill.evaluation import metrics, outputs, protocol, report, sheets
+    from finefill.evaluation.baselines import load_baseline
+    from finefill.evaluation.latent import latent_search
+    from finefill.evaluation.metrics import AnyMetric
+    from finefill.evaluation.protocol import MaskSet, Method, MethodResult, TestSet
+    from finefill.evaluation.report import prepare_folder
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        __all__,
+        {
+            "baselines": ["load_baseline"],
+            "latent": ["latent_search"],
+            "metrics": ["AnyMetric"],
+            "protocol": ["MaskSet", "Method", "MethodResult", "TestSet"],
+            "report": ["prepare_folder"],
+        },
+    )

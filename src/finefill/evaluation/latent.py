@@ -20,8 +20,7 @@ from finefill.evaluation.baselines import _require
 from finefill.evaluation.metrics import Pixels
 from finefill.evaluation.protocol import Method
 from finefill.masks import Mask
-from finefill.nets import Discriminator
-from finefill.nets.dcgan import LatentGenerator
+from finefill.nets import Discriminator, LatentGenerator
 
 WINDOW = 7  # the paper's, at 64 pixels; scaled with the size
 

@@ -294,9 +294,9 @@ def _make(name: str, vgg: Path | None) -> tuple[AnyMetric, ...]:
 def _weights_at_hand(vgg: Path | None) -> None:
     """Refuse to download half a gigabyte that nobody asked for."""
     _need("torch", "PyTorch", "train")
-    from finefill.nets.vgg import at_hand
+    from finefill.nets import vgg16_at_hand
 
-    if vgg is None and not at_hand():
+    if vgg is None and not vgg16_at_hand():
         raise FinefillError("VGG16 weights are not at hand; asked for by name they are downloaded")
 
 

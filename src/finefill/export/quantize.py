@@ -20,10 +20,9 @@ import numpy as np
 
 from finefill import masks
 from finefill.completion import CARD_KEY, Engine
-from finefill.data import iterate_images
+from finefill.data import Pixels, iterate_images
 from finefill.errors import FinefillError
 from finefill.evaluation import metrics, protocol
-from finefill.evaluation.metrics import Pixels
 from finefill.export import rewrite
 from finefill.files import replacing, to_network
 from finefill.masks import Mask
@@ -226,6 +225,6 @@ def _holes(count: int, card: dict[str, Any]) -> list[Mask]:
 
 def _missing() -> bool:
     """Whether VGG16 weights are not at hand."""
-    from finefill.nets.vgg import at_hand
+    from finefill.nets import vgg16_at_hand
 
-    return not at_hand()
+    return not vgg16_at_hand()

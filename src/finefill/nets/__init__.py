@@ -1,11 +1,13 @@
 """The networks, in PyTorch: generator, discriminator, VGG16 (extra ``train``)."""
 
 from finefill.nets.context_encoder import ContextEncoder
+from finefill.nets.crops import around_holes
+from finefill.nets.dcgan import LatentGenerator
 from finefill.nets.discriminator import Discriminator, PatchDiscriminator, RegionDiscriminator
 from finefill.nets.generator import CompletionNet, Generator
 from finefill.nets.gfc import GFCGenerator
 from finefill.nets.plus import PlusGenerator
-from finefill.nets.vgg import VGG16Features, load_vgg16
+from finefill.nets.vgg import VGG16Features, load_vgg16, vgg16_at_hand
 
 __all__ = [
     "CompletionNet",
@@ -13,9 +15,12 @@ __all__ = [
     "Discriminator",
     "GFCGenerator",
     "Generator",
+    "LatentGenerator",
     "PatchDiscriminator",
     "PlusGenerator",
     "RegionDiscriminator",
     "VGG16Features",
+    "around_holes",
     "load_vgg16",
+    "vgg16_at_hand",
 ]

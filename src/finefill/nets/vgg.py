@@ -153,7 +153,7 @@ def _from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def at_hand() -> bool:
+def vgg16_at_hand() -> bool:
     """Whether :func:`load_vgg16` finds weights without a download."""
     return CHECKOUT_FILE.exists() or _cached().exists()
 

@@ -14,10 +14,17 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from finefill.data import Recipe
-from finefill.evaluation import protocol, report, sheets
-from finefill.evaluation.baselines import load_baseline
-from finefill.evaluation.metrics import AnyMetric
-from finefill.evaluation.protocol import MaskSet, Method, MethodResult, TestSet
+from finefill.evaluation import (
+    AnyMetric,
+    MaskSet,
+    Method,
+    MethodResult,
+    TestSet,
+    load_baseline,
+    protocol,
+    report,
+    sheets,
+)
 from finefill.reproduce.experiments import LATENT, Experiment
 from finefill.reproduce.methods import load_method
 from finefill.reproduce.variants import Variant

@@ -9,16 +9,14 @@ from typing import Any
 import torch
 
 from finefill.completion import check_arrays
+from finefill.data import Pixels
 from finefill.errors import FinefillError
-from finefill.evaluation.latent import latent_search
-from finefill.evaluation.metrics import Pixels
-from finefill.evaluation.protocol import Method
-from finefill.export.model import load_generator
+from finefill.evaluation import Method, latent_search
+from finefill.export import load_generator
 from finefill.files import from_network, to_network
 from finefill.masks import Mask, composite
 from finefill.nets import CompletionNet
-from finefill.training import checkpoint
-from finefill.training.dcgan import load_dcgan
+from finefill.training import checkpoint, load_dcgan
 
 
 def load_method(run: Path) -> tuple[Method, dict[str, Any]]:

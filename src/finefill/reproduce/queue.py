@@ -12,8 +12,7 @@ from filelock import FileLock, Timeout
 from finefill.data import Photos, from_json
 from finefill.errors import FinefillError
 from finefill.reproduce.variants import Variant
-from finefill.training import checkpoint
-from finefill.training.loop import train
+from finefill.training import checkpoint, train
 
 WAIT = 5.0  # seconds between looks at what another process is training
 
@@ -119,7 +118,7 @@ def _train(
         shutil.copyfile(runs / variant.parent / checkpoint.LAST, temporary)
         temporary.replace(last)
     if variant.dcgan:
-        from finefill.training.dcgan import train_dcgan
+        from finefill.training import train_dcgan
 
         return train_dcgan(
             variant.recipe,

@@ -18,8 +18,7 @@ from torch.nn.functional import softplus
 
 from finefill.data import Photos, Recipe, from_json, training_batch
 from finefill.errors import FinefillError
-from finefill.nets import Discriminator
-from finefill.nets.dcgan import LatentGenerator
+from finefill.nets import Discriminator, LatentGenerator
 from finefill.training import checkpoint, losses
 from finefill.training.batches import to_device
 from finefill.training.report import Report

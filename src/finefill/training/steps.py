@@ -15,8 +15,8 @@ from finefill.nets import (
     PatchDiscriminator,
     RegionDiscriminator,
     VGG16Features,
+    around_holes,
 )
-from finefill.nets.crops import around_holes
 from finefill.training import losses
 from finefill.training.ahead import Ahead
 from finefill.training.distributed import World
