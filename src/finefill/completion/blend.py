@@ -4,19 +4,24 @@ What a fill lacks at the edge is added to it, spread smoothly over the whole hol
 stay and its edge disappears, as in Poisson blending (Perez et al. 2003). The smooth spread is
 interpolated directly, as in mean-value cloning (Farbman et al. 2009), by push and pull over a
 pyramid (Gortler et al. 1996): time in proportion to the pixels, and no equations to solve.
+
+Everything here costs in proportion to the pixels that it is given: give the hole and what is up to
+``REACH`` pixels from it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from finefill.masks import Mask
 
 _Values = NDArray[np.float32]
 TRUST = 12  # levels of 255; a difference of so much at the edge counts half
-QUARTER = np.float32(0.25)
+NEXT = 2  # pixels from the edge up to which both sides are compared
+REACH = 4  # pixels around the hole that count, for a radius of 2
+LEAST = np.float32(1e-6)
+QUARTER, ONE = np.float32(0.25), np.float32(1)
 
 
 def meet_edges(known: _Values, fill: _Values, hole: Mask, radius: int) -> _Values:
@@ -34,12 +39,22 @@ def meet_edges(known: _Values, fill: _Values, hole: Mask, radius: int) -> _Value
     Returns:
         (h, w, 3) float32; only what lies in the hole means anything.
     """
-    outside = (~hole)[..., None].astype(np.float32)
-    lacking = blur_where(known, ~hole, radius) - blur_where(fill, hole, radius)
-    largest = np.abs(lacking).max(axis=2, keepdims=True)
-    weight = np.where(hole[..., None] & (blur(outside, 1) > 0), 1 / (1 + (largest / TRUST) ** 2), 0)
-    weight = weight.astype(np.float32)
-    return fill + blur(spread(lacking * weight, weight), 1)
+    inside = hole[..., None].astype(np.float32)
+    both = np.empty((*hole.shape, 7), np.float32)  # in one array: one blur for all
+    np.multiply(known, ONE - inside, out=both[..., :3])
+    np.multiply(fill, inside, out=both[..., 3:6])
+    both[..., 6:] = inside
+    both = blur(both, radius)
+    share = both[..., 6:]
+    lacking = both[..., :3] / np.maximum(ONE - share, LEAST)
+    lacking -= both[..., 3:6] / np.maximum(share, LEAST)
+    weighted = np.empty((*hole.shape, 4), np.float32)
+    largest = np.abs(lacking).max(axis=2)
+    largest *= np.float32(1 / TRUST)
+    weight = weighted[..., 3]
+    np.divide(hole & _within(~hole, NEXT), ONE + largest * largest, out=weight)
+    np.multiply(lacking, weight[..., None], out=weighted[..., :3])
+    return fill + blur(_spread(weighted)[..., :3], 1)
 
 
 def spread(values: _Values, weight: _Values) -> _Values:
@@ -52,49 +67,105 @@ def spread(values: _Values, weight: _Values) -> _Values:
     Returns:
         (h, w, 3) float32; the values where the weight is 1.
     """
-    height, width = values.shape[:2]
+    return _spread(np.concatenate([values, weight], axis=2))[..., :3]
+
+
+def _spread(weighted: _Values) -> _Values:
+    """:func:`spread` of (h, w, 4), the weight behind the values; of the result the first three."""
+    height, width = weighted.shape[:2]
     if max(height, width) <= 2:
-        mean = values.sum((0, 1)) / np.maximum(weight.sum(), np.float32(1e-6))
-        return np.broadcast_to(mean, values.shape)
-    means, weights = _halve(values), _halve(weight)
+        total = weighted.sum((0, 1))
+        return np.broadcast_to(total / np.maximum(total[3], LEAST), weighted.shape)
+    coarse = _halve(weighted)
     # One value among four pixels is enough to know them.
-    known = np.minimum(4 * weights, 1, dtype=np.float32)
-    means *= known
-    means /= np.maximum(weights, np.float32(1e-6))
-    coarse = spread(means, known)
-    size = 2 * coarse.shape[1], 2 * coarse.shape[0]
-    planes = (Image.fromarray(np.ascontiguousarray(coarse[..., c])) for c in range(3))
-    fine = [np.asarray(p.resize(size, Image.Resampling.BILINEAR)) for p in planes]
-    smooth: _Values = np.stack(fine, axis=-1)[:height, :width]
-    return values + (1 - weight) * smooth
+    weights = coarse[..., 3:]
+    coarse *= np.minimum(4 * weights, ONE) / np.maximum(weights, LEAST)
+    smooth = _double(_spread(coarse))[:height, :width]
+    smooth *= ONE - weighted[..., 3:]
+    smooth += weighted
+    return smooth
 
 
 def blur_where(image: _Values, chosen: Mask, radius: int) -> _Values:
     """Mean of the chosen pixels around each pixel; 0 where there is none."""
-    share = chosen[..., None].astype(np.float32)
-    mean = blur(image * share, radius)
-    mean /= np.maximum(blur(share, radius), np.float32(1e-6))
-    return mean
+    both = np.empty((*chosen.shape, 4), np.float32)
+    both[..., 3] = chosen
+    np.multiply(image, both[..., 3:], out=both[..., :3])
+    both = blur(both, radius)
+    return both[..., :3] / np.maximum(both[..., 3:], LEAST)
 
 
 def blur(image: _Values, radius: int) -> _Values:
     """Two box means of 2 radius + 1 pixels along each axis; edges are repeated."""
+    height, width, channels = image.shape
+    edge = 2 * radius
+    sums = np.empty((height + 2 * edge, width + 2 * edge, channels), np.float32)
+    sums[edge : edge + height, edge : edge + width] = image
+    sums[edge : edge + height, :edge] = image[:, :1]
+    sums[edge : edge + height, edge + width :] = image[:, -1:]
+    sums[:edge], sums[edge + height :] = sums[edge], sums[edge + height - 1]
+    sums = sums.reshape(len(sums), -1)
     for _ in range(2):
-        for axis in (0, 1):
-            first, last = np.take(image, [0], axis), np.take(image, [-1], axis)
-            padded = np.concatenate([first] * radius + [image] + [last] * radius, axis)
-            parts = np.moveaxis(padded, axis, 0)
-            length = image.shape[axis]
-            sums = parts[:length].copy()
-            for shift in range(1, 2 * radius + 1):
-                sums += parts[shift : shift + length]
-            sums /= 2 * radius + 1
-            image = np.moveaxis(sums, 0, axis)
-    return image
+        sums = _sum_rows(sums, radius)
+    for _ in range(2):
+        sums = _sum_columns(sums, radius, channels)
+    sums *= np.float32((2 * radius + 1) ** -4)
+    return sums.reshape(height, width, channels)
+
+
+def _sum_rows(values: _Values, radius: int) -> _Values:
+    """Sums of 2 radius + 1 rows that follow each other: (h - 2 radius, w)."""
+    length = len(values) - 2 * radius
+    sums = values[:length] + values[1 : length + 1]
+    for shift in range(2, 2 * radius + 1):
+        sums += values[shift : shift + length]
+    return sums
+
+
+def _sum_columns(values: _Values, radius: int, channels: int) -> _Values:
+    """The same along rows of pixels with so many channels."""
+    length = values.shape[1] - 2 * radius * channels
+    sums = values[:, :length] + values[:, channels : length + channels]
+    for shift in range(2, 2 * radius + 1):
+        sums += values[:, shift * channels : shift * channels + length]
+    return sums
+
+
+def _within(mask: Mask, pixels: int) -> Mask:
+    """What is up to so many pixels from the mask, along each axis."""
+    found = mask.copy()
+    for shift in range(1, pixels + 1):
+        found[shift:] |= mask[:-shift]
+        found[:-shift] |= mask[shift:]
+    wide = found.copy()
+    for shift in range(1, pixels + 1):
+        wide[:, shift:] |= found[:, :-shift]
+        wide[:, :-shift] |= found[:, shift:]
+    return wide
 
 
 def _halve(image: _Values) -> _Values:
     """Means of 2x2 pixels, (ceil(h / 2), ceil(w / 2), C); what is missing counts as 0."""
     height, width = image.shape[:2]
-    even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)))
-    return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) * QUARTER
+    if height % 2 or width % 2:
+        image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)))
+    rows = image[::2] + image[1::2]
+    means = rows[:, ::2] + rows[:, 1::2]
+    means *= QUARTER
+    return means
+
+
+def _double(image: _Values) -> _Values:
+    """(h, w, C) at twice the size, interpolated linearly; edges are repeated: (2 h, 2 w, C)."""
+    for axis in (0, 1):
+        lines = np.moveaxis(image, axis, 0)
+        near, far = lines * np.float32(0.75), lines * QUARTER
+        shape = list(image.shape)
+        shape[axis] *= 2
+        image = np.empty(shape, np.float32)
+        fine = np.moveaxis(image, axis, 0)
+        before, after = fine[::2], fine[1::2]
+        np.add(near[1:], far[:-1], out=before[1:])
+        np.add(near[:-1], far[1:], out=after[:-1])
+        before[0], after[-1] = lines[0], lines[-1]
+    return image

@@ -13,27 +13,29 @@ photograph at a higher resolution.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.completion.blend import blur, blur_where, meet_edges
+from finefill.completion.blend import LEAST, REACH, blur, blur_where, meet_edges
 from finefill.files import RGB
 from finefill.masks import Mask
 
 # Chosen on validation photographs, by PSNR, distance of VGG16 features and looking.
 PATCH = 12  # pixels, side of a patch; two patches overlap by half
-STEP = 2  # pixels between places where known patches are looked for
+STEP = 3  # pixels between places where known patches are looked for
 SOFT = 2  # radius in pixels of the blur whose loss is the detail
 SMOOTH = 1  # radius in pixels of the blur whose loss is the network's own detail
 OWN = 0.5  # share of that which stays: all of it can show as a grid
 EDGE = 2  # radius in pixels within which the network's colours and the photo's are compared
 COHERENCE = 0.5  # price of a neighbour that takes its detail from elsewhere
-SWEEPS = 6  # over all patches, to settle that
-ROUNDS = 2  # the first compares soft patches, the second sharp ones
+SWEEPS = 3  # over all patches, to settle that
+
+GRID = PATCH // 2  # pixels between patches of the fill
+CELL = PATCH // STEP  # steps in a patch
+HALF = GRID // STEP  # steps between patches of the fill
 
 _Values = NDArray[np.float32]
 
@@ -60,26 +62,34 @@ def add_detail(photo: RGB, mask: Mask, small: RGB, hole: Mask, fill: RGB) -> RGB
         (H, W, 3) uint8, a new array, equal to ``photo`` outside ``mask``. Where the photo has no
         patch without a hole, the fill is scaled up and nothing is added.
     """
-    size = mask.shape
     known = small.astype(np.float32)
     soft = blur_where(known, ~hole, SOFT)
-    met = meet_edges(known, fill.astype(np.float32), hole, EDGE)
-    sharp = np.where(hole[..., None], met, known)
-    base = np.where(hole[..., None], OWN * sharp + (1 - OWN) * blur(sharp, SMOOTH), known)
-    result = _resize(base, size)
+    base = known.copy()
+    near = around(hole, REACH)
+    inside, part = hole[near][..., None], known[near]
+    sharp = np.where(inside, meet_edges(part, fill[near].astype(np.float32), hole[near], EDGE), part)
+    base[near] = np.where(inside, OWN * sharp + (1 - OWN) * blur(sharp, SMOOTH), part)
+
     matches = match(known, hole, soft, base)
-    if matches is not None:
-        lost = photo.astype(np.float32) - _resize(soft, size)
-        result += transfer(lost, ~mask, matches, hole.shape)
-    near = _around(mask, 4)
-    result[near] = meet_edges(photo[near].astype(np.float32), result[near], mask[near], 1)
-    rounded = np.rint(result).clip(0, 255).astype(np.uint8)
-    completed: RGB = np.where(mask[..., None], rounded, photo)
+    completed, near = photo.copy(), around(mask, REACH)
+    if mask.shape == hole.shape:
+        result = base[near]
+        if matches is not None:
+            result = result + transfer(known - soft, matches, hole.shape)[near]
+    else:
+        result = _enlarged(photo, mask, near, soft, base, matches)
+    met = meet_edges(photo[near].astype(np.float32), result, mask[near], 1)
+    inner = mask[near]
+    completed[near][inner] = np.rint(met[inner]).clip(0, 255)
     return completed
 
 
 def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches | None:
     """Find for each patch that touches the hole the known patch to take detail from.
+
+    Twice: first by what the photo looks like softly, then, with the detail that this gave, by all
+    of it. Patches of the fill lie on a grid of half a patch, known ones on one of ``STEP`` pixels;
+    so does every place that a patch can take over from its neighbour.
 
     Args:
         known: (h, w, 3), right outside the hole.
@@ -92,30 +102,34 @@ def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches |
     """
     if min(hole.shape) < PATCH:
         return None
-    touched = _any_in_patch(hole)
-    rows, columns = (_places(length, PATCH // 2) for length in touched.shape)
-    cells = np.argwhere(touched[np.ix_(rows, columns)])  # of the grid that targets lie on
-    targets = np.stack([rows[cells[:, 0]], columns[cells[:, 1]]], axis=1)
-    places = STEP * np.argwhere(~touched[::STEP, ::STEP])
+    beyond = [(0, -length % GRID) for length in hole.shape]  # the grid ends on the last pixel
+    usable = ~_touched(np.pad(hole, beyond, constant_values=True))
+    places = np.argwhere(usable)
     if not len(places):
         return None
+    hole = np.pad(hole, beyond)
+    cells = np.argwhere(_touched(hole)[::HALF, ::HALF])
+    known, soft, base = (np.pad(it, [*beyond, (0, 0)], mode="edge") for it in (known, soft, base))
+    near = around(hole, PATCH)
 
-    looks = [(soft, np.where(hole[..., None], base, soft))]
-    for _ in range(ROUNDS):
-        image, goal = looks[-1]
-        wanted, candidates = _patches(goal, targets), _patches(image, places)
-        # |c - w|^2 without |w|^2, which does not change the order.
-        distance = (candidates**2).sum(1) - 2 * wanted @ candidates.T
-        nearest = Matches(targets, places[distance.argmin(1)])
-        matches = cohere(nearest, cells, touched, image, wanted)
-        detail = transfer(known - soft, ~hole, matches, hole.shape)
-        looks.append((known, np.where(hole[..., None], base + detail, known)))
-    return matches
+    def matched(image: _Values, goal: _Values, scale: int) -> Matches:
+        wanted = _patches(goal, cells * (GRID // scale), PATCH // scale)
+        cost = _distances(wanted, _patches(image, places * (STEP // scale), PATCH // scale))
+        return Matches(GRID * cells, STEP * places[cohere(cost, cells, places, usable)])
+
+    goal = soft.copy()
+    goal[hole] = base[hole]
+    # What is soft is compared at a third of the size: a ninth of the work.
+    matches = matched(_pooled(soft), _pooled(goal), STEP)
+    detail = transfer(known - soft, matches, hole.shape)
+    goal = known.copy()
+    goal[near] += np.where(hole[near][..., None], base[near] - known[near] + detail[near], 0)
+    return matched(known, goal, 1)
 
 
 def cohere(
-    nearest: Matches, cells: NDArray[np.intp], touched: Mask, image: _Values, wanted: _Values
-) -> Matches:
+    cost: _Values, cells: NDArray[np.intp], places: NDArray[np.intp], usable: Mask
+) -> NDArray[np.intp]:
     """Let neighbours take their detail from neighbouring places where that costs little.
 
     The nearest patch alone is often the same for many targets, and shows as a repeated pattern.
@@ -124,107 +138,189 @@ def cohere(
     with another offset.
 
     Args:
-        nearest: what to start from.
+        cost: (K, N), |source - target|^2 of each target with each place.
         cells: (K, 2), row and column of each target on the targets' grid.
-        touched: (h', w') bool, corners of patches that touch the hole.
-        image: (h, w, 3), where sources are compared.
-        wanted: (K, 3 PATCH^2), what they are compared with.
+        places: (N, 2), row and column of each known patch, in steps.
+        usable: (h', w') bool, which places, in steps, are among them.
+
+    Returns:
+        (K,), which of the places each target takes its detail from.
     """
-    targets, sources = nearest.targets, nearest.sources.copy()
+    chosen = cost.argmin(axis=1)
+    height, width = usable.shape
+    # Places have one number in a grid three times as large: there no offset leads outside.
+    index = np.full((3 * height, 3 * width), -1)
+    index[height + places[:, 0], width + places[:, 1]] = np.arange(len(places))
+    index = index.ravel()
+    across = np.array([3 * width, 1])
+    targets = (HALF * cells + (height, width)) @ across
+    offsets = (places[chosen] - HALF * cells) @ across
+
     number = np.full(cells.max(0) + 3, -1)  # of the target on each cell, with a border of none
     number[cells[:, 0] + 1, cells[:, 1] + 1] = np.arange(len(cells))
     steps = ((0, 1), (2, 1), (1, 0), (1, 2))  # up, down, left, right
-    around = np.stack([number[cells[:, 0] + y, cells[:, 1] + x] for y, x in steps], axis=1)
-    data = ((_patches(image, sources) - wanted) ** 2).sum(1)
-    penalty = COHERENCE * float(np.median(data))
+    around_it = np.stack([number[cells[:, 0] + y, cells[:, 1] + x] for y, x in steps], axis=1)
+    penalty = np.float32(COHERENCE * np.median(cost[np.arange(len(cells)), chosen]))
 
+    # As on a chessboard: neighbours rest.
+    colours = [np.flatnonzero(cells.sum(1) % 2 == colour) for colour in (0, 1)]
+    turns = [(mine, around_it[mine], around_it[mine] >= 0) for mine in colours]
     still = 0  # turns in a row that changed nothing
-    for turn in range(2 * SWEEPS):
+    for mine, neighbours, there in turns * SWEEPS:
+        options = np.concatenate([offsets[mine, None], offsets[neighbours]], axis=1)  # (k, 5)
+        broken = (options[:, :, None] != options[:, None, 1:]) & there[:, None]
+        found = index[targets[mine, None] + options]
+        energy = cost[mine[:, None], found] + penalty * broken.sum(2, dtype=np.float32)
+        energy[found < 0] = np.inf
+        energy[:, 1:][~there] = np.inf
+        best = energy.argmin(axis=1)[:, None]  # the first of equals: its own
+        chosen[mine] = np.take_along_axis(found, best, 1)[:, 0]
+        offsets[mine] = np.take_along_axis(options, best, 1)[:, 0]
+        still = 0 if best.any() else still + 1
         if still == 2:
             break
-        before = sources.copy()
-        mine = np.flatnonzero(cells.sum(1) % 2 == turn % 2)  # as on a chessboard: neighbours rest
-        offsets = sources - targets
-        neighbours = offsets[around[mine]]  # (k, 4, 2)
-        there = around[mine] >= 0
-
-        def broken(offset: NDArray[np.intp], others: Any = neighbours, there: Any = there) -> Any:
-            return (there & (others != offset[:, None]).any(-1)).sum(1)
-
-        best = data[mine] + penalty * broken(offsets[mine])
-        for side in range(len(steps)):
-            source = targets[mine] + neighbours[:, side]
-            usable = there[:, side] & (source >= 0).all(1) & (source < touched.shape).all(1)
-            usable[usable] = ~touched[tuple(source[usable].T)]
-            cost = np.full(len(mine), np.inf)
-            cost[usable] = ((_patches(image, source[usable]) - wanted[mine[usable]]) ** 2).sum(1)
-            energy = cost + penalty * broken(neighbours[:, side])
-            better = energy < best
-            best[better], data[mine[better]] = energy[better], cost[better]
-            sources[mine[better]] = source[better]
-        still = still + 1 if (sources == before).all() else 0
-    return Matches(targets, sources)
+    return chosen
 
 
-def transfer(detail: _Values, known: Mask, matches: Matches, scale_of: tuple[int, ...]) -> _Values:
-    """Lay the sources' detail over the targets, with soft overlaps.
+def transfer(detail: _Values, matches: Matches, shape: tuple[int, ...]) -> _Values:
+    """Lay the sources' detail over the targets, with soft overlaps, at the network's scale.
 
     Args:
-        detail: (H, W, 3), what blurring takes from the photo, at any resolution.
-        known: (H, W) bool, where ``detail`` may be taken from.
-        matches: corners of patches in an image of the shape ``scale_of``.
-        scale_of: (h, w), h <= H and w <= W.
+        detail: (h, w, 3), what blurring takes from the photo.
+        matches: corners of patches; targets on multiples of ``GRID``.
+        shape: (h, w) of the result, up to where the targets' grid ends.
 
     Returns:
-        (H, W, 3) float32, the mean of the patches on each pixel, 0 where there is none.
+        (h, w, 3) float32, the mean of the patches on each pixel, 0 where there is none.
     """
-    height, width = known.shape
+    cells = matches.targets // GRID
+    rows, columns = (-(-length // GRID) for length in shape)
+    weight = np.outer(_bump(PATCH), _bump(PATCH))[..., None]
+    patches = _patches(detail, matches.sources, PATCH).reshape(-1, PATCH, PATCH, 3)
+    weighted = np.empty((*patches.shape[:3], 4), np.float32)
+    np.multiply(patches, weight, out=weighted[..., :3])
+    weighted[..., 3:] = weight
+    quarters = weighted.reshape(-1, 2, GRID, 2, GRID, 4)
+    sums = np.zeros((rows, columns, GRID, GRID, 4), np.float32)
+    for down in (0, 1):  # each target covers four cells of the grid, and no cell twice
+        for right in (0, 1):
+            sums[cells[:, 0] + down, cells[:, 1] + right] += quarters[:, down, :, right]
+    means = sums[..., :3] / np.maximum(sums[..., 3:], LEAST)
+    image = means.swapaxes(1, 2).reshape(rows * GRID, columns * GRID, 3)
+    return image[: shape[0], : shape[1]]
+
+
+def _enlarged(
+    photo: RGB,
+    mask: Mask,
+    near: tuple[slice, slice],
+    soft: _Values,
+    base: _Values,
+    matches: Matches | None,
+) -> _Values:
+    """A part of the photo with the soft fill scaled up and the detail of the photo's own scale.
+
+    The detail of a patch is what the photo has over its soft version there. The soft versions are
+    laid together at the network's scale, so that the hole alone is scaled up.
+    """
+    size, scale_of = mask.shape, soft.shape[:2]
+    if matches is None:
+        return _resized_part(base, near, size)
+    detail = _transfer_at_scale(photo, mask, near, matches, scale_of)
+    return detail + _resized_part(base - transfer(soft, matches, scale_of), near, size)
+
+
+def _transfer_at_scale(
+    photo: RGB,
+    mask: Mask,
+    near: tuple[slice, slice],
+    matches: Matches,
+    scale_of: tuple[int, ...],
+) -> _Values:
+    """As :func:`transfer`, of the photo itself, for a part of it.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        mask: (H, W) bool, True = hole.
+        near: rows and columns of the result.
+        matches: corners of patches in an image of the shape ``scale_of``.
+        scale_of: (h, w), h <= H and w <= W.
+    """
+    height, width = mask.shape
     zoom = np.array([height / scale_of[0], width / scale_of[1]])
     rows, columns = np.ceil(PATCH * zoom).astype(int)
-    weight = np.outer(_bump(rows), _bump(columns))[..., None]
-    usable = detail * known[..., None]
-    sums, weights = np.zeros_like(detail), np.zeros((height, width, 1), np.float32)
-    corners = (np.rint(at * zoom).astype(int) for at in (matches.targets, matches.sources))
-    for (y, x), (v, u) in zip(*corners, strict=True):
+    weight = np.outer(_bump(rows), _bump(columns))
+    threefold = weight.repeat(3, axis=1)
+    top, bottom, left, right = near[0].start, near[0].stop, near[1].start, near[1].stop
+    sums = np.zeros((bottom - top, 3 * (right - left)), np.float32)
+    weights = np.zeros((bottom - top, right - left), np.float32)
+    targets = np.rint(matches.targets * zoom).astype(int)
+    sources = (matches.sources * zoom).astype(int)  # so that a source never reaches into the hole
+    flat = np.ascontiguousarray(photo).reshape(height, -1)
+    for (y, x), (v, u) in zip(targets.tolist(), sources.tolist(), strict=True):
         y, v = min(y, height - rows), min(v, height - rows)
         x, u = min(x, width - columns), min(u, width - columns)
-        sums[y : y + rows, x : x + columns] += weight * usable[v : v + rows, u : u + columns]
-        weights[y : y + rows, x : x + columns] += weight
-    np.divide(sums, weights, out=sums, where=weights > 0)
-    return sums
+        first, last = max(top - y, 0), min(bottom - y, rows)
+        begin, end = max(left - x, 0), min(right - x, columns)
+        if first >= last or begin >= end:
+            continue
+        piece = flat[v + first : v + last, 3 * (u + begin) : 3 * (u + end)]
+        at = slice(y + first - top, y + last - top)
+        sums[at, 3 * (x + begin - left) : 3 * (x + end - left)] += (
+            threefold[first:last, 3 * begin : 3 * end] * piece
+        )
+        weights[at, x + begin - left : x + end - left] += weight[first:last, begin:end]
+    means = sums.reshape(*weights.shape, 3)
+    means /= np.maximum(weights, LEAST)[..., None]
+    return means
 
 
-def _around(mask: Mask, margin: int) -> tuple[slice, slice]:
-    """The rectangle around a hole, wider by a margin."""
+def around(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """The rectangle around a hole, wider by a margin, within the mask."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    height, width = mask.shape
     return (
-        slice(max(rows[0] - margin, 0), rows[-1] + 1 + margin),
-        slice(max(columns[0] - margin, 0), columns[-1] + 1 + margin),
+        slice(max(int(rows[0]) - margin, 0), min(int(rows[-1]) + 1 + margin, height)),
+        slice(max(int(columns[0]) - margin, 0), min(int(columns[-1]) + 1 + margin, width)),
     )
 
 
-def _places(length: int, step: int) -> NDArray[np.intp]:
-    """0, step, 2 step … and the last place, of ``length`` places."""
-    return np.unique(np.append(np.arange(0, length, step), length - 1))
+def _touched(hole: Mask) -> Mask:
+    """Whether a patch touches the hole, for each of its corners on multiples of ``STEP``."""
+    height, width = hole.shape
+    found = hole.reshape(height // STEP, STEP, width // STEP, STEP).any(axis=(1, 3))
+    return sliding_window_view(found, (CELL, CELL)).any(axis=(2, 3))
 
 
-def _any_in_patch(hole: Mask) -> Mask:
-    """Whether a patch touches the hole, for each of its corners: (h - PATCH + 1, w - PATCH + 1)."""
-    found = hole
-    for axis in (0, 1):
-        lines, length = np.moveaxis(found, axis, 0), 1  # each is True for ``length`` lines
-        while length < PATCH:
-            step = min(length, PATCH - length)
-            lines = lines[step:] | lines[:-step]
-            length += step
-        found = np.moveaxis(lines, 0, axis)
-    return found
+def _pooled(image: _Values) -> _Values:
+    """Means of ``STEP`` by ``STEP`` pixels."""
+    height, width = image.shape[:2]
+    rows = image.reshape(height // STEP, STEP, -1).sum(axis=1)
+    cells = rows.reshape(height // STEP, width // STEP, STEP, 3).sum(axis=2)
+    cells *= np.float32(1 / STEP**2)
+    return cells
 
 
-def _patches(image: _Values, corners: NDArray[np.intp]) -> _Values:
-    """(K, 3 PATCH^2), one row a patch."""
-    views = sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
-    return views[corners[:, 0], corners[:, 1]].reshape(len(corners), 3 * PATCH**2)
+def _patches(image: _Values, corners: NDArray[np.intp], side: int) -> _Values:
+    """(K, 3 side^2), one row a patch: its rows of pixels one after the other."""
+    image = np.ascontiguousarray(image)
+    height, width = image.shape[:2]
+    down, right, value = image.strides
+    views = as_strided(
+        image,
+        (height - side + 1, width - side + 1, side, 3 * side),
+        (down, right, down, value),
+        writeable=False,
+    )
+    return views[corners[:, 0], corners[:, 1]].reshape(len(corners), 3 * side**2)
+
+
+def _distances(wanted: _Values, candidates: _Values) -> _Values:
+    """|wanted - candidate|^2 for each pair: (K, N)."""
+    distances = (-2 * wanted) @ candidates.T
+    distances += np.einsum("ij,ij->i", candidates, candidates)
+    distances += np.einsum("ij,ij->i", wanted, wanted)[:, None]
+    return np.maximum(distances, 0, out=distances)
 
 
 def _bump(length: int) -> _Values:
@@ -232,11 +328,14 @@ def _bump(length: int) -> _Values:
     return np.hanning(length + 2)[1:-1].astype(np.float32)
 
 
-def _resize(image: _Values, shape: tuple[int, ...]) -> _Values:
-    """Bicubic, channel by channel, without rounding."""
-    if image.shape[:2] == shape:
-        return image.copy()
-    size = (shape[1], shape[0])
-    planes = (Image.fromarray(np.ascontiguousarray(image[..., c])) for c in range(3))
-    scaled = [np.asarray(p.resize(size, Image.Resampling.BICUBIC)) for p in planes]
-    return np.stack(scaled, axis=-1)
+def _resized_part(image: _Values, part: tuple[slice, slice], shape: tuple[int, ...]) -> _Values:
+    """A part of an image that is scaled to ``shape``: bicubic, channel by channel, not rounded."""
+    down, right = image.shape[0] / shape[0], image.shape[1] / shape[1]
+    rows, columns = part
+    box = (columns.start * right, rows.start * down, columns.stop * right, rows.stop * down)
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    result = np.empty((size[1], size[0], 3), np.float32)
+    for channel in range(3):
+        plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
+        result[..., channel] = plane.resize(size, Image.Resampling.BICUBIC, box)
+    return result
