@@ -5,13 +5,16 @@ stay and its edge disappears, as in Poisson blending (Perez et al. 2003). The sm
 interpolated directly, as in mean-value cloning (Farbman et al. 2009), by push and pull over a
 pyramid (Gortler et al. 1996): time in proportion to the pixels, and no equations to solve.
 
-Everything here costs in proportion to the pixels that it is given: give the hole and what is up to
-``REACH`` pixels from it.
+Everything here costs in proportion to the pixels that it is given: the hole and what is up to
+``REACH`` pixels from it are enough.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from finefill.masks import Mask
@@ -39,22 +42,62 @@ def meet_edges(known: _Values, fill: _Values, hole: Mask, radius: int) -> _Value
     Returns:
         (h, w, 3) float32; only what lies in the hole means anything.
     """
-    inside = hole[..., None].astype(np.float32)
-    both = np.empty((*hole.shape, 7), np.float32)  # in one array: one blur for all
-    np.multiply(known, ONE - inside, out=both[..., :3])
-    np.multiply(fill, inside, out=both[..., 3:6])
-    both[..., 6:] = inside
-    both = blur(both, radius)
-    share = both[..., 6:]
-    lacking = both[..., :3] / np.maximum(ONE - share, LEAST)
-    lacking -= both[..., 3:6] / np.maximum(share, LEAST)
-    weighted = np.empty((*hole.shape, 4), np.float32)
-    largest = np.abs(lacking).max(axis=2)
-    largest *= np.float32(1 / TRUST)
-    weight = weighted[..., 3]
-    np.divide(hole & _within(~hole, NEXT), ONE + largest * largest, out=weight)
-    np.multiply(lacking, weight[..., None], out=weighted[..., :3])
-    return fill + blur(_spread(weighted)[..., :3], 1)
+    height, width = hole.shape
+    rows, columns = np.nonzero(hole & _within(~hole, NEXT))
+    if not len(rows):
+        return fill
+    lacking = _lacking(np.where(hole[..., None], fill, known), hole, rows, columns, radius)
+    largest = np.abs(lacking).max(axis=1, keepdims=True) / TRUST
+    weight = ONE / (ONE + largest * largest)
+    # The shift is smooth: half the size is enough for it.
+    weighted = np.zeros(((height + 1) // 2 * ((width + 1) // 2), 4), np.float32)
+    blocks = rows // 2 * ((width + 1) // 2) + columns // 2
+    np.add.at(weighted, blocks, np.hstack([lacking * weight, weight]) * QUARTER)
+    coarse = _known_where_any(weighted.reshape((height + 1) // 2, -1, 4))
+    shift = _double(blur(_spread(coarse)[..., :3], 1))
+    shift = shift[:height, :width]
+    shift += fill
+    return shift
+
+
+def _lacking(
+    image: _Values, hole: Mask, rows: NDArray[np.intp], columns: NDArray[np.intp], radius: int
+) -> _Values:
+    """What is around each of N pixels outside the hole, less what is inside: (N, 3).
+
+    Means with the weights of :func:`blur`; where there is nothing, it counts as 0.
+    """
+    reach = 2 * radius
+    side = 2 * reach + 1
+    box = np.ones(2 * radius + 1)
+    once = np.convolve(box, box)
+    kernel = np.outer(once, once).astype(np.float32).ravel()
+    image = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    inside = np.pad(hole, reach, mode="edge")
+    colours = patches(image, rows, columns, side).reshape(len(rows), side * side, 3)
+    inner = kernel * patches(inside[..., None], rows, columns, side)
+
+    def mean(weights: _Values) -> _Values:
+        sums = np.matmul(weights[:, None], colours)[:, 0]
+        return sums / np.maximum(weights.sum(axis=1, keepdims=True), LEAST)
+
+    return mean(kernel - inner) - mean(inner)
+
+
+def patches(
+    image: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.intp], side: int
+) -> NDArray[Any]:
+    """Squares of (h, w, C) by their corners: (N, C side^2), rows of pixels one after the other."""
+    image = np.ascontiguousarray(image)
+    height, width, channels = image.shape
+    down, right = image.strides[:2]
+    views = as_strided(
+        image,
+        (height - side + 1, width - side + 1, side, channels * side),
+        (down, right, down, image.itemsize),
+        writeable=False,
+    )
+    return views[rows, columns].reshape(len(rows), channels * side**2)
 
 
 def spread(values: _Values, weight: _Values) -> _Values:
@@ -76,14 +119,17 @@ def _spread(weighted: _Values) -> _Values:
     if max(height, width) <= 2:
         total = weighted.sum((0, 1))
         return np.broadcast_to(total / np.maximum(total[3], LEAST), weighted.shape)
-    coarse = _halve(weighted)
-    # One value among four pixels is enough to know them.
-    weights = coarse[..., 3:]
-    coarse *= np.minimum(4 * weights, ONE) / np.maximum(weights, LEAST)
-    smooth = _double(_spread(coarse))[:height, :width]
+    smooth = _double(_spread(_known_where_any(_halve(weighted))))[:height, :width]
     smooth *= ONE - weighted[..., 3:]
     smooth += weighted
     return smooth
+
+
+def _known_where_any(means: _Values) -> _Values:
+    """Means of four pixels, changed in place: one value among them is enough to know them."""
+    weights = means[..., 3:]
+    means *= np.minimum(4 * weights, ONE) / np.maximum(weights, LEAST)
+    return means
 
 
 def blur_where(image: _Values, chosen: Mask, radius: int) -> _Values:

@@ -15,11 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided, sliding_window_view
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.completion.blend import LEAST, REACH, blur, blur_where, meet_edges
+from finefill.completion.blend import LEAST, REACH, blur, blur_where, meet_edges, patches
 from finefill.files import RGB
 from finefill.masks import Mask
 
@@ -67,7 +67,9 @@ def add_detail(photo: RGB, mask: Mask, small: RGB, hole: Mask, fill: RGB) -> RGB
     base = known.copy()
     near = around(hole, REACH)
     inside, part = hole[near][..., None], known[near]
-    sharp = np.where(inside, meet_edges(part, fill[near].astype(np.float32), hole[near], EDGE), part)
+    sharp = np.where(
+        inside, meet_edges(part, fill[near].astype(np.float32), hole[near], EDGE), part
+    )
     base[near] = np.where(inside, OWN * sharp + (1 - OWN) * blur(sharp, SMOOTH), part)
 
     matches = match(known, hole, soft, base)
@@ -79,8 +81,8 @@ def add_detail(photo: RGB, mask: Mask, small: RGB, hole: Mask, fill: RGB) -> RGB
     else:
         result = _enlarged(photo, mask, near, soft, base, matches)
     met = meet_edges(photo[near].astype(np.float32), result, mask[near], 1)
-    inner = mask[near]
-    completed[near][inner] = np.rint(met[inner]).clip(0, 255)
+    rounded = np.rint(met, out=met).clip(0, 255, out=met).astype(np.uint8)
+    np.copyto(completed[near], rounded, where=mask[near][..., None])
     return completed
 
 
@@ -113,8 +115,9 @@ def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches |
     near = around(hole, PATCH)
 
     def matched(image: _Values, goal: _Values, scale: int) -> Matches:
-        wanted = _patches(goal, cells * (GRID // scale), PATCH // scale)
-        cost = _distances(wanted, _patches(image, places * (STEP // scale), PATCH // scale))
+        side = PATCH // scale
+        wanted = patches(goal, *(cells * (GRID // scale)).T, side)
+        cost = _distances(wanted, patches(image, *(places * (STEP // scale)).T, side))
         return Matches(GRID * cells, STEP * places[cohere(cost, cells, places, usable)])
 
     goal = soft.copy()
@@ -196,9 +199,9 @@ def transfer(detail: _Values, matches: Matches, shape: tuple[int, ...]) -> _Valu
     cells = matches.targets // GRID
     rows, columns = (-(-length // GRID) for length in shape)
     weight = np.outer(_bump(PATCH), _bump(PATCH))[..., None]
-    patches = _patches(detail, matches.sources, PATCH).reshape(-1, PATCH, PATCH, 3)
-    weighted = np.empty((*patches.shape[:3], 4), np.float32)
-    np.multiply(patches, weight, out=weighted[..., :3])
+    lent = patches(detail, *matches.sources.T, PATCH).reshape(-1, PATCH, PATCH, 3)
+    weighted = np.empty((*lent.shape[:3], 4), np.float32)
+    np.multiply(lent, weight, out=weighted[..., :3])
     weighted[..., 3:] = weight
     quarters = weighted.reshape(-1, 2, GRID, 2, GRID, 4)
     sums = np.zeros((rows, columns, GRID, GRID, 4), np.float32)
@@ -288,7 +291,8 @@ def around(mask: Mask, margin: int) -> tuple[slice, slice]:
 def _touched(hole: Mask) -> Mask:
     """Whether a patch touches the hole, for each of its corners on multiples of ``STEP``."""
     height, width = hole.shape
-    found = hole.reshape(height // STEP, STEP, width // STEP, STEP).any(axis=(1, 3))
+    rows = np.logical_or.reduce(hole.reshape(height // STEP, STEP, width), axis=1)
+    found = np.logical_or.reduce(rows.reshape(height // STEP, width // STEP, STEP), axis=2)
     return sliding_window_view(found, (CELL, CELL)).any(axis=(2, 3))
 
 
@@ -299,20 +303,6 @@ def _pooled(image: _Values) -> _Values:
     cells = rows.reshape(height // STEP, width // STEP, STEP, 3).sum(axis=2)
     cells *= np.float32(1 / STEP**2)
     return cells
-
-
-def _patches(image: _Values, corners: NDArray[np.intp], side: int) -> _Values:
-    """(K, 3 side^2), one row a patch: its rows of pixels one after the other."""
-    image = np.ascontiguousarray(image)
-    height, width = image.shape[:2]
-    down, right, value = image.strides
-    views = as_strided(
-        image,
-        (height - side + 1, width - side + 1, side, 3 * side),
-        (down, right, down, value),
-        writeable=False,
-    )
-    return views[corners[:, 0], corners[:, 1]].reshape(len(corners), 3 * side**2)
 
 
 def _distances(wanted: _Values, candidates: _Values) -> _Values:

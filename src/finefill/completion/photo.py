@@ -235,7 +235,8 @@ def _put(
             middle = _resized(part, size, Image.Resampling.BOX)
             fill = add_detail(middle, scale_mask(unknown, size), small, hole, fill)
     own = unknown[inside.slices]  # holes of other windows wait for their turn
-    part[inside.slices][own] = _section(fill, inside, unknown.shape)[own]
+    section = _section(fill, inside, unknown.shape)
+    np.copyto(part[inside.slices], section, where=own[..., None])
 
 
 def _section(fill: RGB, inside: Box, shape: tuple[int, ...]) -> RGB:
