@@ -43,26 +43,23 @@ def meet_edges(known: _Values, fill: _Values, hole: Mask, radius: int) -> _Value
         (h, w, 3) float32; only what lies in the hole means anything.
     """
     height, width = hole.shape
-    rows, columns = np.nonzero(hole & _within(~hole, NEXT))
-    if not len(rows):
+    pixels = np.argwhere(hole & _within(~hole, NEXT))
+    if not len(pixels):
         return fill
-    lacking = _lacking(np.where(hole[..., None], fill, known), hole, rows, columns, radius)
+    lacking = _lacking(np.where(hole[..., None], fill, known), hole, pixels, radius)
     largest = np.abs(lacking).max(axis=1, keepdims=True) / TRUST
     weight = ONE / (ONE + largest * largest)
     # The shift is smooth: half the size is enough for it.
     weighted = np.zeros(((height + 1) // 2 * ((width + 1) // 2), 4), np.float32)
-    blocks = rows // 2 * ((width + 1) // 2) + columns // 2
+    blocks = pixels[:, 0] // 2 * ((width + 1) // 2) + pixels[:, 1] // 2
     np.add.at(weighted, blocks, np.hstack([lacking * weight, weight]) * QUARTER)
     coarse = _known_where_any(weighted.reshape((height + 1) // 2, -1, 4))
-    shift = _double(blur(_spread(coarse)[..., :3], 1))
-    shift = shift[:height, :width]
+    shift: _Values = _double(blur(_spread(coarse)[..., :3], 1))[:height, :width]
     shift += fill
     return shift
 
 
-def _lacking(
-    image: _Values, hole: Mask, rows: NDArray[np.intp], columns: NDArray[np.intp], radius: int
-) -> _Values:
+def _lacking(image: _Values, hole: Mask, pixels: NDArray[np.intp], radius: int) -> _Values:
     """What is around each of N pixels outside the hole, less what is inside: (N, 3).
 
     Means with the weights of :func:`blur`; where there is nothing, it counts as 0.
@@ -74,19 +71,18 @@ def _lacking(
     kernel = np.outer(once, once).astype(np.float32).ravel()
     image = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
     inside = np.pad(hole, reach, mode="edge")
-    colours = patches(image, rows, columns, side).reshape(len(rows), side * side, 3)
-    inner = kernel * patches(inside[..., None], rows, columns, side)
+    colours = patches(image, pixels, side).reshape(len(pixels), side * side, 3)
+    inner = kernel * patches(inside[..., None], pixels, side)
 
     def mean(weights: _Values) -> _Values:
         sums = np.matmul(weights[:, None], colours)[:, 0]
-        return sums / np.maximum(weights.sum(axis=1, keepdims=True), LEAST)
+        means: _Values = sums / np.maximum(weights.sum(axis=1, keepdims=True), LEAST)
+        return means
 
     return mean(kernel - inner) - mean(inner)
 
 
-def patches(
-    image: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.intp], side: int
-) -> NDArray[Any]:
+def patches(image: NDArray[Any], corners: NDArray[np.intp], side: int) -> NDArray[Any]:
     """Squares of (h, w, C) by their corners: (N, C side^2), rows of pixels one after the other."""
     image = np.ascontiguousarray(image)
     height, width, channels = image.shape
@@ -97,7 +93,7 @@ def patches(
         (down, right, down, image.itemsize),
         writeable=False,
     )
-    return views[rows, columns].reshape(len(rows), channels * side**2)
+    return views[corners[:, 0], corners[:, 1]].reshape(len(corners), channels * side**2)
 
 
 def spread(values: _Values, weight: _Values) -> _Values:
@@ -138,7 +134,9 @@ def blur_where(image: _Values, chosen: Mask, radius: int) -> _Values:
     both[..., 3] = chosen
     np.multiply(image, both[..., 3:], out=both[..., :3])
     both = blur(both, radius)
-    return both[..., :3] / np.maximum(both[..., 3:], LEAST)
+    means = both[..., :3]
+    means /= np.maximum(both[..., 3:], LEAST)
+    return means
 
 
 def blur(image: _Values, radius: int) -> _Values:

@@ -116,8 +116,8 @@ def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches |
 
     def matched(image: _Values, goal: _Values, scale: int) -> Matches:
         side = PATCH // scale
-        wanted = patches(goal, *(cells * (GRID // scale)).T, side)
-        cost = _distances(wanted, patches(image, *(places * (STEP // scale)).T, side))
+        wanted = patches(goal, cells * (GRID // scale), side)
+        cost = _distances(wanted, patches(image, places * (STEP // scale), side))
         return Matches(GRID * cells, STEP * places[cohere(cost, cells, places, usable)])
 
     goal = soft.copy()
@@ -149,7 +149,7 @@ def cohere(
     Returns:
         (K,), which of the places each target takes its detail from.
     """
-    chosen = cost.argmin(axis=1)
+    chosen: NDArray[np.intp] = cost.argmin(axis=1)
     height, width = usable.shape
     # Places have one number in a grid three times as large: there no offset leads outside.
     index = np.full((3 * height, 3 * width), -1)
@@ -199,7 +199,7 @@ def transfer(detail: _Values, matches: Matches, shape: tuple[int, ...]) -> _Valu
     cells = matches.targets // GRID
     rows, columns = (-(-length // GRID) for length in shape)
     weight = np.outer(_bump(PATCH), _bump(PATCH))[..., None]
-    lent = patches(detail, *matches.sources.T, PATCH).reshape(-1, PATCH, PATCH, 3)
+    lent = patches(detail, matches.sources, PATCH).reshape(-1, PATCH, PATCH, 3)
     weighted = np.empty((*lent.shape[:3], 4), np.float32)
     np.multiply(lent, weight, out=weighted[..., :3])
     weighted[..., 3:] = weight
@@ -208,7 +208,8 @@ def transfer(detail: _Values, matches: Matches, shape: tuple[int, ...]) -> _Valu
     for down in (0, 1):  # each target covers four cells of the grid, and no cell twice
         for right in (0, 1):
             sums[cells[:, 0] + down, cells[:, 1] + right] += quarters[:, down, :, right]
-    means = sums[..., :3] / np.maximum(sums[..., 3:], LEAST)
+    means = sums[..., :3]
+    means /= np.maximum(sums[..., 3:], LEAST)
     image = means.swapaxes(1, 2).reshape(rows * GRID, columns * GRID, 3)
     return image[: shape[0], : shape[1]]
 
@@ -293,24 +294,26 @@ def _touched(hole: Mask) -> Mask:
     height, width = hole.shape
     rows = np.logical_or.reduce(hole.reshape(height // STEP, STEP, width), axis=1)
     found = np.logical_or.reduce(rows.reshape(height // STEP, width // STEP, STEP), axis=2)
-    return sliding_window_view(found, (CELL, CELL)).any(axis=(2, 3))
+    touched: Mask = np.logical_or.reduce(sliding_window_view(found, (CELL, CELL)), axis=(2, 3))
+    return touched
 
 
 def _pooled(image: _Values) -> _Values:
     """Means of ``STEP`` by ``STEP`` pixels."""
     height, width = image.shape[:2]
     rows = image.reshape(height // STEP, STEP, -1).sum(axis=1)
-    cells = rows.reshape(height // STEP, width // STEP, STEP, 3).sum(axis=2)
+    cells: _Values = rows.reshape(height // STEP, width // STEP, STEP, 3).sum(axis=2)
     cells *= np.float32(1 / STEP**2)
     return cells
 
 
 def _distances(wanted: _Values, candidates: _Values) -> _Values:
     """|wanted - candidate|^2 for each pair: (K, N)."""
-    distances = (-2 * wanted) @ candidates.T
+    distances: _Values = (-2 * wanted) @ candidates.T
     distances += np.einsum("ij,ij->i", candidates, candidates)
     distances += np.einsum("ij,ij->i", wanted, wanted)[:, None]
-    return np.maximum(distances, 0, out=distances)
+    np.maximum(distances, 0, out=distances)
+    return distances
 
 
 def _bump(length: int) -> _Values:
