@@ -30,7 +30,7 @@ from finefill.files import replacing
 def average(models: tuple[Path, ...], output: Path) -> None:
     """Write the mean of the models."""
     for path in models:
-        Engine(path, threads=1)  # or its errors
+        Engine(path, threads=1, convention="finefill")  # or its errors
     loaded = [onnx.load(path) for path in models]
     tables = [{t.name: t for t in model.graph.initializer} for model in loaded]
     for path, table in zip(models, tables, strict=True):

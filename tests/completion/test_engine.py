@@ -93,7 +93,7 @@ def test_files_that_are_no_model_of_ours(tmp_path: Path, model_path: Path) -> No
         "no such model": tmp_path / "none.onnx",
         "not a usable ONNX": tmp_path / "cut.onnx",
         "not a finefill model": write_model(tmp_path / "output.onnx", CARD, output="other"),
-        "not a finefill model: make": write_model(tmp_path / "no-card.onnx", None),
+        "no model of finefill.s": write_model(tmp_path / "no-card.onnx", None),
         "card is damaged": write_model(tmp_path / "card.onnx", {**CARD, "hole_range": [80, 48]}),
         "card is damaged: export": write_model(tmp_path / "card2.onnx", {"name": "x"}),
         "card is damaged: export the": write_model(tmp_path / "card3.onnx", {**CARD, "doubt": 0}),

@@ -2,7 +2,8 @@
 
 Reads in this order: ``plan`` chooses the windows, ``engine`` runs the network, ``detail`` and
 ``blend`` finish its fill, ``photo`` carries all of it out on photographs of any size;
-``confidence`` and ``verify`` look at the result; ``catalog`` holds the shipped models.
+``confidence`` and ``verify`` look at the result; ``catalog`` holds the shipped models, and
+``convention`` and ``binding`` say how other people's are used.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ __all__ = [
     "MAX_THREADS",
     "NEAR",
     "Box",
+    "Convention",
     "Engine",
     "Filled",
     "Report",
@@ -25,16 +27,19 @@ __all__ = [
     "cpus",
     "fill_photo",
     "fill_with_report",
+    "find",
     "groups",
     "load",
     "locate",
+    "named",
     "names",
     "verify_file",
     "window_around",
 ]
 
 if TYPE_CHECKING:
-    from finefill.completion.catalog import load, locate, names
+    from finefill.completion.catalog import find, load, locate, named, names
+    from finefill.completion.convention import Convention
     from finefill.completion.engine import CARD_KEY, MAX_THREADS, Engine, check_arrays, cpus
     from finefill.completion.photo import (
         NEAR,
@@ -53,7 +58,8 @@ else:
         __name__,
         __all__,
         {
-            "catalog": ["load", "locate", "names"],
+            "catalog": ["find", "load", "locate", "named", "names"],
+            "convention": ["Convention"],
             "engine": ["CARD_KEY", "MAX_THREADS", "Engine", "check_arrays", "cpus"],
             "photo": [
                 "NEAR",

@@ -14,6 +14,7 @@ import numpy as np
 
 from finefill.completion.engine import Engine
 from finefill.completion.plan import Window
+from finefill.errors import FinefillError
 from finefill.files import RGB
 from finefill.masks import Mask
 
@@ -43,8 +44,13 @@ def measure(
         For each a number from 0 to 1: D / (D + :func:`disagreement`), D the model's
         :func:`doubt`. 1 = the mirror image is filled exactly alike; below ``LOW`` the fill is
         likely to be among the model's worst.
+
+    Raises:
+        FinefillError: nobody has said what differences mean with this model.
     """
     least = doubt(engine.card)
+    if least is None:
+        raise FinefillError(unmeasured(engine.card))
     turned = engine.fill_many([_mirrored(image) for image in images], [_mirrored(h) for h in holes])
     return [
         least / (least + disagreement(fill, _mirrored(other), hole))
@@ -52,9 +58,23 @@ def measure(
     ]
 
 
-def doubt(card: Mapping[str, Any]) -> float:
-    """The :func:`disagreement` from which on a model's fills are doubted: its card's, or DOUBT."""
-    return float(card.get("doubt", DOUBT))
+def doubt(card: Mapping[str, Any]) -> float | None:
+    """The :func:`disagreement` from which on a model's fills are doubted: its card's, or DOUBT.
+
+    None for a network of somebody else's whose convention does not say it: nothing was measured.
+    """
+    level = card.get("doubt", DOUBT)
+    return None if level is None else float(level)
+
+
+def unmeasured(card: Mapping[str, Any]) -> str:
+    """Why a model's confidence cannot be measured; empty where it can."""
+    if doubt(card) is not None:
+        return ""
+    return (
+        f"the confidence is not measured: the convention of {card['name']} has no level for it "
+        '("doubt")'
+    )
 
 
 def disagreement(fill: RGB, other: RGB, hole: Mask) -> float:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from finefill.completion import binding as bindings
+from finefill.completion import convention as conventions
+from finefill.completion.binding import Binding, Port, Ports
+from finefill.completion.convention import Convention
 from finefill.errors import FinefillError, OperationError
-from finefill.files import MIN_SIDE, RGB, from_network, to_network
+from finefill.files import MIN_SIDE, RGB
 from finefill.masks import Mask, composite
 
 if TYPE_CHECKING:
@@ -28,19 +32,40 @@ MAX_THREADS = 8  # more only get in each other's way on windows of this size
 class Engine:
     """A loaded model. Keep it: loading costs more than completing.
 
+    It can be pickled: what arrives in the other process opens the same file, by its path.
+
     Args:
         path: an .onnx file written by ``finefill export``: float32 inputs ``image`` (N, 3, H, W)
-            and ``mask`` (N, 1, H, W), output ``fill`` (N, 3, H, W), and a card in its metadata.
+            and ``mask`` (N, 1, H, W), output ``fill`` (N, 3, H, W), and a card in its metadata;
+            or any other completion network.
         threads: CPU threads; by default all the process may use, at most 8.
+        convention: how to use the network: ``lama``, ``migan``, the path of a JSON file, or a
+            :class:`Convention`. By default what the file's card says, or else the JSON file of its
+            name beside it, or else the built-in convention that its inputs match.
+        name: what to call it; by default as its card or its convention does, or else its file.
 
     Raises:
-        FinefillError: the file is missing, damaged, or not such a model.
+        FinefillError: the file is missing or damaged, or nobody knows how to use it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        convention: str | os.PathLike[str] | Convention | None = None,
+        name: str | None = None,
+    ) -> None:
         self.path = Path(path)
+        self._threads, self._name = threads, name
         self._session = _open(self.path, threads or min(cpus(), MAX_THREADS))
-        self._card = _read_card(self._session, self.path)
+        given = None if convention is None else conventions.get(convention)
+        resolved = _resolve(self._session, self.path, given)
+        self._binding, self._card, self._given, self._recognised = resolved
+        if name is not None:
+            self._card["name"] = name
+        # Exports often say that any number of images will do where only one does.
+        self._batch = self._binding.batch or (None if self._given is None else 1)
 
     @property
     def card(self) -> dict[str, Any]:
@@ -51,8 +76,26 @@ class Engine:
         """
         return dict(self._card)
 
+    @property
+    def convention(self) -> Convention:
+        """How the network is used."""
+        return self._binding.convention
+
+    @property
+    def given(self) -> Convention | None:
+        """The convention to open the same file with elsewhere; None: its card says it."""
+        return self._given
+
+    @property
+    def recognised(self) -> str:
+        """The built-in convention that was taken because the file matches it; empty = none."""
+        return self._recognised
+
     def __repr__(self) -> str:
         return f"Engine({str(self.path)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.path.absolute(), self._threads, self._given, self._name)
 
     def fill(self, image: RGB, mask: Mask) -> RGB:
         """Complete an image at its own resolution, in one run of the network.
@@ -86,15 +129,22 @@ class Engine:
             FinefillError: shapes or types do not fit, or the model's output does not.
         """
         sizes: dict[tuple[int, int], list[int]] = {}
-        multiple = self._card["size_multiple"]
+        results: dict[int, RGB] = {}
         for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
             check_arrays(image, mask)
-            height, width = mask.shape
-            padded = (height + -height % multiple, width + -width % multiple)
-            sizes.setdefault(padded, []).append(index)
-        results: dict[int, RGB] = {}
+            padded = self._binding.padded(mask.shape)
+            if any(side > most for side, most in zip(mask.shape, padded, strict=True)):
+                sides = [f"{width}x{height}" for height, width in (mask.shape, padded)]
+                raise FinefillError(
+                    f"the image is {sides[0]} pixels, {self.path} takes {sides[1]}: complete it by "
+                    "windows, with finefill.complete"
+                )
+            if mask.any():
+                sizes.setdefault(padded, []).append(index)
+            else:
+                results[index] = image.copy()
         for (height, width), members in sizes.items():
-            count = max(1, BATCH_PIXELS // (height * width))
+            count = self._batch or max(1, BATCH_PIXELS // (height * width))
             for first in range(0, len(members), count):
                 some = members[first : first + count]
                 filled = self._run([images[i] for i in some], [masks[i] for i in some])
@@ -103,41 +153,44 @@ class Engine:
 
     def _run(self, images: Sequence[RGB], masks: Sequence[Mask]) -> list[RGB]:
         """One run of the network on images of one padded size."""
-        pads = [
-            [_padding(side, self._card["size_multiple"]) for side in mask.shape] for mask in masks
-        ]
+        pads = [_padding(mask.shape, self._binding.padded(mask.shape)) for mask in masks]
         # Mirrored: the mask too, or the mirror image of the hole would pass for known pixels.
         values = [
-            to_network(np.pad(image, [*pad, (0, 0)], mode="symmetric"))
+            np.pad(image, [*pad, (0, 0)], mode="symmetric")
             for image, pad in zip(images, pads, strict=True)
         ]
-        holes = [
-            np.pad(mask, pad, mode="symmetric")[None, None]
-            for mask, pad in zip(masks, pads, strict=True)
-        ]
-        hole = np.concatenate(holes).astype(np.float32)
-        feed = {"image": np.concatenate(values) * (1 - hole), "mask": hole}
+        holes = [np.pad(mask, pad, mode="symmetric") for mask, pad in zip(masks, pads, strict=True)]
+        missing = (self._batch or 0) - len(images)  # a file may take just so many at a time
+        values += values[:1] * missing
+        holes += holes[:1] * missing
         try:
-            (output,) = self._session.run(["fill"], feed)
+            (output,) = self._session.run(
+                [self._binding.output.name], self._binding.feed(values, holes)
+            )
         except Exception as error:  # ONNX Runtime's own classes share no other base
             raise OperationError(f"{self.path}: the model fails: {error}") from error
-        if output.shape != feed["image"].shape or not np.isfinite(output).all():
-            raise OperationError(
-                f"{self.path}: the model's output is not an image of the input's size: export it "
-                "again with `finefill export`"
-            )
         results = []
-        for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
-            (top, _), (left, _) = pads[index]
-            height, width = mask.shape
-            fill = output[index : index + 1, :, top : top + height, left : left + width]
-            rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-            result = image.copy()
-            if rows.size:  # only the hole's box is worth converting
-                y, x = (slice(line[0], line[-1] + 1) for line in (rows, columns))
-                result[y, x] = composite(image[y, x], from_network(fill[..., y, x]), mask[y, x])
-            results.append(result)
+        try:
+            fills = self._binding.fills(output, len(values), holes[0].shape)
+            for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
+                (top, _), (left, _) = pads[index]
+                height, width = mask.shape
+                fill = fills[index : index + 1, :, top : top + height, left : left + width]
+                if self._given is not None:
+                    self._binding.check_known(fill, image, mask)
+                results.append(self._composite(image, mask, fill))
+        except OperationError as error:
+            raise OperationError(f"{self.path}: {error}") from error
         return results
+
+    def _composite(self, image: RGB, mask: Mask, fill: NDArray[Any]) -> RGB:
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        result = image.copy()
+        if rows.size:  # only the hole's box is worth converting
+            y, x = (slice(line[0], line[-1] + 1) for line in (rows, columns))
+            box = self._binding.rgb(fill[..., y, x])
+            result[y, x] = composite(image[y, x], box, mask[y, x])
+        return result
 
 
 def check_arrays(image: NDArray[Any], mask: NDArray[Any]) -> None:
@@ -160,9 +213,15 @@ def check_arrays(image: NDArray[Any], mask: NDArray[Any]) -> None:
         )
 
 
-def _padding(side: int, multiple: int) -> tuple[int, int]:
-    extra = -side % multiple
-    return extra // 2, extra - extra // 2
+def _padding(shape: tuple[int, ...], padded: tuple[int, int]) -> list[tuple[int, int]]:
+    """(before, after) of each axis."""
+    extras = [whole - side for side, whole in zip(shape, padded, strict=True)]
+    return [(extra // 2, extra - extra // 2) for extra in extras]
+
+
+def _again(path: Path, threads: int | None, given: Convention | None, name: str | None) -> Engine:
+    """An engine that was pickled."""
+    return Engine(path, threads=threads, convention=given, name=name)
 
 
 def cpus() -> int:
@@ -197,20 +256,45 @@ def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
         ) from error
 
 
-def _read_card(session: onnxruntime.InferenceSession, path: Path) -> Mapping[str, Any]:
-    """Check the contract and return the card."""
-
-    def signature(values: list[Any]) -> dict[str, tuple[str, int]]:
-        return {value.name: (value.type, len(value.shape)) for value in values}
-
-    image = ("tensor(float)", 4)
+def _resolve(
+    session: onnxruntime.InferenceSession, path: Path, given: Convention | None
+) -> tuple[Binding, dict[str, Any], Convention | None, str]:
+    """How a file is used: with its card, the convention (None: the card's), the name recognised."""
+    ports = Ports(*(
+        tuple(Port(one.name, one.type, tuple(one.shape)) for one in some)
+        for some in (session.get_inputs(), session.get_outputs())
+    ))  # fmt: skip
     text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
-    if (
-        signature(session.get_inputs()) != {"image": image, "mask": image}
-        or signature(session.get_outputs()) != {"fill": image}
-        or text is None
-    ):
+    recognised = ""
+    own = given == conventions.BUILT_IN["finefill"]
+    if own and text is None:
         raise FinefillError(f"{path}: not a finefill model: make one with `finefill export`")
+    if text is not None and (own or given is None):
+        card = _read_card(text, path)
+        try:
+            binding = bindings.bind(conventions.of_card(card), ports, str(path))
+        except FinefillError as error:
+            raise FinefillError(
+                f"{path}: not a finefill model, though it has a card: make one with "
+                f"`finefill export`: it has {ports}"
+            ) from error
+        fixed = {} if binding.size is None else {"fixed_size": list(binding.size)}
+        return binding, {**card, **fixed}, None, ""
+    if given is None:
+        beside = path.with_suffix(".json")
+        recognised = bindings.recognise(ports)
+        if beside.is_file():
+            given, recognised = conventions.read(beside), ""
+        elif recognised:
+            given = conventions.BUILT_IN[recognised]
+        else:
+            raise bindings.unknown(path, ports)
+    binding = bindings.bind(given, ports, str(path))
+    return binding, bindings.card_of(binding, path), given, recognised
+
+
+def _read_card(text: str, path: Path) -> dict[str, Any]:
+    """The card of a model that ``finefill export`` wrote."""
     try:
         card = json.loads(text)
         smallest, largest = (int(side) for side in card["hole_range"])

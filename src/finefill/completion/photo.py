@@ -65,10 +65,12 @@ class Report:
     Attributes:
         rgb: (H, W, 3) uint8.
         filled: one entry a window, in the order in which they were filled.
+        notes: what is to be told about all of it.
     """
 
     rgb: RGB
     filled: tuple[Filled, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def confidence(self) -> float | None:
@@ -80,7 +82,8 @@ class Report:
     @property
     def warnings(self) -> list[str]:
         """What is to be told, each once."""
-        return list(dict.fromkeys(one.warning for one in self.filled if one.warning))
+        found = (*self.notes, *(one.warning for one in self.filled if one.warning))
+        return list(dict.fromkeys(found))
 
 
 @overload
@@ -159,14 +162,16 @@ def fill_with_report(engine: Engine, image: RGB, mask: Mask, *, measure: bool = 
         engine: the model.
         image: (H, W, 3) uint8; not changed.
         mask: (H, W) bool, True = to be completed.
-        measure: run the network a second time on every window to measure the confidence. Without
-            it only holes too large for the model are warned of, which costs nothing.
+        measure: run the network a second time on every window to measure the confidence, unless
+            nothing is known about the model's. Without it only holes too large for the model are
+            warned of, which costs nothing.
 
     Returns:
         The photo, equal to ``image`` outside the mask, and an entry for each window.
     """
     check_arrays(image, mask)
     card = engine.card
+    notes = tuple(filter(None, [confidence.unmeasured(card)])) if measure else ()
     result = image.copy()
     filled = []
     for windows in _chunks(plan(mask, card)):
@@ -174,14 +179,14 @@ def fill_with_report(engine: Engine, image: RGB, mask: Mask, *, measure: bool = 
         smalls, holes = [small for small, _ in inputs], [hole for _, hole in inputs]
         fills = engine.fill_many(smalls, holes)
         surenesses: list[float | None] = [None] * len(windows)
-        if measure:
+        if measure and not notes:
             surenesses = [*confidence.measure(engine, smalls, holes, fills)]
         for window, small, hole, fill, sure in zip(
             windows, smalls, holes, fills, surenesses, strict=True
         ):
             _put(result, _unknown(mask, window), window, small, hole, fill, detail=card["detail"])
             filled.append(Filled(window, sure, confidence.warning(window, sure, card)))
-    return Report(result, tuple(filled))
+    return Report(result, tuple(filled), notes)
 
 
 def _chunks(windows: list[Window]) -> Iterator[list[Window]]:

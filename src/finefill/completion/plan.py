@@ -104,7 +104,8 @@ def plan(mask: Mask, card: Mapping[str, Any]) -> list[Window]:
     Args:
         mask: (H, W) bool, True = to be completed; H and W from 16 up.
         card: the model's: ``trained_size``, ``hole_range``, ``size_multiple``; ``detail`` allows
-            small windows for small holes.
+            small windows for small holes; with ``fixed_size`` (height, width) the network takes
+            nothing else, and windows are of that size where the photo is.
 
     Returns:
         Windows inside (H, W), sorted by turn; every masked pixel lies in the ``hole`` of exactly
@@ -118,6 +119,8 @@ def plan(mask: Mask, card: Mapping[str, Any]) -> list[Window]:
 
 def largest_input(card: Mapping[str, Any]) -> int:
     """The longest side of what the network is given, in pixels."""
+    if "fixed_size" in card:
+        return max(map(int, card["fixed_size"]))
     multiple = int(card["size_multiple"])
     longest = max(int(card["trained_size"]), MIN_SIDE, round(CONTEXT * int(card["hole_range"][1])))
     return -(-longest // multiple) * multiple
@@ -132,29 +135,47 @@ def groups(mask: Mask, near: int) -> list[Box]:
     return _cut(mask, Box(0, mask.shape[0], 0, mask.shape[1]), near)
 
 
-def window_around(box: Box, side: int, shape: tuple[int, ...]) -> Box:
-    """A square of ``side`` pixels around ``box``, pushed or cut to lie in (height, width)."""
+def window_around(box: Box, side: int | tuple[int, int], shape: tuple[int, ...]) -> Box:
+    """A window around ``box``, pushed or cut to lie in (height, width).
 
-    def span(start: int, end: int, limit: int) -> tuple[int, int]:
-        length = min(side, limit)
+    Args:
+        box: what it is put around.
+        side: its (height, width); one number for a square.
+        shape: (height, width) of the photo.
+    """
+    sides = (side, side) if isinstance(side, int) else side
+
+    def span(start: int, end: int, wanted: int, limit: int) -> tuple[int, int]:
+        length = min(wanted, limit)
         first = min(max((start + end - length) // 2, 0), limit - length)
         return first, first + length
 
-    return Box(*span(box.top, box.bottom, shape[0]), *span(box.left, box.right, shape[1]))
+    rows = span(box.top, box.bottom, sides[0], shape[0])
+    return Box(*rows, *span(box.left, box.right, sides[1], shape[1]))
 
 
 def _window(hole: Box, shape: tuple[int, ...], card: Mapping[str, Any]) -> Window:
     trained, largest = int(card["trained_size"]), int(card["hole_range"][1])
     multiple = int(card["size_multiple"])
     scale = min(1.0, largest / hole.side)
+    if "fixed_size" in card:
+        fixed = tuple(card["fixed_size"])
+        box = window_around(hole, (round(fixed[0] / scale), round(fixed[1] / scale)), shape)
+        return _at_scale(box, hole, scale, fixed)
     side = max(trained, round(CONTEXT * hole.side * scale))
     if card.get("detail") and SMALL_CONTEXT * hole.side < trained:
         side = round(max(SMALL_CONTEXT * hole.side, SMALLEST * trained, MIN_SIDE))
     if scale == 1:  # real surroundings instead of mirrored ones, and windows of the same size
         side = -(-side // multiple) * multiple
     box = window_around(hole, round(side / scale), shape)
-    height, width = (max(MIN_SIDE, round(length * scale)) for length in box.shape)
-    return Window(box, hole, (min(height, box.shape[0]), min(width, box.shape[1])))
+    return _at_scale(box, hole, scale, box.shape)
+
+
+def _at_scale(box: Box, hole: Box, scale: float, most: tuple[int, int]) -> Window:
+    """The window of a box that is seen at a scale, at no more than ``most`` (height, width)."""
+    sides = (max(MIN_SIDE, round(length * scale)) for length in box.shape)
+    height, width = (min(some) for some in zip(sides, box.shape, most, strict=True))
+    return Window(box, hole, (height, width))
 
 
 def _in_turns(windows: list[Window]) -> list[Window]:

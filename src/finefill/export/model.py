@@ -170,7 +170,7 @@ def rewrite_card(path: Path, output: Path, about: Mapping[str, object]) -> dict[
             refuses.
     """
     _check(about)
-    card = Engine(path, threads=1).card | dict(about)
+    card = Engine(path, threads=1, convention="finefill").card | dict(about)
     try:
         import onnx
     except ImportError as error:

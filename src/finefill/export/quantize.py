@@ -63,7 +63,7 @@ def quantize(
     except ImportError as error:
         raise FinefillError("quantising needs onnx: pip install 'finefill[train]'") from error
 
-    exact = Engine(path, threads=1)
+    exact = Engine(path, threads=1, convention="finefill")
     card = exact.card
     if "int8" in card:
         raise FinefillError(f"{path}: is in 8 bits already: give the model it was made from")

@@ -59,7 +59,7 @@ def read_model(path: Path) -> dict[str, NDArray[np.float32]]:
         raise FinefillError(
             f"to begin with a model needs {error.name}: pip install 'finefill[train]'"
         ) from error
-    Engine(path, threads=1)  # or its errors
+    Engine(path, threads=1, convention="finefill")  # or its errors
     model = onnx.load(path)
     if any("Quantize" in node.op_type for node in model.graph.node):
         raise FinefillError(

@@ -48,15 +48,16 @@ class Photo:
     samples: NDArray[np.uint16] | None = None
 
 
-def to_network(rgb: RGB) -> NDArray[np.float32]:
-    """(H, W, 3) uint8 -> (1, 3, H, W) float32 in [-1, 1]: value / 127.5 - 1."""
-    values = rgb.astype(np.float32) / np.float32(127.5) - np.float32(1)
+def to_network(rgb: RGB, low: float = -1, high: float = 1) -> NDArray[np.float32]:
+    """(H, W, 3) uint8 -> (1, 3, H, W) float32: 0 becomes ``low``, 255 ``high``."""
+    values = rgb.astype(np.float32) / np.float32(255 / (high - low)) + np.float32(low)
     return np.ascontiguousarray(values.transpose(2, 0, 1)[None])
 
 
-def from_network(values: NDArray[np.float32]) -> RGB:
-    """(1, 3, H, W) float32 -> (H, W, 3) uint8: rounded and clipped; undoes :func:`to_network`."""
-    scaled = np.rint((values[0].transpose(1, 2, 0) + np.float32(1)) * np.float32(127.5))
+def from_network(values: NDArray[Any], low: float = -1, high: float = 1) -> RGB:
+    """(1, 3, H, W) numbers -> (H, W, 3) uint8, rounded and clipped: undoes :func:`to_network`."""
+    numbers = values[0].transpose(1, 2, 0).astype(np.float32, copy=False)
+    scaled = np.rint((numbers - np.float32(low)) * np.float32(255 / (high - low)))
     return np.ascontiguousarray(scaled.clip(0, 255).astype(np.uint8))
 
 

@@ -8,6 +8,8 @@ import json
 import os
 from pathlib import Path
 
+from finefill.completion import convention as conventions
+from finefill.completion.convention import Convention
 from finefill.completion.engine import Engine
 from finefill.errors import FinefillError
 from finefill.files import replacing
@@ -20,16 +22,42 @@ def names(folder: Path = FOLDER) -> list[str]:
     return list(_read(folder))
 
 
-def load(model: str | os.PathLike[str]) -> Engine:
+def load(
+    model: str | os.PathLike[str],
+    convention: str | os.PathLike[str] | Convention | None = None,
+) -> Engine:
     """The engine of a shipped model or of an .onnx file; one per process, kept.
 
     Args:
         model: a name of :func:`names`, or the path of a file.
+        convention: how to use somebody else's network: ``lama``, ``migan``, or the path of a JSON
+            file; see :class:`finefill.Engine`.
 
     Raises:
-        FinefillError: there is no such model, or its file is damaged.
+        FinefillError: there is no such model, its file is damaged, or it cannot be used so.
     """
-    return _load(os.fspath(model))
+    return _load(os.fspath(model), None if convention is None else conventions.get(convention))
+
+
+def find(model: str) -> Path:
+    """The file of a shipped model, by its name, or the path that was given.
+
+    Raises:
+        FinefillError: as :func:`locate`.
+    """
+    if model in names() or not (Path(model).suffix == ".onnx" or Path(model).exists()):
+        return locate(model)
+    return Path(model)
+
+
+def named(text: str) -> tuple[str | None, str]:
+    """``NAME=FILE`` -> its parts; what has no name, or is a file's path as it is, has None."""
+    name, sign, model = text.partition("=")
+    if not sign or Path(text).is_file():
+        return None, text
+    if not name.strip() or not model:
+        raise FinefillError(f"{text}: give NAME=FILE, both not empty")
+    return name.strip(), model
 
 
 def locate(name: str, folder: Path = FOLDER) -> Path:
@@ -56,7 +84,7 @@ def register(path: Path, name: str, folder: Path = FOLDER) -> Path:
     Raises:
         FinefillError: the file is not a model of ours, or its card has another name.
     """
-    card = Engine(path).card
+    card = Engine(path, convention="finefill").card
     if card["name"] != name:
         raise FinefillError(f"{path}: its card names it {card['name']!r}, not {name!r}")
     target = folder / f"{name}.onnx"
@@ -69,10 +97,8 @@ def register(path: Path, name: str, folder: Path = FOLDER) -> Path:
 
 
 @functools.cache
-def _load(model: str) -> Engine:
-    if model in names() or not (Path(model).suffix == ".onnx" or Path(model).exists()):
-        return Engine(locate(model))
-    return Engine(model)
+def _load(model: str, convention: Convention | None) -> Engine:
+    return Engine(find(model), convention=convention)
 
 
 def _read(folder: Path) -> dict[str, dict[str, str]]:
