@@ -31,8 +31,9 @@ FACES = {
         random_box random_square random_strokes read_mask scale too_tight
     """,
     "finefill.completion": """
-        Box CARD_KEY Engine Filled MAX_THREADS NEAR Report Window check_arrays complete cpus
-        fill_photo fill_with_report groups load locate names verify_file window_around
+        Box CARD_KEY Convention Engine Filled MAX_THREADS NEAR Report Window check_arrays complete
+        cpus fill_photo fill_with_report find groups load locate named names verify_file
+        window_around
     """,
     "finefill.data": """
         Photos Pixels Recipe SUFFIXES Stream from_json is_stream iterate_images iterate_labelled

@@ -242,7 +242,7 @@ def test_a_model_that_fails_is_the_servers_fault(temporary: Path, tmp_path: Path
     image = {"image": encoded(np.zeros((20, 21, 3), np.uint8))}
     with serving(models=(str(model),)) as client:
         response = client.post("/v1/complete", files=image, data={"boxes": "3,3,9,9"})
-        problem = check_problem(response, 500, "the model's output is not an image")
+        problem = check_problem(response, 500, "not an image of the input's size")
     assert str(tmp_path) not in problem["detail"]
 
 
