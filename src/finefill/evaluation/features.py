@@ -1,12 +1,15 @@
-"""Distances in the feature space of VGG16 (extra ``train``). Neither LPIPS nor FID.
+"""Distances in the feature spaces of networks (extra ``train``). Neither LPIPS nor FID.
 
-Both use the weights at hand and no learned calibration, so their numbers compare within finefill
-only.
+They use the weights at hand and no learned calibration, so their numbers compare within finefill
+only. :class:`Vgg16` sees as L_per does, with which models are trained; :mod:`lite0` sees as a
+network that nothing is trained with.
 """
 
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +27,78 @@ Vectors = NDArray[np.float64]
 LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 EMBEDDED = "relu4_3"
 CACHE_BYTES = 1 << 30  # features kept: those of the originals serve every method
+BATCH = 8  # images through the network at once
+RECENT = 2 * BATCH  # what :meth:`Extractor.ahead` makes and the measures of a batch take
+
+Features = dict[str, Tensor]  # by layer: (1, C, H, W)
 
 
-class Extractor:
-    """VGG16 features of images; those of originals are kept while there is room.
+class Extractor(ABC):
+    """A network's features of images; those of originals are kept while there is room."""
+
+    def __init__(self) -> None:
+        self._originals: dict[bytes, Features] = {}
+        self._room = CACHE_BYTES
+        self._recent: dict[bytes, Features] = {}  # of originals and completions
+
+    @abstractmethod
+    def _compute(self, images: Tensor) -> Features:
+        """Features of images (N, 3, H, W) in [-1, 1], by layer: (N, C, H', W')."""
+
+    def ahead(self, originals: Sequence[RGB], completed: Sequence[RGB]) -> None:
+        """See ``BATCH`` pairs at most at once, before their measures ask one by one."""
+        wanted = {_key(image): image for image in (*originals, *completed)}
+        kept = {_key(image) for image in originals}
+        new = [(key, image) for key, image in wanted.items() if not self._knows(key)]
+        for shape in dict.fromkeys(image.shape for _, image in new):
+            group = [(key, image) for key, image in new if image.shape == shape]
+            for first in range(0, len(group), BATCH):
+                self._see(group[first : first + BATCH], kept)
+
+    def features(self, image: RGB, *, keep: bool = False) -> Features:
+        """Features of one image, kept for good if ``keep`` and while there is room."""
+        key = _key(image)
+        if not self._knows(key):
+            self._see([(key, image)], {key} if keep else ())
+        return self._originals.get(key) or self._recent[key]
+
+    def _knows(self, key: bytes) -> bool:
+        return key in self._originals or key in self._recent
+
+    @torch.no_grad()
+    def _see(self, group: Sequence[tuple[bytes, RGB]], keep: Iterable[bytes]) -> None:
+        images = np.concatenate([to_network(image) for _, image in group])
+        found = self._compute(torch.from_numpy(images))
+        for i, (key, _) in enumerate(group):
+            # A slice of its own: a view would hold the whole batch.
+            one = {name: values[i : i + 1].clone() for name, values in found.items()}
+            size = sum(t.numel() * t.element_size() for t in one.values())
+            if key in keep and size <= self._room:
+                self._originals[key] = one
+                self._room -= size
+                continue
+            while len(self._recent) >= RECENT:
+                del self._recent[next(iter(self._recent))]
+            self._recent[key] = one
+
+
+def _key(image: RGB) -> bytes:
+    return repr(image.shape).encode() + image.tobytes()
+
+
+def hole_mean(values: Tensor, hole: Tensor) -> Tensor:
+    """Mean of (1, C, H', W') over the hole, (1, 1, H, W) and down-sampled by area: (C,)."""
+    weight = F.adaptive_avg_pool2d(hole, (values.shape[2], values.shape[3]))
+    return (values * weight).sum((0, 2, 3)) / weight.sum()
+
+
+def as_weight(mask: Mask) -> Tensor:
+    """A mask (H, W) as (1, 1, H, W) float: 1 in the hole."""
+    return torch.from_numpy(mask)[None, None].float()
+
+
+class Vgg16(Extractor):
+    """VGG16 distance and embedding.
 
     Args:
         vgg: weights to use; found by themselves when None.
@@ -37,10 +108,12 @@ class Extractor:
     """
 
     def __init__(self, vgg: Path | None = None) -> None:
+        super().__init__()
         self._net = load_vgg16(LAYERS, vgg).eval()
-        self._originals: dict[bytes, dict[str, Tensor]] = {}
-        self._room = CACHE_BYTES
-        self._recent: dict[bytes, dict[str, Tensor]] = {}  # one original and one completion
+
+    def _compute(self, images: Tensor) -> Features:
+        found: Features = self._net(images)
+        return found
 
     def distance(self, original: RGB, completed: RGB, mask: Mask) -> float:
         """VGG16 distance: how differently the network sees the hole, in [0, 4].
@@ -48,13 +121,12 @@ class Extractor:
         At each layer features are scaled to unit length at every position; the squared length of
         their difference is averaged over the hole (down-sampled by area) and then over the layers.
         """
-        x, y = self._features(original, keep=True), self._features(completed)
-        hole = torch.from_numpy(mask)[None, None].float()
+        x, y = self.features(original, keep=True), self.features(completed)
+        hole = as_weight(mask)
         total = 0.0
         for name in LAYERS:
             squares = (F.normalize(x[name]) - F.normalize(y[name])).square().sum(1, keepdim=True)
-            weight = F.adaptive_avg_pool2d(hole, (squares.shape[2], squares.shape[3]))
-            total += float((squares * weight).sum() / weight.sum())
+            total += float(hole_mean(squares, hole))
         return total / len(LAYERS)
 
     def embedding(self, image: RGB, mask: Mask) -> Vectors:
@@ -62,33 +134,14 @@ class Extractor:
 
         Features are scaled to unit length at every position, as for :meth:`distance`.
         """
-        features = F.normalize(self._features(image)[EMBEDDED])
-        hole = torch.from_numpy(mask)[None, None].float()
-        weight = F.adaptive_avg_pool2d(hole, (features.shape[2], features.shape[3]))
-        mean = (features * weight).sum((0, 2, 3)) / weight.sum()
-        return np.asarray(mean.numpy(), np.float64)
-
-    @torch.no_grad()
-    def _features(self, image: RGB, *, keep: bool = False) -> dict[str, Tensor]:
-        key = repr(image.shape).encode() + image.tobytes()
-        if key in self._originals:
-            return self._originals[key]
-        if key not in self._recent:
-            if len(self._recent) == 2:
-                del self._recent[next(iter(self._recent))]
-            self._recent[key] = self._net(torch.from_numpy(to_network(image)))
-        found = self._recent[key]
-        size = sum(t.numel() * t.element_size() for t in found.values())
-        if keep and size <= self._room:
-            self._originals[key] = found
-            self._room -= size
-        return found
+        features = F.normalize(self.features(image)[EMBEDDED])
+        return np.asarray(hole_mean(features, as_weight(mask)).numpy(), np.float64)
 
 
 @functools.lru_cache(maxsize=1)
-def shared(vgg: Path | None = None) -> Extractor:
+def shared(vgg: Path | None = None) -> Vgg16:
     """One extractor for all metrics of a run."""
-    return Extractor(vgg)
+    return Vgg16(vgg)
 
 
 def frechet(originals: Vectors, completions: Vectors) -> float:

@@ -8,6 +8,7 @@ the set.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import math
 import tempfile
@@ -106,6 +107,9 @@ def ssim_image(original: Pixels, completed: Pixels, mask: Mask) -> float:
     return _ssim(original, completed)[0]
 
 
+Ahead = Callable[[Sequence[Pixels], Sequence[Pixels]], None]
+
+
 @dataclass(frozen=True)
 class Metric:
     """A named per-image measure; ``measure(original, completed, mask)`` gives one number."""
@@ -116,6 +120,8 @@ class Metric:
     best: str  # HIGHER, LOWER or ZERO
     measure: Callable[[Pixels, Pixels, Mask], float]
     region: str = HOLE
+    ahead: Ahead | None = None  # sees a batch of originals and completions before ``measure``
+    trained_on: bool = False  # models are trained with what it measures
 
 
 @dataclass(frozen=True)
@@ -123,16 +129,20 @@ class SetMetric:
     """A named measure of a whole set: ``distance`` between what ``embed`` makes of its images.
 
     ``embed(image, mask)`` gives one array for each image; ``distance`` takes the stacks (N, ...) of
-    the originals and of the completions.
+    the originals and of the completions. It gives one number for the set, or one for each pair
+    (N,), whose mean is the set's and has an interval.
     """
 
     key: str
     label: str
     digits: int
     embed: Callable[[Pixels, Mask], NDArray[Any]]
-    distance: Callable[[NDArray[Any], NDArray[Any]], float]
+    distance: Callable[[NDArray[Any], NDArray[Any]], float | Values]
     region: str = HOLE
     best: str = LOWER
+    ahead: Ahead | None = None  # as in :class:`Metric`
+    trained_on: bool = False  # as in :class:`Metric`
+    least: int = 1  # pairs, below which it is left out
 
 
 AnyMetric = Metric | SetMetric
@@ -151,15 +161,6 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
-def _pixelwise(index: int) -> tuple[AnyMetric, ...]:
-    metric = METRICS[index]
-    whole = Metric(
-        f"{metric.key}_image", metric.label, metric.digits, metric.best,
-        everywhere(metric.measure), IMAGE,
-    )  # fmt: skip
-    return metric, whole
-
-
 def _structural() -> tuple[AnyMetric, ...]:
     _need("skimage", "scikit-image", "baselines")
     return (
@@ -171,29 +172,65 @@ def _structural() -> tuple[AnyMetric, ...]:
 def _vgg16(vgg: Path | None) -> tuple[AnyMetric, ...]:
     from finefill.evaluation import features
 
-    extract = features.shared(vgg)
-    return (
-        Metric("vgg16", "VGG16 distance", 4, LOWER, extract.distance),
-        Metric("vgg16_image", "VGG16 distance", 4, LOWER, everywhere(extract.distance), IMAGE),
-    )
+    net = features.shared(vgg)
+    return _both(Metric("vgg16", "VGG16 distance", 4, LOWER, net.distance, HOLE, net.ahead, True))
 
 
 def _frechet(vgg: Path | None) -> tuple[AnyMetric, ...]:
     from finefill.evaluation import features
 
-    embed, distance = features.shared(vgg).embedding, features.frechet
-    label = "VGG16 Fréchet distance"
-    return (
-        SetMetric("frechet", label, 4, embed, distance),
+    net, label = features.shared(vgg), "VGG16 Fréchet distance"
+    return _both(
         SetMetric(
-            "frechet_image",
-            label,
-            4,
-            lambda image, mask: embed(image, np.ones_like(mask)),
-            distance,
-            IMAGE,
-        ),
+            "frechet", label, 4, net.embedding, features.frechet, HOLE, LOWER, net.ahead, True
+        )
     )
+
+
+def _lite0() -> tuple[AnyMetric, ...]:
+    from finefill.evaluation import lite0
+
+    net = lite0.shared()
+    return _both(Metric("lite0", "Lite0 distance", 4, LOWER, net.distance, HOLE, net.ahead))
+
+
+def _lite0_set(name: str) -> tuple[AnyMetric, ...]:
+    _need("sklearn", "scikit-learn", "evaluation")
+    from finefill.evaluation import lite0
+    from finefill.evaluation.features import frechet
+
+    net = lite0.shared()
+    if name == "lite0_fd":
+        return _both(
+            SetMetric(
+                name,
+                "Lite0 Fréchet distance",
+                1,
+                net.embedding,
+                lambda one, two: frechet(*lite0.scaled(one, two)),
+                ahead=net.ahead,
+            )
+        )
+    label, distance = {
+        "u_ids": ("U-IDS (Lite0)", lite0.u_ids),
+        "fooled": ("taken for original", lite0.fooled),
+    }[name]
+    return _both(
+        SetMetric(
+            name, label, 3, net.embedding, distance, best=HIGHER, ahead=net.ahead, least=lite0.LEAST
+        )
+    )
+
+
+def _both(metric: AnyMetric) -> tuple[AnyMetric, ...]:
+    """A measure over the hole, and the same over the whole image."""
+    key = f"{metric.key}_image"
+    if isinstance(metric, Metric):
+        measure = everywhere(metric.measure)
+        return metric, dataclasses.replace(metric, key=key, measure=measure, region=IMAGE)
+    embed = metric.embed
+    whole = lambda image, mask: embed(image, np.ones_like(mask))  # noqa: E731
+    return metric, dataclasses.replace(metric, key=key, embed=whole, region=IMAGE)
 
 
 def _lpips() -> tuple[AnyMetric, ...]:
@@ -243,7 +280,10 @@ def _fid() -> tuple[AnyMetric, ...]:
     return (SetMetric("fid", "FID", 2, lambda image, mask: image, distance, IMAGE),)
 
 
-NAMES = ("l1", "l2", "psnr", "ssim", "seam", "vgg16", "frechet", "lpips", "fid")
+NAMES = (
+    "l1", "l2", "psnr", "ssim", "seam", "lite0", "lite0_fd", "u_ids", "fooled", "vgg16", "frechet",
+    "lpips", "fid",
+)  # fmt: skip
 ONLY_BY_NAME = ("lpips", "fid")  # they download weights
 
 
@@ -282,12 +322,16 @@ def select(
 
 def _make(name: str, vgg: Path | None) -> tuple[AnyMetric, ...]:
     if name in ("l1", "l2", "psnr"):
-        return _pixelwise(("l1", "l2", "psnr").index(name))
+        return _both(METRICS[("l1", "l2", "psnr").index(name)])
     if name == "seam":
         return (Metric("seam", "seam", 4, ZERO, seam),)
     if name in ("vgg16", "frechet"):
         _need("torch", "PyTorch", "train")
         return _vgg16(vgg) if name == "vgg16" else _frechet(vgg)
+    if name in ("lite0", "lite0_fd", "u_ids", "fooled"):
+        _need("torch", "PyTorch", "evaluation")
+        _need("efficientnet_lite_pytorch", "EfficientNet-Lite0", "evaluation")
+        return _lite0() if name == "lite0" else _lite0_set(name)
     return {"ssim": _structural, "lpips": _lpips, "fid": _fid}[name]()
 
 

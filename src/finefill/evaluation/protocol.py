@@ -33,6 +33,7 @@ SMALLEST = 16  # below this shorter side, at any size, nothing is left to judge
 CENTER_SIDE = 64  # the paper's centre square
 SQUARE_SIDES = (48, 80)  # the paper's random squares
 MASK_KINDS = ("center", "random", "freeform")
+BATCH_PIXELS = 8 * SIZE * SIZE  # of images that are measured together
 HOLE_GREY = 127  # nearest level to 0 on the [-1, 1] scale
 
 
@@ -69,7 +70,7 @@ class MethodResult:
     values: Mapping[str, Values]
     seconds: Values
     completions: Mapping[int, Pixels]  # by image index, only those that were asked for
-    set_values: Mapping[str, float]  # by metric of the whole set
+    set_values: Mapping[str, float | Values]  # by metric of the whole set: one number, or (N,)
     trespassed: int  # images whose pixels outside the hole were changed
 
 
@@ -167,6 +168,8 @@ def evaluate(
 ) -> MethodResult:
     """Run one method over the test set and measure every completion.
 
+    A measure of the whole set that wants more images than there are is left out.
+
     Args:
         keep: indices of the images whose completions are wanted back.
         after_each: called after every image (for a progress bar).
@@ -176,10 +179,7 @@ def evaluate(
     """
     wanted = set(keep)
     count = len(test.names)
-    each = [metric for metric in metrics if isinstance(metric, Metric)]
-    whole = [metric for metric in metrics if isinstance(metric, SetMetric)]
-    values = {metric.key: np.empty(count) for metric in each}
-    embedded: dict[str, list[tuple[NDArray[Any], NDArray[Any]]]] = {m.key: [] for m in whole}
+    scores = _Scores(metrics)
     trespassed = 0
     seconds = np.empty(count)
     completions: dict[int, Pixels] = {}
@@ -196,21 +196,58 @@ def evaluate(
                 f"{original.shape}; it must return the completed image"
             )
         trespassed += not np.array_equal(completed[~mask], original[~mask])
-        for metric in each:
-            values[metric.key][i] = metric.measure(original, completed, mask)
-        for measure in whole:
-            pair = measure.embed(original, mask), measure.embed(completed, mask)
-            embedded[measure.key].append(pair)
+        scores.add(original, completed, mask)
         if i in wanted:
             completions[i] = completed
         after_each()
-    set_values = {
-        metric.key: metric.distance(
-            *(np.stack(side) for side in zip(*embedded[metric.key], strict=True))
-        )
-        for metric in whole
-    }
-    return MethodResult(values, seconds, completions, set_values, trespassed)
+    return MethodResult(scores.values(), seconds, completions, scores.of_the_set(), trespassed)
+
+
+class _Scores:
+    """Measures of pairs in batches, since a network sees several images faster than one by one."""
+
+    def __init__(self, metrics: Sequence[AnyMetric]) -> None:
+        self._each = [metric for metric in metrics if isinstance(metric, Metric)]
+        self._whole = [metric for metric in metrics if isinstance(metric, SetMetric)]
+        self._ahead = list(dict.fromkeys(m.ahead for m in metrics if m.ahead))
+        self._values: dict[str, list[float]] = {m.key: [] for m in self._each}
+        self._embedded: dict[str, list[tuple[NDArray[Any], NDArray[Any]]]] = {
+            m.key: [] for m in self._whole
+        }
+        self._waiting: list[tuple[Pixels, Pixels, Mask]] = []
+
+    def add(self, original: Pixels, completed: Pixels, mask: Mask) -> None:
+        """One more pair; measured when a batch is full."""
+        self._waiting.append((original, completed, mask))
+        if sum(mask.size for _, _, mask in self._waiting) >= BATCH_PIXELS:
+            self._measure()
+
+    def _measure(self) -> None:
+        for see in self._ahead:
+            see([x for x, _, _ in self._waiting], [y for _, y, _ in self._waiting])
+        for original, completed, mask in self._waiting:
+            for metric in self._each:
+                self._values[metric.key].append(metric.measure(original, completed, mask))
+            for measure in self._whole:
+                pair = measure.embed(original, mask), measure.embed(completed, mask)
+                self._embedded[measure.key].append(pair)
+        self._waiting.clear()
+
+    def values(self) -> dict[str, Values]:
+        """Per-image values (N,) by metric."""
+        self._measure()
+        return {key: np.array(values) for key, values in self._values.items()}
+
+    def of_the_set(self) -> dict[str, float | Values]:
+        """What each measure of the whole set gives."""
+        self._measure()
+        return {
+            metric.key: metric.distance(
+                *(np.stack(side) for side in zip(*self._embedded[metric.key], strict=True))
+            )
+            for metric in self._whole
+            if len(self._embedded[metric.key]) >= metric.least
+        }
 
 
 def _read_mask(path: Path, size: int) -> Mask:

@@ -61,7 +61,10 @@ def summary(
     first = next(iter(results.values()))
     for name, result in results.items():
         numbers = {key: vars(summarise(v, seed=seed)) for key, v in result.values.items()}
-        numbers |= {key: {"mean": value} for key, value in result.set_values.items()}
+        numbers |= {
+            key: {"mean": value} if isinstance(value, float) else vars(summarise(value, seed=seed))
+            for key, value in result.set_values.items()
+        }
         methods[name] = {
             **numbers,
             "seconds_per_image": round(float(result.seconds.mean()), 5),
@@ -89,7 +92,15 @@ def summary(
         "conventions": "hole pixels x channels (keys ending in _image: the whole image), [-1, 1] "
         "scale; PSNR: peak 2, mean of per-image values; low and high: bootstrap 95% interval of "
         "the mean; differences: the first method minus each other, image by image",
-        "metrics": {m.key: {"label": m.label, "region": m.region, "best": m.best} for m in metrics},
+        "metrics": {
+            m.key: {
+                "label": m.label,
+                "region": m.region,
+                "best": m.best,
+                "trained_on": m.trained_on,
+            }
+            for m in metrics
+        },
         "methods": methods,
         "differences": differences,
     }
@@ -133,9 +144,10 @@ def _table(methods: Mapping[str, Any], shown: Sequence[AnyMetric], timed: bool) 
         LOWER: min,
         ZERO: lambda values: min(values, key=abs),
     }
+    shown = [m for m in shown if all(m.key in r for r in methods.values())]
     best = {m.key: choose[m.best]([r[m.key]["mean"] for r in methods.values()]) for m in shown}
     arrows = {HIGHER: "↑", LOWER: "↓", ZERO: "→ 0"}
-    head = ["method", *(f"{m.label} {arrows[m.best]}" for m in shown)]
+    head = ["method", *(f"{title(m)} {arrows[m.best]}" for m in shown)]
     head += ["ms/image"] if timed else []
     lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
     for name, result in methods.items():
@@ -145,9 +157,14 @@ def _table(methods: Mapping[str, Any], shown: Sequence[AnyMetric], timed: bool) 
     return lines
 
 
+def title(metric: AnyMetric) -> str:
+    """A metric's label; whether models are trained with it belongs to it."""
+    return f"{metric.label} (trained on)" if metric.trained_on else metric.label
+
+
 def _differences(differences: Mapping[str, Any], shown: Sequence[AnyMetric]) -> list[str]:
     lines = [
-        f"| to | {' | '.join(m.label for m in shown)} |",
+        f"| to | {' | '.join(map(title, shown))} |",
         "|---|" + "---:|" * len(shown),
     ]
     for name, values in differences.items():

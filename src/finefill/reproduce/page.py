@@ -21,11 +21,19 @@ COLUMNS = (
     ("l2", "L2 ↓", 4),
     ("psnr", "PSNR (dB) ↑", 2),
     ("ssim", "SSIM ↑", 3),
-    ("vgg16", "VGG16 distance ↓", 3),
-    ("frechet", "VGG16 Fréchet ↓", 4),
+    ("lite0", "Lite0 distance ↓", 3),
+    ("lite0_fd", "Lite0 Fréchet ↓", 4),
+    ("u_ids", "U-IDS (Lite0) ↑", 3),
+    ("vgg16", "VGG16 distance (trained on) ↓", 3),
+    ("frechet", "VGG16 Fréchet (trained on) ↓", 4),
     ("seam", "seam → 0", 3),
 )
-COMPARED = (("psnr", "PSNR (dB)", 2), ("vgg16", "VGG16 distance", 3), ("seam", "seam", 3))
+COMPARED = (
+    ("psnr", "PSNR (dB)", 2),
+    ("lite0", "Lite0 distance", 3),
+    ("vgg16", "VGG16 distance (trained on)", 3),
+    ("seam", "seam", 3),
+)
 
 
 def write_section(
