@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from finefill import FinefillError
@@ -474,6 +474,9 @@ XMP = (
 )
 
 
+XMP_PLAIN = XMP.replace(b"<xmp:Thumbnails><rdf:Alt>PREVIEW</rdf:Alt></xmp:Thumbnails>", b"")
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("source", ["jpg", "png", "webp", "avif"])
 def test_exif_and_xmp_stay_without_previews(tmp_path: Path, source: str, order: str) -> None:
@@ -531,9 +534,35 @@ def test_an_uncompressed_thumbnail_is_blanked() -> None:
     assert without_previews(block) == b"II*\0" + struct.pack("<IHI", 8, 0, 0) + bytes(58) + b"more"
 
 
+@pytest.mark.parametrize("source", ["jpg", "png", "webp", "avif", "tif"])
+def test_an_orientation_in_xmp_alone_does_not_count(tmp_path: Path, source: str) -> None:
+    """Browsers do not turn such pictures; the packet goes back as it came."""
+    said = XMP_PLAIN.replace(b'tiff:Orientation="1"', b'tiff:Orientation="6"')
+    options: dict[str, Any] = {"xmp": said}
+    if source == "png":
+        texts = PngInfo()
+        texts.add_itxt("XML:com.adobe.xmp", said.decode())
+        options = {"pnginfo": texts}
+    if source == "tif":
+        info = TiffImagePlugin.ImageFileDirectory_v2()
+        info[700] = said
+        options = {"tiffinfo": info}
+    picture("RGB").save(tmp_path / f"in.{source}", **options)
+    photo = read_photo(tmp_path / f"in.{source}")
+    assert (photo.orientation, photo.rgb.shape[:2]) == (1, SIZE)
+    for target in ("jpg", "png", "webp", "avif", "tif"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / f"out.{target}")
+        again = read_photo(tmp_path / f"out.{target}")
+        assert (again.orientation, again.rgb.shape[:2]) == (1, SIZE)
+        assert again.kept.xmp == said
+        assert b"Exif" not in (tmp_path / f"out.{target}").read_bytes()[:4096]
+
+
 def test_a_turned_photo_tells_no_orientation_in_xmp(tmp_path: Path) -> None:
     said = XMP.replace(b'tiff:Orientation="1"', b'tiff:Orientation="6"')
-    picture("RGB").save(tmp_path / "in.jpg", xmp=said)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture("RGB").save(tmp_path / "in.jpg", xmp=said, exif=exif)
     photo = read_photo(tmp_path / "in.jpg")
     assert photo.orientation == 6
     mask = np.zeros((SIZE[1], SIZE[0]), bool)
@@ -544,6 +573,7 @@ def test_a_turned_photo_tells_no_orientation_in_xmp(tmp_path: Path) -> None:
         assert again.rgb.shape == photo.rgb.shape
         assert again.orientation == (1 if name == "out.tif" else 6)
         assert b"kept" in again.kept.xmp
+        assert (b"tiff:Orientation" in again.kept.xmp) == (name == "out.jpg")
 
 
 def test_comments_and_texts_stay(tmp_path: Path) -> None:
@@ -655,10 +685,10 @@ def test_what_is_too_long_for_jpeg_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["exif", "xmp"])
 def test_the_orientation_stays_where_the_rest_is_too_long(tmp_path: Path, where: str) -> None:
     exif = Image.Exif()
-    exif[0x010F] = "Maker"
+    exif[0x010F], exif[0x0112] = "Maker", 6
     texts = PngInfo()
     if where == "exif":
-        exif[0x010E], exif[0x0112] = "x" * 70_000, 6
+        exif[0x010E] = "x" * 70_000
     else:
         said = XMP.replace(b'tiff:Orientation="1"', b'tiff:Orientation="6"')
         texts.add_itxt("XML:com.adobe.xmp", said.decode() + " " * 70_000)

@@ -1,17 +1,18 @@
 """Photographs in and out: what a file holds, becomes pixels and is written again.
 
 ``photo`` converts in memory, ``reading`` and ``writing`` do files, ``formats`` says what each kind
-can hold; ``colour``, ``metadata`` and ``deep`` (16 bits) help them.
+can hold. ``colour`` and ``deep`` (16 bits) help them with pixels, ``metadata`` with all else: it
+has ``tiff``, ``containers``, ``iptc``, ``xmp`` and ``previews``.
 """
 
 from finefill.files.formats import EXTENSIONS, output_format
+from finefill.files.metadata import orientation_of
 from finefill.files.photo import (
     MIN_SIDE,
     RGB,
     Photo,
     alpha_of,
     from_network,
-    orientation_of,
     photo_of,
     put_back,
     to_network,

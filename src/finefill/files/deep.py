@@ -8,7 +8,6 @@ samples goes through Pillow, as everywhere.
 from __future__ import annotations
 
 import io
-import struct
 from typing import IO, Any
 
 import numpy as np
@@ -16,14 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill.errors import FinefillError
-from finefill.files.metadata import XMP
 
 Samples = NDArray[np.uint16]
 
 # Formats with the modes of colour that they hold with 16 bits, and that Pillow opens.
 MODES = {"PNG": ("LA", "RGB", "RGBA"), "TIFF": ("RGB", "RGBA", "CMYK")}
 _ASSOCIATED = 1  # TIFF 6.0, ExtraSamples: colours are multiplied by alpha
-_EXIF_IFDS = (0x8769, 0x8825)
 _COMPRESSION = {"raw": None, "tiff_lzw": "lzw"}  # Pillow's names -> tifffile's; others: deflate
 
 
@@ -95,20 +92,10 @@ def write(samples: Samples, mode: str, file: IO[bytes], fmt: str, options: dict[
             elif chunk[4:8] != b"IHDR":
                 file.write(chunk)
         return
-    target = io.BytesIO()
-    exif: Any = options.get("exif", Image.Exif())
     compression = _COMPRESSION.get(options["compression"], "zlib")
-    tags: list[tuple[int, str, int, Any, bool]] = [
-        (tag, "B" if tag == XMP else "s", len(value), value, True)
-        for tag, value in exif.items()
-        if isinstance(value, bytes)
-    ]
-    ifds = {tag: exif.get_ifd(tag) for tag in _EXIF_IFDS if exif.get_ifd(tag)}
-    # tifffile writes neither of both: entries of the tags just below keep their places.
-    tags += [(tag - 1, "I", 1, 0, True) for tag in ifds]
     colours, alpha = ("separated", 4) if mode == "CMYK" else ("rgb", 3)
     tifffile.imwrite(
-        target,
+        file,
         samples,
         byteorder="<",
         photometric=colours,
@@ -119,32 +106,9 @@ def write(samples: Samples, mode: str, file: IO[bytes], fmt: str, options: dict[
         resolution=options.get("dpi"),
         resolutionunit="INCH" if "dpi" in options else None,
         iccprofile=options.get("icc_profile"),
-        extratags=tags,
         metadata=None,
         software=False,
     )
-    for tag, values in ifds.items():
-        _append(target, tifffile, tag, values)
-    file.write(target.getvalue())
-
-
-def _append(target: io.BytesIO, tifffile: Any, tag: int, values: dict[int, Any]) -> None:
-    """Put a table of EXIF tags at the end of a TIFF file, and its place into ``tag``'s entry."""
-    from PIL.TiffImagePlugin import ImageFileDirectory_v2
-
-    table = ImageFileDirectory_v2(prefix=b"II", group=tag)
-    for key, value in values.items():
-        table[key] = value
-    target.seek(0, io.SEEK_END)
-    target.write(bytes(target.tell() % 2))
-    place = target.tell()
-    target.write(table.tobytes(place))
-    target.seek(0)
-    with tifffile.TiffFile(target) as tiff:
-        entry = tiff.pages[0].tags[tag - 1].offset
-    for at, data in ((entry, struct.pack("<H", tag)), (entry + 8, struct.pack("<I", place))):
-        target.seek(at)
-        target.write(data)
 
 
 def _chunks(png: bytes) -> list[bytes]:

@@ -1,39 +1,44 @@
-"""What a file says besides its pixels: EXIF, XMP, comment, texts; without previews of itself.
+"""What a file says besides its pixels: EXIF, XMP, IPTC, texts, tags; without previews of itself.
 
 A preview embedded in a photograph still shows what was removed from it. So none is carried over:
-neither the EXIF thumbnail, nor a JPEG picture inside a maker note, nor thumbnails in XMP.
+neither the EXIF thumbnail, nor a JPEG picture inside a maker note, nor thumbnails in XMP and in
+Photoshop's data.
 """
 
 from __future__ import annotations
 
-import re
-import struct
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-ORIENTATION = 0x0112  # the EXIF tag
-XMP = 0x02BC  # the TIFF tag
+from finefill.files import containers, iptc, tiff, xmp
+from finefill.files.containers import Chunks
+from finefill.files.previews import without_pictures, without_previews
+from finefill.files.tiff import ORIENTATION, Table, Value
+
 SEGMENT = 65533  # bytes that a JPEG segment holds
 XMP_HEADER = 29  # of which the name of XMP takes so many
 
-# Chunks of a PNG file that say what its samples mean, or hold text.
-_PNG_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
-_TEXTS_READ = ("XML:com.adobe.xmp", "Raw profile type exif", "comment")  # by Pillow, and here
-_ELSEWHERE = (b"XML:com.adobe.xmp\0", b"Raw profile type ")  # texts that are kept as EXIF or XMP
-_TIFF_TEXTS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
-_EXIF_IFDS = (0x8769, 0x8825)  # EXIF, GPS
-_INTEROP = 0xA005  # a table inside EXIF's
+_TEXTS_READ = (  # of PNG files, by Pillow and here
+    "XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type iptc", "comment",
+)  # fmt: skip
 _NAME = b"Exif\0\0"
-_HEADS = {b"II*\0": "<", b"MM\0*": ">"}
-_JPEG = re.compile(rb"\xff\xd8\xff[\xc0-\xfe].*?\xff\xd9", re.DOTALL)
-_XMP_THUMBNAILS = re.compile(rb"<(\w+):Thumbnails\b.*?</\1:Thumbnails\s*>", re.DOTALL)
-_XMP_ORIENTATION = re.compile(
-    rb"""\s*tiff:Orientation=["']\d["']|<tiff:Orientation>\d</tiff:Orientation>"""
-)
+_HEADS = (b"II*\0", b"MM\0*")
+_RESOLUTION = {282, 283, 296}
+_TIFF_LOST = {
+    tiff.SUB_IFDS: "the smaller or further pictures inside it",
+    37724: "Photoshop's layers",
+    52545: containers.CREDENTIALS,
+}
+# Formats that hold what others do not, and would leave out without it being plain from their names.
+_HOLDS = {
+    "IPTC": ("JPEG", "PNG", "TIFF"),
+    "TIFF's own tags": ("TIFF",),
+    "coordinates on the map (GeoTIFF)": ("TIFF",),
+}
 
 
 @dataclass(frozen=True)
@@ -42,17 +47,36 @@ class Kept:
 
     Attributes:
         exif: the EXIF block, previews taken out.
-        xmp: the XMP packet, previews taken out.
+        xmp: the XMP packet, previews and what no longer holds taken out.
         comment: of a JPEG or GIF file.
+        iptc: caption, keywords and more, as IPTC-IIM records.
+        resources: Photoshop's image resources, without those that are kept elsewhere.
+        tags: of a TIFF file, in its first table: places on a map, for instance.
+        negative: a TIFF file stores white as zero.
         chunks: (name, contents) of a PNG file's chunks about colour, and of its texts.
         webp: bytes of the pixels of a lossy WebP file; 0 for all others.
+        lost: what the file has that no output will have, each in some words.
     """
 
     exif: bytes = b""
     xmp: bytes = b""
     comment: bytes = b""
-    chunks: tuple[tuple[bytes, bytes], ...] = ()
+    iptc: bytes = b""
+    resources: bytes = b""
+    tags: Table = field(default_factory=dict)
+    negative: bool = False
+    chunks: Chunks = ()
     webp: int = 0
+    lost: tuple[str, ...] = ()
+
+    def not_held(self, fmt: str) -> list[str]:
+        """What there is of ``_HOLDS`` that a format does not hold."""
+        found = {
+            "IPTC": self.iptc,
+            "TIFF's own tags": self.tags.keys() - tiff.GEO - _RESOLUTION,
+            "coordinates on the map (GeoTIFF)": self.tags.keys() & tiff.GEO,
+        }
+        return [name for name, data in found.items() if data and fmt not in _HOLDS[name]]
 
 
 NOTHING = Kept()
@@ -69,22 +93,66 @@ def forget_texts(image: Image.Image) -> None:
                 del image.info[key]
 
 
-def kept_of(image: Image.Image, file: IO[bytes]) -> Kept:
+def kept_of(image: Image.Image, file: IO[bytes], picture: tiff.Picture | None = None) -> Kept:
     """What ``image``, already decoded from ``file``, is to keep.
 
     An EXIF block that is none is taken out of ``image.info``, where Pillow would stumble over it.
+
+    Args:
+        image: as decoded.
+        file: is read again.
+        picture: the one of a TIFF file that ``image`` is.
     """
     exif = image.info.get("exif")
     if isinstance(exif, bytes) and exif.removeprefix(_NAME)[:4] not in _HEADS:
         del image.info["exif"]
-    xmp, comment = image.info.get("xmp", b""), image.info.get("comment", b"")
-    return Kept(
+    comment = image.info.get("comment", b"")
+    kept = Kept(
         exif=without_previews(_exif_of(image)),
-        xmp=_XMP_THUMBNAILS.sub(b"", xmp.encode() if isinstance(xmp, str) else xmp),
         comment=comment.encode() if isinstance(comment, str) else comment,
-        chunks=_png_chunks(file) if image.format == "PNG" else (),
-        webp=_lossy_webp(file) if image.format == "WEBP" else 0,
     )
+    resources = b""
+    if picture is not None:
+        kept, resources = _of_tiff(kept, picture)
+    elif image.format in ("JPEG", "MPO"):
+        kept = replace(kept, lost=tuple(containers.jpeg_lost(image, file)))
+        name = iptc.SEGMENT_NAME  # long resources go on in the next segment
+        parts: list[tuple[str, bytes]] = image.applist  # type: ignore[attr-defined]  # JPEG only
+        resources = b"".join(data[len(name) :] for _, data in parts if data.startswith(name))
+    elif image.format == "PNG":
+        chunks, lost = containers.png_chunks(file)
+        kept = replace(kept, chunks=chunks, lost=tuple(lost))
+        resources = iptc.of_text(image.info.pop("Raw profile type iptc", ""))
+    elif image.format == "WEBP":
+        webp, lost = containers.webp_chunks(file)
+        kept = replace(kept, webp=webp, lost=tuple(lost))
+    elif image.format in ("AVIF", "HEIF"):
+        kept = replace(kept, lost=tuple(containers.boxes_lost(file)))
+    records, others = iptc.split(resources)
+    packet = image.info.get("xmp", b"")
+    packet, lost = xmp.cleaned(packet.encode() if isinstance(packet, str) else packet)
+    return replace(
+        kept,
+        xmp=packet,
+        iptc=kept.iptc or records,
+        resources=others,
+        lost=tuple(dict.fromkeys((*kept.lost, *lost))),
+    )
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation of a Pillow image, 1 to 8; 1 where there is none.
+
+    What XMP says does not count, as in browsers; Pillow takes it.
+    """
+    exif = image.info.get("exif")
+    if isinstance(exif, bytes) or "xmp" in image.info or "XML:com.adobe.xmp" in image.info:
+        told = tiff.exif_table(_exif_of(image)).get(ORIENTATION)
+        value: object = told.numbers[:1] if isinstance(told, Value) else ()
+        value = value[0] if isinstance(value, tuple) and value else 1
+    else:
+        value = image.getexif().get(ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def options(kept: Kept, fmt: str, orientation: int, *, upright: bool) -> dict[str, Any]:
@@ -96,164 +164,117 @@ def options(kept: Kept, fmt: str, orientation: int, *, upright: bool) -> dict[st
         orientation: of the photo.
         upright: the pixels were turned, so that the orientation must not be told.
 
+    Returns:
+        The options, and for TIFF ``tags``, a table for :func:`finefill.files.tiff.append`.
+
     Warns:
-        UserWarning: it is too long for a JPEG file, and left out, but for the orientation.
+        UserWarning: the format does not hold all of it, or it is too long for a JPEG file; of what
+            is left out the orientation stays.
     """
-    exif, xmp = kept.exif, kept.xmp
-    if upright:
-        xmp = _XMP_ORIENTATION.sub(b"", xmp)
+    if missing := kept.not_held(fmt):
+        warnings.warn(f"{fmt} holds no {', no '.join(missing)}: left out", stacklevel=4)
+    exif, packet = kept.exif, kept.xmp
+    if upright and orientation != 1:
+        packet = xmp.without_orientation(packet)
+    resources = iptc.joined(kept.iptc, kept.resources)
     found = dict[str, Any]()
     if fmt == "JPEG":
-        parts = {"exif": exif, "xmp": xmp, "comment": kept.comment}
+        parts = {"exif": exif, "xmp": packet, "comment": kept.comment}
         for name, data in parts.items():
             if len(data) > SEGMENT - (XMP_HEADER if name == "xmp" else 0):
                 warnings.warn(f"{name}: too long for a JPEG file: it is left out", stacklevel=4)
+                if name == "exif" and orientation != 1:
+                    found[name] = tiff.block({ORIENTATION: tiff.short(orientation)})
             else:
                 found[name] = data
-        if not found.keys() >= {"exif", "xmp"}:  # either may have told it
-            found["exif"] = _with_orientation(found.get("exif", b""), orientation)
+        found["extra"] = iptc.segments(resources)
     elif fmt == "PNG":
         texts = PngInfo()
         for chunk, contents in kept.chunks:
             texts.add(chunk, contents)
-        if xmp:
-            texts.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        if packet:
+            texts.add_itxt("XML:com.adobe.xmp", packet.decode("utf-8", "replace"))
+        if resources:
+            texts.add_text(*iptc.text_of(resources), zip=True)
         found = {"exif": exif, "pnginfo": texts}
     elif fmt == "TIFF":
-        tags = Image.Exif()
-        if exif:
-            tags.load(exif)
-        tags = _without_layout(tags)
-        if xmp:
-            tags[XMP] = xmp
-        found = {"exif": tags}
+        found = {"tags": _tiff_tags(kept, packet)}
     elif fmt in ("WEBP", "AVIF"):
-        found = {"exif": exif, "xmp": xmp}
+        found = {"exif": exif, "xmp": packet}
     elif fmt == "GIF":
         found = {"comment": kept.comment}
     return {name: data for name, data in found.items() if data}
 
 
-def without_previews(exif: bytes) -> bytes:
-    """An EXIF block without its thumbnail and without JPEG pictures in its maker note.
+def _of_tiff(kept: Kept, picture: tiff.Picture) -> tuple[Kept, bytes]:
+    """What a TIFF file's table says, and Photoshop's resources in it.
 
-    All else stays at its place, because maker notes point to places in the block.
+    The orientation is not among it: Pillow turns the pixels upright.
     """
-    start = len(exif) - len(re.sub(rb"^(Exif\0\0){1,2}", b"", exif, count=1))
-    block = bytearray(exif[start:])
-    try:
-        end = _cut_thumbnail(block)
-    except (KeyError, struct.error):  # a damaged block
-        end = len(block)
-    for found in _JPEG.finditer(bytes(block)):
-        block[found.start() : found.end()] = bytes(found.end() - found.start())
-    return exif[:start] + bytes(block[:end])
+    texts: Table = {}
+    tags: Table = {}
+    lost = list[str]()
+    unknown = list[str]()
+    for tag, value in picture.table.items():
+        if isinstance(value, dict):
+            texts[tag] = value
+        elif tag in (tiff.XMP, tiff.IPTC, tiff.RESOURCES):
+            continue
+        elif tag in _TIFF_LOST:
+            lost.append(_TIFF_LOST[tag])
+        elif tag in tiff.TEXTS:
+            texts[tag] = value
+        elif tag not in tiff.LAYOUT or tag in _RESOLUTION:
+            if value.is_offset:
+                unknown.append(str(tag))
+            else:
+                tags[tag] = value._replace(data=without_pictures(value.data))
+    if unknown:
+        lost.append(f"its TIFF tags {', '.join(unknown)}")
+    if picture.orientation > 4 and 282 in tags and 283 in tags:
+        tags[282], tags[283] = tags[283], tags[282]
+    if picture.orientation != 1 and (places := tags.keys() & tiff.GEO):
+        for tag in places:
+            del tags[tag]
+        lost.append("its coordinates on the map (GeoTIFF), because its pixels are turned upright")
+    records, resources = (picture.data(tag) for tag in (tiff.IPTC, tiff.RESOURCES))
+    if records[:1] != b"\x1c" and records[3:4] == b"\x1c":  # some write it as numbers of 32 bits
+        records = tiff.swapped(tiff.LONG, records[: len(records) // 4 * 4], ">")
+    kept = replace(
+        kept,
+        exif=without_previews(tiff.block(texts)),
+        iptc=records,
+        tags=tags,
+        negative=picture.negative,
+        lost=tuple(lost),
+    )
+    return kept, resources
 
 
-def _cut_thumbnail(block: bytearray) -> int:
-    """Blank the thumbnail (IFD 1) and all that points to it; return where the block now ends.
-
-    The layout is that of TIFF 6.0, sections 2 and 8.
-    """
-    if not block:
-        return 0
-    order = _HEADS[bytes(block[:4])]
-    (first,) = struct.unpack_from(order + "I", block, 4)
-    (entries,) = struct.unpack_from(order + "H", block, first)
-    pointer = first + 2 + 12 * entries
-    (second,) = struct.unpack_from(order + "I", block, pointer)
-    if not second:
-        return len(block)
-    values = dict[int, int]()
-    (entries,) = struct.unpack_from(order + "H", block, second)
-    for at in range(second + 2, second + 2 + 12 * entries, 12):
-        tag, kind = struct.unpack_from(order + "HH", block, at)
-        (values[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), block, at + 8)
-    end = len(block)
-    for where, length in ((0x0201, 0x0202), (0x0111, 0x0117)):  # a JPEG; or one strip
-        if where in values and length in values and values[where] < len(block):
-            last = min(values[where] + values[length], len(block))
-            if last == end:
-                end = values[where]
-            block[values[where] : last] = bytes(last - values[where])
-    last = min(second + 2 + 12 * entries + 4, len(block))
-    block[second:last] = bytes(last - second)
-    struct.pack_into(order + "I", block, pointer, 0)
-    return end
+def _tiff_tags(kept: Kept, packet: bytes) -> Table:
+    found = {
+        tag: value
+        for tag, value in tiff.exif_table(kept.exif).items()
+        if isinstance(value, dict) or not (tag in tiff.LAYOUT or value.is_offset)
+    }
+    found |= kept.tags
+    for tag, data in (
+        (tiff.XMP, packet),
+        (tiff.IPTC, kept.iptc),
+        (tiff.RESOURCES, iptc.joined(kept.iptc, kept.resources) if kept.resources else b""),
+    ):
+        if data:
+            found[tag] = Value(tiff.BYTE if tag == tiff.XMP else tiff.UNDEFINED, data)
+    return found
 
 
 def _exif_of(image: Image.Image) -> bytes:
     raw = image.info.get("exif")
-    if isinstance(raw, bytes) and raw:  # WebP leaves the name out
-        return raw if raw.startswith(_NAME) else _NAME + raw
-    exif = image.getexif()
-    if image.format == "TIFF":
-        exif = _without_layout(exif)
-    return exif.tobytes() if len(exif) else b""
-
-
-def _without_layout(exif: Image.Exif) -> Image.Exif:
-    """Its texts, EXIF and GPS, which in TIFF share their table with the layout of the image.
-
-    The orientation is not among them: TIFF files have upright pixels.
-    """
-    kept = Image.Exif()
-    for tag in _TIFF_TEXTS:
-        text = exif.get(tag)
-        if isinstance(text, str):  # read as Latin-1; of what is not bytes, only ASCII is written
-            text = text.encode("latin-1", "replace")
-        if isinstance(text, bytes):
-            kept[tag] = text
-    for ifd in _EXIF_IFDS:
-        if values := exif.get_ifd(ifd):
-            if _INTEROP in values:  # a place in the old block
-                values = {**values, _INTEROP: exif.get_ifd(_INTEROP)}
-            kept.get_ifd(ifd).update(values)
-            kept[ifd] = 0  # its place is known when it is written
-    return kept
-
-
-def _with_orientation(exif: bytes, orientation: int) -> bytes:
-    parsed = Image.Exif()
-    if exif:
-        parsed.load(exif)
-    if parsed.get(ORIENTATION, 1) == orientation:
-        return exif
-    parsed[ORIENTATION] = orientation
-    return parsed.tobytes()
-
-
-def _png_chunks(file: IO[bytes]) -> tuple[tuple[bytes, bytes], ...]:
-    found = []
-    file.seek(8)
-    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
-        length = int.from_bytes(head[:4])
-        if head[4:] in _PNG_CHUNKS and length < 1 << 24:
-            data = file.read(length)
-            if not data.startswith(_ELSEWHERE):
-                found.append((head[4:], data))
-            file.seek(4, 1)
-        else:
-            file.seek(length + 4, 1)
-    return tuple(found)
-
-
-def _lossy_webp(file: IO[bytes]) -> int:
-    """Bytes of the lossy pixels of a still WebP file, alpha included; 0 where it is lossless."""
-    size, lossy = 0, False
-    file.seek(12)
-    while len(head := file.read(8)) == 8:
-        length = int.from_bytes(head[4:], "little")
-        if head[:4] in (b"VP8 ", b"ALPH"):
-            size += length
-            lossy |= head[:4] == b"VP8 "
-        file.seek(length + length % 2, 1)
-    return size if lossy else 0
-
-
-def deep_avif(file: IO[bytes]) -> bool:
-    """Whether an AVIF file has 10 or 12 bits a sample; AV1-ISOBMFF, section 2.3.3."""
-    file.seek(0)
-    head = file.read(1 << 16)
-    at = head.find(b"av1C")
-    return 0 <= at < len(head) - 6 and bool(head[at + 6] & 0x40)
+    if raw is None and isinstance(text := image.info.get("Raw profile type exif"), str):
+        try:
+            raw = bytes.fromhex("".join(text.split("\n")[3:]))
+        except ValueError:
+            raw = None
+    if not isinstance(raw, bytes) or not raw:
+        return b""
+    return raw if raw.startswith(_NAME) else _NAME + raw  # WebP leaves the name out

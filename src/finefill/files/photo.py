@@ -18,7 +18,7 @@ from PIL import Image
 
 from finefill.errors import FinefillError
 from finefill.files.colour import Colours, colours_of
-from finefill.files.metadata import NOTHING, ORIENTATION, Kept
+from finefill.files.metadata import NOTHING, Kept, orientation_of
 
 RGB = NDArray[np.uint8]
 MIN_SIDE = 16  # pixels; less than that holds nothing to complete from
@@ -80,15 +80,10 @@ def photo_of(image: Image.Image, *, name: str = "the image") -> Photo:
         raise FinefillError(
             f"{name}: {width}x{height} pixels are too few: at least {MIN_SIDE}x{MIN_SIDE} needed"
         )
+    image.load()  # Pillow turns TIFF upright when it loads
     orientation = orientation_of(image)
     colours = colours_of(image.info.get("icc_profile"), space_of(image.mode), name)
     return Photo(turn(rgb_of(image, colours), orientation), image, orientation, colours=colours)
-
-
-def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation of a Pillow image, 1 to 8; 1 where there is none."""
-    value = image.getexif().get(ORIENTATION, 1)
-    return value if value in range(1, 9) else 1
 
 
 def turn(array: NDArray[Any], orientation: int, *, back: bool = False) -> NDArray[Any]:

@@ -7,6 +7,7 @@ import io
 import os
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import IO, Any
 
@@ -15,14 +16,16 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from finefill.errors import FinefillError, NotAnImageError, TooLargeError
-from finefill.files import deep, metadata
+from finefill.files import containers, deep, metadata, tiff
 from finefill.files.metadata import Kept
 from finefill.files.photo import COLOUR, Photo, photo_of, turn
+from finefill.files.raw import raw_error, refuse_raw
 
 Source = str | os.PathLike[str] | bytes | IO[bytes]
 MAX_TEXT = 16 * 2**20  # bytes of a profile or text in a PNG file; more is a bomb
 MAX_PIXELS = 100_000_000  # a photograph has less; a decompression bomb more
-_open_lock = threading.Lock()
+_limits_lock, _inside = threading.Lock(), 0
+_limits: tuple[int | None, int] = (None, 0)
 
 
 def read_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -68,30 +71,47 @@ def _decode(
                 file = stack.enter_context(open(source, "rb"))
             else:
                 file = source
-            image = _open(file)
+            refuse_raw(file, name)
+            file, picture = _picture_of(file, name)
+            with _no_limits():
+                image: Image.Image = Image.open(file)
             width, height = image.size
             if width * height > max_pixels:
                 raise TooLargeError(
                     f"{name}: {width}x{height} pixels are more than the limit of {max_pixels}: "
                     "raise it (--max-pixels) if the file can be trusted"
                 )
-            if image.format == "TIFF":
-                _refuse_odd_tiff(image, name)
-            deep_colour = _is_16_bit(image) and image.mode in ("LA", *COLOUR)
+            if width * height > (Image.MAX_IMAGE_PIXELS or width * height):
+                stack.enter_context(_no_limits())
+            if picture is not None:
+                _refuse_odd_tiff(image, name, picture)
+            deep_colour = _is_16_bit(image, picture) and image.mode in ("LA", *COLOUR)
             if deep_colour and not keep_deep:
                 raise FinefillError(
                     f"{name}: 16 bits per channel are read for grey images and photos only: "
                     "save it with 8 bits per channel first"
                 )
-            if getattr(image, "is_animated", False):
+            several = bool(getattr(image, "is_animated", False))
+            if picture is not None and picture.preview:
+                sizes = ["x".join(map(str, size)) for size in (picture.preview, picture.size)]
+                warnings.warn(
+                    f"{name}: its first picture, {sizes[0]}, is a preview: the one of {sizes[1]} "
+                    "is used, and the others are left out",
+                    stacklevel=4,
+                )
+            elif several:
                 warnings.warn(f"{name} has several pictures: only the first is used", stacklevel=4)
             metadata.forget_texts(image)  # "interlace" would change how the pixels are read
             _scale_key(image)
-            image.load()
+            _load(image)
             metadata.forget_texts(image)  # those after the pixels
-            if image.format == "AVIF" and metadata.deep_avif(file):
+            if image.format == "AVIF" and containers.deep_avif(file):
                 warnings.warn(f"{name} has more than 8 bits a sample: cut to 8", stacklevel=4)
-            kept = metadata.kept_of(image, file)
+            kept = metadata.kept_of(image, file, picture)
+            if kept.lost and keep_deep:
+                warnings.warn(f"{name}: left out: {'; '.join(kept.lost)}", stacklevel=4)
+            if kept.negative and image.mode.startswith("I;16"):
+                image = _inverted(image)  # as Pillow does with fewer bits
             if not deep_colour:
                 return image, kept, None
             samples, orientation = deep.read(file, image, name)
@@ -108,12 +128,43 @@ def _decode(
             raise _damaged(name, error) from error
 
 
-def _is_16_bit(image: Image.Image) -> bool:
+def _picture_of(file: IO[bytes], name: str) -> tuple[IO[bytes], tiff.Picture | None]:
+    """The file so that its first picture is the photo, and of TIFF that picture."""
+    try:
+        picture = tiff.picture_of(file)
+    except ValueError:  # another format, or for Pillow to refuse
+        picture = None
+    if picture is not None and picture.raw:
+        raise raw_error(name)
+    if picture is not None and picture.odd:
+        raise FinefillError(f"{name}: BigTIFF in big-endian order: save it in little-endian first")
+    if picture is not None:
+        file = tiff.as_pillow_reads(file, picture)
+    file.seek(0)
+    return file, picture
+
+
+def _load(image: Image.Image) -> None:
+    """Decode; without the XMP packet, by which Pillow turns TIFF pictures."""
+    packet = image.info.pop("xmp", None) if image.format == "TIFF" else None
+    image.load()
+    if packet is not None:
+        image.info["xmp"] = packet
+
+
+def _inverted(image: Image.Image) -> Image.Image:
+    """A 16-bit image with white as zero, as others have it."""
+    samples = np.asarray(image)
+    result = Image.fromarray((np.iinfo(samples.dtype).max - samples).astype(samples.dtype))
+    result.info, result.format = image.info, image.format
+    return result
+
+
+def _is_16_bit(image: Image.Image, picture: tiff.Picture | None) -> bool:
     """Whether the file stores more than 8 bits a sample, which Pillow would cut for colour."""
     tiles = getattr(image, "tile", [])
-    if image.format == "TIFF":
-        bits: Any = image.getexif().get(0x0102, 1)  # BitsPerSample
-        return bool(np.max(bits) > 8)
+    if picture is not None:
+        return picture.bits > 8
     if image.format == "JPEG2000":
         return _bits_of_jpeg2000(image) > 8
     return ";16" in str(tiles) or any(
@@ -134,18 +185,18 @@ def _bits_of_jpeg2000(image: Any) -> int:
     return (head[found + 42] & 0x7F) + 1 if 0 <= found < len(head) - 42 else 8
 
 
-def _refuse_odd_tiff(image: Image.Image, name: str) -> None:
+def _refuse_odd_tiff(image: Image.Image, name: str, picture: tiff.Picture) -> None:
     """Raise a FinefillError where Pillow would drop a TIFF file's samples or misread them."""
-    tags: Any = image.getexif()
-    channels = int(tags.get(0x0115, 1))  # SamplesPerPixel
-    if channels > len(image.getbands()):
+    bands = len(image.getbands())
+    if picture.channels > bands:
         raise FinefillError(
-            f"{name}: has {channels} channels, of which {len(image.getbands())} could be kept: "
+            f"{name}: has {picture.channels} channels, of which {bands} could be kept: "
             "save it without the others first"
         )
-    bits = int(np.max(tags.get(0x0102, 1)))  # BitsPerSample
-    if 8 < bits < 16:
-        raise FinefillError(f"{name}: {bits} bits a sample: save it with 8 or 16 bits first")
+    if 8 < picture.bits < 16:
+        raise FinefillError(
+            f"{name}: {picture.bits} bits a sample: save it with 8 or 16 bits first"
+        )
 
 
 def _scale_key(image: Image.Image) -> None:
@@ -162,17 +213,26 @@ def name_of(source: Source) -> str:
     return "the image" if isinstance(source, bytes) else str(getattr(source, "name", "the image"))
 
 
-def _open(file: IO[bytes]) -> Image.Image:
-    # Pillow's own limit is a global with a warning below it; ours is an argument.
-    # So is that for what a PNG file says, which profiles of cameras and printers go beyond.
-    with _open_lock:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        longest, PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_CHUNK, MAX_TEXT
-        try:
-            return Image.open(file)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-            PngImagePlugin.MAX_TEXT_CHUNK = longest
+@contextlib.contextmanager
+def _no_limits() -> Iterator[None]:
+    """Pillow's own limits, which are global, are off: of pixels ours is an argument.
+
+    What a PNG file says may be longer too: profiles of cameras and printers are. Several threads
+    may be inside at once; the limits are back when the last one leaves.
+    """
+    global _inside, _limits
+    with _limits_lock:
+        if not _inside:
+            _limits = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+        _inside += 1
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = None, MAX_TEXT
+    try:
+        yield
+    finally:
+        with _limits_lock:
+            _inside -= 1
+            if not _inside:
+                Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = _limits
 
 
 def _damaged(name: str, error: Exception) -> FinefillError:

@@ -15,10 +15,10 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
 from finefill.errors import FinefillError, OperationError
-from finefill.files import deep, metadata
+from finefill.files import deep, metadata, tiff
 from finefill.files.colour import Colours
 from finefill.files.formats import (
     KEEPS_ORIENTATION_TAG,
@@ -52,7 +52,8 @@ _UPRIGHT = {
 }  # fmt: skip
 # What Pillow's writers answer to what they cannot write, such as EXIF fields of a wrong type.
 _UNWRITABLE = (
-    OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, struct.error,
+    OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RuntimeError,
+    struct.error,
 )  # fmt: skip
 
 
@@ -72,8 +73,8 @@ def write_photo(
         FinefillError: the extension is unknown or the file cannot be written.
 
     Warns:
-        UserWarning: EXIF, XMP or a comment is too long for JPEG, and left out; the orientation
-            stays.
+        UserWarning: the format does not hold all that the file says, or EXIF, XMP or a comment is
+            too long for JPEG: left out; the orientation stays.
     """
     path = Path(path)
     fmt = output_format(path)
@@ -91,11 +92,16 @@ def write_photo(
     with replacing(path) as file:
         try:
             options = metadata.options(photo.kept, fmt, photo.orientation, upright=upright)
+            tags = options.pop("tags", {})
+            if fmt == "TIFF" and photo.kept.negative and image.mode in ("1", "L", "I;16", "I;16B"):
+                image, tags[tiff.PHOTOMETRIC] = _negative(image), tiff.short(0)
             options |= _options(photo, image, fmt, keeps_profile=keeps_profile)
             if samples is None:
                 image.save(file, format=fmt, **options)
             else:
                 deep.write(samples, image.mode, file, fmt, options)
+            if tags:
+                tiff.append(file, tags)
         except _UNWRITABLE as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -117,7 +123,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     part = place.with_name(f".{place.name}.{secrets.randbits(32)}.part")
     try:
         try:
-            with open(part, "xb") as file:
+            with open(part, "x+b") as file:
                 with contextlib.suppress(FileNotFoundError):
                     part.chmod(stat.S_IMODE(place.stat().st_mode))
                 yield file
@@ -128,6 +134,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise OperationError(
             f"{path}: cannot be written: {error.strerror}: choose another output"
         ) from error
+
+
+def _negative(image: Image.Image) -> Image.Image:
+    """A grey image with white as zero."""
+    if not image.mode.startswith("I;16"):
+        return ImageChops.invert(image)
+    samples = np.asarray(image)
+    return Image.fromarray((65535 - samples).astype(samples.dtype))
 
 
 def _for_format(image: Image.Image, fmt: str, colours: Colours | None) -> tuple[Image.Image, bool]:

@@ -1,0 +1,191 @@
+"""What image files hold besides a picture, by walking through their parts; none is decoded."""
+
+from __future__ import annotations
+
+import re
+from typing import IO, Any
+
+from PIL import Image
+
+CREDENTIALS = "its content credentials (C2PA), which do not hold for a changed picture"
+GAIN_MAP = "its gain map (HDR)"
+# Chunks of a PNG file that say what its samples mean, or hold text.
+_PNG_KEPT = (b"cHRM", b"cICP", b"gAMA", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
+# Those that are written anew or belong to a palette; pictures that follow are told of elsewhere.
+_PNG_KNOWN = (
+    b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"iCCP", b"pHYs", b"eXIf", b"bKGD", b"hIST", b"sPLT",
+    b"sBIT", b"tIME", b"acTL", b"fcTL", b"fdAT", b"iDOT", b"CgBI",
+)  # fmt: skip
+# Texts that are kept as EXIF, IPTC or XMP, or that hold such with a preview.
+_PNG_ELSEWHERE = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
+MAX_CHUNK = 1 << 24  # bytes
+_WEBP_KNOWN = (
+    b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ICCP", b"EXIF", b"XMP ", b"ANIM", b"ANMF",
+)  # fmt: skip
+# Names that JPEG segments begin with which are kept elsewhere, or tell nothing of the picture.
+_JPEG_KNOWN = (
+    b"JFIF\0", b"JFXX\0", b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0",
+    b"MPF\0", b"FPXR\0", b"Photoshop 3.0\0", b"Adobe", b"Ducky", b"urn:iso:std:iso:ts:21496:-1\0",
+)  # fmt: skip
+_JPEG_NAMED = {
+    b"http://ns.adobe.com/xmp/extension/\0": "its extended XMP",
+    b"FLIR\0": "its thermal data (FLIR)",
+}
+_SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # a marker that ends a scan's data
+_PADDING = b"\0\r\n \xff"
+_FILM = re.compile(rb"\0\0\0.ftyp(?:mp4|isom|qt|avc|M4V|3gp)", re.DOTALL)
+_C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+
+Chunks = tuple[tuple[bytes, bytes], ...]
+
+
+def jpeg_lost(image: Any, file: IO[bytes]) -> list[str]:
+    """What of a JPEG file's segments, and of what follows its picture, is not kept."""
+    lost, unknown = [], []
+    for name, data in image.applist:
+        if name == "COM" or data.startswith(_JPEG_KNOWN):
+            continue
+        told = [text for head, text in _JPEG_NAMED.items() if data.startswith(head)]
+        if name == "APP11" and b"jumb" in data[:64]:
+            told = [CREDENTIALS if b"c2pa" in data[:128] else "its JUMBF boxes"]
+        lost += told
+        if not told and not (name == "APP11" and data.startswith(b"JP") and CREDENTIALS in lost):
+            unknown.append(name)
+    if unknown:
+        lost.append(f"its segments {', '.join(dict.fromkeys(unknown))}")
+    after = _after_jpeg(file)
+    film = _FILM.search(after)
+    if film:
+        lost.append("its film (motion photo)")
+    if image.format != "MPO":  # it tells of its pictures
+        if after.lstrip(b"\0\r\n ").startswith(b"\xff\xd8\xff"):
+            lost.append(GAIN_MAP if b"hdrgm:" in after else "another picture after it")
+        elif after and not film:
+            lost.append(f"{len(after):,} bytes after its end")
+    return lost
+
+
+def _after_jpeg(file: IO[bytes]) -> bytes:
+    """What follows the end of the first picture (ISO 10918-1, annex B); padding is nothing."""
+    file.seek(0)
+    data = file.read()
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            return b""
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill
+            at += 1
+        elif marker == 0xD9:
+            return data[at + 2 :] if data[at + 2 :].strip(_PADDING) else b""
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4])
+            if marker == 0xDA:
+                found = _SCAN_END.search(data, at)
+                if found is None:
+                    return b""
+                at = found.start()
+    return b""
+
+
+def png_chunks(file: IO[bytes]) -> tuple[Chunks, list[str]]:
+    """(name, contents) of what a PNG file's chunks say besides the picture; what is not kept.
+
+    A chunk that nobody here knows is kept where its name says that it may be copied though the
+    picture changed (PNG, third edition, 5.4).
+    """
+    found, lost, unknown = [], [], []
+    file.seek(8)
+    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+        length, name = int.from_bytes(head[:4]), head[4:]
+        may_be_copied = name[3:].islower() and name[1:2].islower()
+        if (name in _PNG_KEPT or (may_be_copied and name not in _PNG_KNOWN)) and length < MAX_CHUNK:
+            data = file.read(length)
+            if not data.startswith(_PNG_ELSEWHERE) or name not in (b"tEXt", b"zTXt", b"iTXt"):
+                found.append((name, data))
+            file.seek(4, 1)
+            continue
+        if name == b"caBX":
+            lost.append(CREDENTIALS)
+        elif name not in _PNG_KNOWN:
+            unknown.append(name.decode("latin-1"))
+        file.seek(length + 4, 1)
+    if unknown:
+        lost.append(f"its chunks {', '.join(dict.fromkeys(unknown))}")
+    return tuple(found), lost
+
+
+def webp_chunks(file: IO[bytes]) -> tuple[int, list[str]]:
+    """Bytes of a still WebP file's lossy pixels, alpha included (0: lossless); what is not kept."""
+    size, lossy, unknown, lost = 0, False, list[str](), list[str]()
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        name, length = head[:4], int.from_bytes(head[4:], "little")
+        if name in (b"VP8 ", b"ALPH"):
+            size += length
+            lossy |= name == b"VP8 "
+        elif name == b"C2PA":
+            lost.append(CREDENTIALS)
+        elif name not in _WEBP_KNOWN:
+            unknown.append(name.decode("latin-1"))
+        file.seek(length + length % 2, 1)
+    if unknown:
+        lost.append(f"its chunks {', '.join(dict.fromkeys(unknown))}")
+    return size if lossy else 0, lost
+
+
+def boxes_lost(file: IO[bytes]) -> list[str]:
+    """What an AVIF or HEIC file has besides its picture (ISO 14496-12): all of it is not kept."""
+    file.seek(0)
+    head = file.read(1 << 16)
+    lost = [CREDENTIALS] if _C2PA_BOX in head else []
+    if b"infe" in head and (b"tmap" in head or b"aux:hdrgainmap" in head):
+        lost.append(GAIN_MAP)
+    if b"aux:depth" in head or b"auxid:2" in head:
+        lost.append("its depth map")
+    if b"mpvd" in _top_boxes(file):
+        lost.append("its film (motion photo)")
+    return lost
+
+
+def _top_boxes(file: IO[bytes]) -> list[bytes]:
+    found, at = list[bytes](), 0
+    end = file.seek(0, 2)
+    while at + 8 <= end and len(found) < 64:
+        file.seek(at)
+        head = file.read(16)
+        size = int.from_bytes(head[:4])
+        found.append(head[4:8])
+        if size == 1:
+            size = int.from_bytes(head[8:16])
+        if size < 8:
+            break
+        at += size
+    return found
+
+
+def deep_avif(file: IO[bytes]) -> bool:
+    """Whether an AVIF file has 10 or 12 bits a sample; AV1-ISOBMFF, section 2.3.3."""
+    file.seek(0)
+    head = file.read(1 << 16)
+    at = head.find(b"av1C")
+    return 0 <= at < len(head) - 6 and bool(head[at + 6] & 0x40)
+
+
+def odd_colours(file: IO[bytes], image: Image.Image) -> bool:
+    """Whether an AVIF or HEIC file tells other colours than sRGB's without an ICC profile.
+
+    The box ``colr`` of kind ``nclx`` holds code points of ITU-T H.273: 1 and 2 are those of sRGB or
+    not told, as transfer also 6, 13 and 14 to 15, which 8 bits hardly tell apart.
+    """
+    if image.info.get("icc_profile"):
+        return False
+    file.seek(0)
+    head = file.read(1 << 16)
+    at = head.find(b"colrnclx")
+    if not 0 <= at <= len(head) - 12:
+        return False
+    primaries, transfer = (int.from_bytes(head[at + n : at + n + 2]) for n in (8, 10))
+    return primaries not in (1, 2) or transfer not in (1, 2, 6, 13, 14, 15)

@@ -1,0 +1,304 @@
+"""TIFF: white as zero, previews, tables of EXIF and maps, whatever the compression."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from finefill import FinefillError
+from finefill.completion.verify import verify_file
+from finefill.files import tiff
+from finefill.files.photo import turn
+from finefill.files.reading import read_photo
+from finefill.files.writing import write_photo
+
+tifffile = pytest.importorskip("tifffile", reason="writes the files")
+
+SIZE = (24, 40)
+HOLE = np.zeros(SIZE, bool)
+HOLE[5:12, 6:15] = True
+GREY = (np.arange(24 * 40).reshape(SIZE) * 65 + 300).astype(np.uint16)
+RGB = np.dstack([GREY, GREY[::-1], GREY[:, ::-1]])
+KEYS = (1, 1, 0, 1, 3072, 0, 1, 32633)  # a geographic key directory: EPSG:32633
+MAP = [
+    (33550, "d", 3, (10.0, 10.0, 0.0), True),
+    (33922, "d", 6, (0.0, 0.0, 0.0, 4e5, 52e5, 0.0), True),
+    (34735, "H", 8, KEYS, True),
+    (34737, "s", 0, "WGS 84 / UTM zone 33N|", True),
+    (42113, "s", 0, "0", True),
+]
+
+
+def save(path: Path, samples: NDArray[Any], **options: Any) -> Path:
+    photometric = "rgb" if samples.ndim == 3 else "minisblack"
+    tifffile.imwrite(path, samples, **({"photometric": photometric, "metadata": None} | options))
+    return path
+
+
+def with_exif(path: Path) -> Path:
+    """Give a TIFF file tables of EXIF and GPS, as raw developers do."""
+    exif: tiff.Table = {
+        0x8827: tiff.short(100),  # ISO speed
+        0x829A: tiff.Value(5, struct.pack("<II", 1, 250)),
+        0x927C: tiff.Value(7, b"MAKER\0note"),
+        tiff.INTEROP: {1: tiff.Value(2, b"R98\0")},
+    }
+    gps: tiff.Table = {1: tiff.Value(2, b"N\0")}
+    with open(path, "r+b") as file:
+        tiff.append(file, {0x010F: tiff.Value(2, b"Maker\0"), tiff.EXIF: exif, tiff.GPS: gps})
+    return path
+
+
+def check_exif(path: Path) -> None:
+    with tifffile.TiffFile(path) as file:
+        tags = file.pages[0].tags
+        assert tags[0x010F].value == "Maker"
+        assert tags[tiff.EXIF].value["ISOSpeedRatings"] == 100
+        assert tags[tiff.EXIF].value["ExposureTime"] == (1, 250)
+        assert tags[tiff.EXIF].value["MakerNote"] == b"MAKER\0note"
+        assert tags[tiff.GPS].value["GPSLatitudeRef"] == "N"
+    with Image.open(path) as image:
+        assert image.getexif().get_ifd(tiff.INTEROP)[1] == "R98"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib", "packbits", "zstd", "lzma"])
+@pytest.mark.parametrize("layout", [{}, {"tile": (16, 16)}, {"rowsperstrip": 5}])
+def test_16_bits_with_white_as_zero(
+    tmp_path: Path, compression: str | None, order: str, layout: dict[str, Any]
+) -> None:
+    options = {"photometric": "miniswhite", "compression": compression, "byteorder": order}
+    photo = read_photo(save(tmp_path / "in.tif", 65535 - GREY, **options, **layout))
+    seen = np.rint(GREY / 257).astype(np.uint8)
+    np.testing.assert_array_equal(photo.rgb, np.repeat(seen[..., None], 3, axis=2))
+    fill = np.full_like(photo.rgb, 200)
+    for name in ("out.tif", "out.png", "out.bmp"):
+        write_photo(photo, fill, HOLE, tmp_path / name)
+        told = verify_file(photo, HOLE, tmp_path / name) if name != "out.bmp" else "unchanged"
+        assert told.startswith("unchanged")
+        again = read_photo(tmp_path / name)
+        np.testing.assert_array_equal(again.rgb[~HOLE], photo.rgb[~HOLE])
+        assert (again.rgb[HOLE] == 200).all()
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert file.pages[0].photometric == 0  # as it was
+        np.testing.assert_array_equal(file.pages[0].asarray()[~HOLE], (65535 - GREY)[~HOLE])
+        assert (file.pages[0].asarray()[HOLE] == 65535 - 200 * 257).all()
+
+
+def test_verification_looks_at_what_the_samples_mean(tmp_path: Path) -> None:
+    photo = read_photo(save(tmp_path / "in.tif", 65535 - GREY, photometric="miniswhite"))
+    save(tmp_path / "same.tif", GREY)
+    save(tmp_path / "negative.tif", 65535 - GREY)
+    assert verify_file(photo, HOLE, tmp_path / "same.tif").startswith("unchanged")
+    with pytest.raises(FinefillError, match="pixels outside the mask differ"):
+        verify_file(photo, HOLE, tmp_path / "negative.tif")
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "group4"])
+def test_few_bits_with_white_as_zero(tmp_path: Path, mode: str, compression: str) -> None:
+    if compression == "group4" and mode == "L":
+        compression = "packbits"
+    image = Image.fromarray((GREY >> 8).astype(np.uint8)).convert(mode)
+    image.save(tmp_path / "in.tif", compression=compression, tiffinfo={262: 0})
+    photo = read_photo(tmp_path / "in.tif")
+    np.testing.assert_array_equal(photo.rgb[..., 0], np.asarray(image.convert("L")))
+    write_photo(photo, np.full_like(photo.rgb, 255), HOLE, tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert file.pages[0].photometric == 0
+    again = read_photo(tmp_path / "out.tif")
+    assert again.stored.info["compression"] == compression
+    np.testing.assert_array_equal(again.rgb[~HOLE], photo.rgb[~HOLE])
+    assert (again.rgb[HOLE] == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16", "I;16B"])
+@pytest.mark.parametrize(
+    "compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd"]
+)
+def test_tables_of_exif_and_gps(tmp_path: Path, mode: str, compression: str) -> None:
+    if mode.startswith("I;16"):
+        image = Image.fromarray(GREY.astype(">u2" if mode == "I;16B" else "<u2"))
+    else:
+        image = Image.fromarray((RGB >> 8).astype(np.uint8)).convert(mode)
+    if compression == "jpeg" and mode not in ("L", "RGB"):
+        compression = "tiff_lzw"
+    image.save(tmp_path / "in.tif", compression=compression)
+    photo = read_photo(with_exif(tmp_path / "in.tif"))
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.tif")
+    check_exif(tmp_path / "out.tif")
+    again = read_photo(tmp_path / "out.tif")
+    assert again.stored.mode == photo.stored.mode
+    np.testing.assert_array_equal(np.asarray(again.stored)[~HOLE], np.asarray(photo.stored)[~HOLE])
+    if mode in ("L", "RGB"):
+        for name in ("out.jpg", "out.png", "out.webp"):
+            write_photo(photo, photo.rgb, HOLE, tmp_path / name)
+            with Image.open(tmp_path / name) as after:
+                assert after.getexif()[0x010F] == "Maker"
+                assert after.getexif().get_ifd(tiff.EXIF)[0x8827] == 100
+                assert after.getexif().get_ifd(tiff.GPS)[1] == "N"
+
+
+@pytest.mark.parametrize("photometric", ["miniswhite", "minisblack"])
+def test_big_tiff(tmp_path: Path, photometric: str) -> None:
+    options: dict[str, Any] = {"photometric": photometric, "bigtiff": True}
+    photo = read_photo(save(tmp_path / "in.tif", GREY, **options))
+    seen = GREY if photometric == "minisblack" else 65535 - GREY
+    np.testing.assert_array_equal(photo.rgb[..., 0], np.rint(seen / 257))
+    save(tmp_path / "in.tif", GREY, byteorder=">", **options)
+    with pytest.raises(FinefillError, match="BigTIFF in big-endian order: save it"):
+        read_photo(tmp_path / "in.tif")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib", "predictor": True}])
+def test_maps_keep_their_places(
+    tmp_path: Path, order: str, bits: int, bands: int, options: dict[str, Any]
+) -> None:
+    samples = RGB if bands == 3 else GREY
+    samples = samples if bits == 16 else (samples >> 8).astype(np.uint8)
+    save(tmp_path / "in.tif", samples, byteorder=order, extratags=MAP, **options)
+    photo = read_photo(tmp_path / "in.tif")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        page = file.pages[0]
+        for tag, _, _, value, _ in MAP:
+            assert page.tags[tag].value == value
+        np.testing.assert_array_equal(page.asarray()[~HOLE], samples[~HOLE])
+    with pytest.warns(UserWarning, match=r"PNG holds no .*\(GeoTIFF\): left out"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "out.png")
+
+
+def test_turned_maps_lose_their_places_with_a_warning(tmp_path: Path) -> None:
+    tags = [*MAP, (0x0112, "H", 1, 6, True)]
+    save(tmp_path / "in.tif", (RGB >> 8).astype(np.uint8), extratags=tags)
+    with pytest.warns(UserWarning, match="coordinates on the map"):
+        photo = read_photo(tmp_path / "in.tif")
+    assert photo.kept.tags.keys() & tiff.GEO == set()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_texts_resolution_and_private_tags_stay(tmp_path: Path, bits: int) -> None:
+    samples = RGB if bits == 16 else (RGB >> 8).astype(np.uint8)
+    tags = [
+        (269, "s", 0, "document", True), (285, "s", 0, "page 1", True),
+        (0x4746, "H", 1, 4, True), (0x9C9E, "B", 6, b"k\0w\0\0\0", True),
+        (65000, "f", 2, (1.5, -2.0), True), (65001, "I", 1, 4711, True),
+    ]  # fmt: skip
+    save(tmp_path / "in.tif", samples, resolution=(118.1, 59.05), resolutionunit=3, extratags=tags)
+    with pytest.warns(UserWarning, match=r"left out: its TIFF tags 65001$"):  # perhaps a place
+        photo = read_photo(tmp_path / "in.tif")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.tif")
+    with (
+        tifffile.TiffFile(tmp_path / "in.tif") as before,
+        tifffile.TiffFile(tmp_path / "out.tif") as after,
+    ):
+        for tag in (269, 285, 0x4746, 0x9C9E, 65000, 282, 283, 296):
+            assert after.pages[0].tags[tag].value == before.pages[0].tags[tag].value, tag
+
+
+def shot(path: Path, *, inside: bool, marked: bool, order: str = "<", bits: int = 8) -> Path:
+    """A file whose first picture is a preview of 40x24 of the one of 160x96."""
+    large = np.kron(RGB, np.ones((4, 4, 1), np.uint16))
+    with tifffile.TiffWriter(path, byteorder=order) as file:
+        options: dict[str, Any] = {"photometric": "rgb", "metadata": None}
+        small = (RGB >> 8).astype(np.uint8)
+        extra = [(0x010F, "s", 0, "Maker", True)]
+        file.write(small, subfiletype=int(marked), subifds=int(inside), extratags=extra, **options)
+        file.write(large if bits == 16 else (large >> 8).astype(np.uint8), **options)
+    return path
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(("inside", "marked"), [(True, True), (False, True), (False, False)])
+def test_a_preview_is_not_the_photo(
+    tmp_path: Path, order: str, bits: int, inside: bool, marked: bool
+) -> None:
+    path = shot(tmp_path / "in.tif", inside=inside, marked=marked, order=order, bits=bits)
+    with pytest.warns(
+        UserWarning, match="its first picture, 40x24, is a preview: the one of 160x96"
+    ):
+        photo = read_photo(path)
+    assert photo.rgb.shape == (96, 160, 3)
+    hole = np.kron(HOLE, np.ones((4, 4), bool))
+    write_photo(photo, photo.rgb, hole, tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert len(file.pages) == 1
+        assert file.pages[0].tags[0x010F].value == "Maker"
+        expected = np.kron(RGB, np.ones((4, 4, 1), np.uint16)) >> (0 if bits == 16 else 8)
+        np.testing.assert_array_equal(file.pages[0].asarray()[~hole], expected[~hole])
+
+
+def test_pages_of_two_sizes_are_no_preview(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "in.tif") as file:
+        for scale in (1, 2):
+            page = np.full((24 * scale, 40 * scale + scale), 100 * scale, np.uint8)
+            file.write(page if scale == 1 else page[:, :60], metadata=None)
+    with pytest.warns(UserWarning, match="several pictures: only the first"):
+        assert read_photo(tmp_path / "in.tif").rgb.shape == (24, 41, 3)
+
+
+def raw_files() -> dict[str, bytes]:
+    """Name -> the first bytes of camera raw files, or a TIFF file with samples of a sensor."""
+    sensor = io.BytesIO()
+    tifffile.imwrite(sensor, GREY, photometric="cfa", metadata=None)
+    dng = io.BytesIO()
+    version = [(50706, "B", 4, bytes([1, 4, 0, 0]), True)]
+    tifffile.imwrite(dng, RGB, photometric="rgb", metadata=None, extratags=version)
+    plain = io.BytesIO()
+    tifffile.imwrite(plain, RGB, photometric="rgb", metadata=None)
+    return {
+        "a.tif": sensor.getvalue(),
+        "b.tif": dng.getvalue(),
+        "c.nef": plain.getvalue(),
+        "d.jpg": b"II*\0\x10\0\0\0CR\x02\0" + bytes(64),
+        "e.raf": b"FUJIFILMCCD-RAW 0201" + bytes(64),
+        "f": b"\0\0\0\x18ftypcrx " + bytes(64),
+        "g.tif": b"IIU\0\x08\0\0\0" + bytes(64),
+        "h.tif": b"IIRO\x08\0\0\0" + bytes(64),
+    }
+
+
+@pytest.mark.parametrize("name", list("abcdefgh"))
+def test_camera_raw_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    found = next(one for one in raw_files() if one.startswith(name))
+    (tmp_path / found).write_bytes(raw_files()[found])
+    with pytest.raises(FinefillError, match=f"{found}: is camera raw: develop it first"):
+        read_photo(tmp_path / found)
+
+
+def test_tiff_above_pillows_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``max_pixels`` alone decides; Pillow checks again when it seeks and when it decodes."""
+    images = [Image.new("1", (2000, 1000), value) for value in (1, 0)]
+    images[0].save(tmp_path / "in.tif", compression="group4")
+    images[0].save(tmp_path / "two.tif", save_all=True, append_images=images[1:])
+    images[0].convert("L").save(tmp_path / "in.mpo", save_all=True, append_images=images[1:])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 900_000)
+    assert read_photo(tmp_path / "in.tif", max_pixels=2_000_000).rgb.all()
+    for name in ("two.tif", "in.mpo"):
+        with pytest.warns(UserWarning, match="several pictures"):
+            assert read_photo(tmp_path / name, max_pixels=2_000_000).rgb.all()
+    assert Image.MAX_IMAGE_PIXELS == 900_000
+    with pytest.raises(FinefillError, match="--max-pixels"):
+        read_photo(tmp_path / "in.tif", max_pixels=1_999_999)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_an_image_that_is_not_loaded_is_turned_once(tmp_path: Path, orientation: int) -> None:
+    from finefill.files.photo import photo_of
+
+    stored = turn((RGB >> 8).astype(np.uint8), orientation, back=True)
+    save(tmp_path / "in.tif", stored, extratags=[(0x0112, "H", 1, orientation, True)])
+    with Image.open(tmp_path / "in.tif") as image:
+        photo = photo_of(image)
+    np.testing.assert_array_equal(photo.rgb, (RGB >> 8).astype(np.uint8))
