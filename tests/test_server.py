@@ -236,6 +236,35 @@ def test_fields_and_warnings(client: Client, photo: NDArray[np.uint8]) -> None:
     response = client.post("/v1/complete", files=files, data={"keep_polarity": "true"})
     assert response.headers["x-finefill-changed-pixels"] == str(256**2 - 3600)
 
+    labels = center_square(256, 256, 60).astype(np.uint8)
+    labels[:10, :10], labels[:10, 30:50] = 9, 200
+    files["mask"] = encoded(labels)
+    response = client.post("/v1/complete", files=files)
+    told = json.loads(response.headers["x-finefill-warnings"])
+    assert any("label mask of 4 values" in text and "mask_value" in text for text in told)
+    assert response.headers["x-finefill-changed-pixels"] == str(3600 + 100 + 200)
+    response = client.post("/v1/complete", files=files, data={"mask_value": ["9", "200"]})
+    assert response.headers["x-finefill-changed-pixels"] == "300"
+    response = client.post("/v1/complete", files=files, data={"mask_value": "7"})
+    check_problem(response, 400, "mask_value 7: no pixel has it: choose from 0, 1, 200, 9")
+
+
+def test_masks_drawn_before_the_turn(client: Client, photo: NDArray[np.uint8]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    mask = np.zeros((200, 256), bool)
+    mask[20:40, 30:60] = True
+    image = encoded(photo[:200], exif=exif)
+    files = {"image": image, "mask": encoded(mask)}
+    check_problem(client.post("/v1/complete", files=files), 400, "with mask_drawn=stored")
+    for form in ({"mask_drawn": "stored"}, {"mask_drawn": "stored", "boxes": "30,20,30,20"}):
+        response = client.post("/v1/complete", files=files, data=form)
+        after = np.asarray(Image.open(io.BytesIO(response.content)))
+        where = (after != photo[:200]).any(axis=2)
+        assert response.headers["x-finefill-changed-pixels"] == "600"
+        assert where[mask].mean() > 0.9
+        assert not where[~mask].any()
+
 
 def test_a_model_that_fails_is_the_servers_fault(temporary: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.onnx", {**CARD, "size_multiple": 1})

@@ -153,6 +153,8 @@ def test_manifest(files: Files) -> None:
         "photo_sha256": sha256(source),
         "mask_sha256": sha256(mask),
         "keep_polarity": False,
+        "mask_values": [],
+        "mask_drawn": None,
         "grow": 0,
         "output_sha256": sha256(target),
         "output_bytes": target.stat().st_size,
@@ -616,3 +618,26 @@ def test_options_of_the_mask_are_part_of_what_was_done(files: Files) -> None:
     assert as_it_is.hole_pixels == (~files.hole).sum()
     assert files.results(keep_polarity=True) == {"a.png": "skipped"}
     assert files.results() == {"a.png": "done"}
+
+    labels = files.hole.astype(np.uint8)
+    labels[:5, :5], labels[:5, 10:15] = 2, 3
+    Image.fromarray(labels).save(files.masks / "a.png")
+    entry = files.run()["a.png"]
+    assert entry.hole_pixels == files.hole.sum() + 50
+    assert "label mask of 4 values" in entry.warnings[0]
+    entry = files.run(mask_values=("1", "3"))["a.png"]
+    assert entry.hole_pixels == files.hole.sum() + 25
+    assert entry.warnings == []
+    assert files.results(mask_values=("1", "3")) == {"a.png": "skipped"}
+    assert files.results(mask_values=("1",)) == {"a.png": "done"}
+
+
+def test_masks_drawn_before_the_turn(files: Files) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files.photo("a.jpg", exif=exif)
+    Image.fromarray(files.hole).save(files.masks / "a.png")
+    assert "--mask-drawn stored" in files.run()["a.jpg"].error
+    entry = files.run(mask_drawn="stored")["a.jpg"]
+    assert (entry.error, entry.warnings, entry.hole_pixels) == ("", [], files.hole.sum())
+    assert files.results(mask_drawn="stored") == {"a.jpg": "skipped"}

@@ -324,6 +324,65 @@ def test_warnings_and_strictness(
     assert capsys.readouterr().err == ""
 
 
+def test_the_output_replaces_no_input(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = files.mask.read_bytes()
+    (files.folder / "link.png").symlink_to(files.mask)
+    os.link(files.mask, files.folder / "hard.png")
+    coco, labelme = (path.rename(path.with_suffix(".png")) for path in annotate(files))
+    texts = coco.read_bytes(), labelme.read_bytes()
+    for name in ("m.png", "link.png", "hard.png", "../" + files.folder.name + "/m.png"):
+        assert files.run(monkeypatch, "-o", files.folder / name) == 2
+        assert "m.png, which would be lost" in capsys.readouterr().err
+    for path, option in ((coco, "--coco"), (labelme, "--labelme")):
+        assert files.run(monkeypatch, option, path, "-o", path) == 2
+        assert f"{path}, which would be lost" in capsys.readouterr().err
+    assert files.mask.read_bytes() == mask
+    assert (coco.read_bytes(), labelme.read_bytes()) == texts
+
+
+@pytest.mark.usefixtures("negative")
+def test_labels_are_told_and_chosen(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = boxes((5, 5, 10, 10)) * np.uint8(30) + boxes((50, 50, 20, 10)) * np.uint8(90)
+    labels += boxes((90, 70, 10, 20)) * np.uint8(200)
+    Image.fromarray(labels).save(files.mask)
+    expect_refusal(files, monkeypatch, capsys, "label mask of 4 values", options=("--strict",))
+    found = completed(files, monkeypatch, "--mask", files.mask)
+    np.testing.assert_array_equal(found, labels > 0)
+    assert "0 is completed: 30, 90, 200; choose with --mask-value" in capsys.readouterr().err
+    options = ("--mask-value", "30", "--mask-value", "200", "--strict")
+    found = completed(files, monkeypatch, "--mask", files.mask, *options)
+    np.testing.assert_array_equal(found, (labels == 30) | (labels == 200))
+    assert capsys.readouterr().err == ""
+    files.out.unlink()
+    expect_refusal(files, monkeypatch, capsys, "choose from 0, ", options=("--mask-value", "7"))
+    common = ("complete", files.photo, "--box", "1,1,9,9", "-o", files.out)
+    assert run(monkeypatch, *common, "--mask-value", "7") == 2
+    assert "--mask-value 7: chooses from a mask: give --mask" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("negative")
+def test_what_was_drawn_before_the_turn(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(files.rgb).save(files.photo, exif=exif)
+    expect_refusal(files, monkeypatch, capsys, "--mask-drawn stored")
+    expect_refusal(files, monkeypatch, capsys, "--mask-drawn", options=("--resize-mask",))
+    box, polygon = boxes((3, 4, 20, 10)), "3,60 22,60 22,69 3,69"
+    for expected, arguments in (
+        (files.hole, ("--mask", files.mask)),
+        (box, ("--box", "3,4,20,10")),
+        (boxes((3, 60, 20, 10)), ("--polygon", polygon)),
+    ):
+        found = completed(files, monkeypatch, *arguments, "--mask-drawn", "stored", "--strict")
+        np.testing.assert_array_equal(found, expected)  # the output is stored as the photo was
+
+
 @pytest.mark.usefixtures("negative")
 def test_a_tight_mask_is_told(
     files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -50,7 +50,7 @@ def test_binarize(values: NDArray[np.generic], expected: list[list[bool]]) -> No
 @pytest.mark.parametrize(
     "values",
     [np.zeros((2, 2, 3), np.uint8), np.array([[np.nan]]), np.array([[-1, 0]]),
-     np.array([[0, 256]]), np.array([["x"]]), np.zeros(4)],
+     np.array([[0, 255.5]]), np.array([["x"]]), np.zeros(4)],
 )  # fmt: skip
 def test_binarize_refuses(values: NDArray[np.generic]) -> None:
     with pytest.raises(FinefillError, match=r"^hole: "):

@@ -19,7 +19,7 @@ from typing import IO, Protocol
 
 from finefill.batch import places
 from finefill.batch.places import Place, Url
-from finefill.batch.task import Entry, state
+from finefill.batch.task import Entry, options_of, state
 from finefill.errors import FinefillError
 
 MANIFEST = "manifest.jsonl"
@@ -194,8 +194,7 @@ def _read_into(done: dict[str, bytes], file: IO[bytes]) -> int:
                     entry["mask_sha256"],
                     entry["model_sha256"],
                     entry["output_bytes"],
-                    entry["keep_polarity"],
-                    entry["grow"],
+                    options_of(entry),
                     entry.get("confidence") is not None,
                 )
         except (ValueError, TypeError, KeyError, AttributeError):

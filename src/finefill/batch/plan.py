@@ -39,6 +39,9 @@ class Batch:
             None = the CPUs, at most 4; with Ray, all CPUs of the cluster.
         resize_mask: scale masks of another shape.
         keep_polarity: take masks that look inverted as they are.
+        mask_values: the masks' values or colours to take; empty: what the masks show.
+        mask_drawn: on the photos as they are ``shown`` or ``stored``; None: as shown, unless their
+            size tells that they were not.
         grow: widen the masks by so many pixels on all sides.
         png: write PNG files whatever the photo's format is.
         max_pixels: refuse larger images before decoding them.
@@ -55,6 +58,8 @@ class Batch:
     jobs: int | None = None
     resize_mask: bool = False
     keep_polarity: bool = False
+    mask_values: tuple[str, ...] = ()
+    mask_drawn: str | None = None
     grow: int = 0
     png: bool = False
     max_pixels: int = MAX_PIXELS
@@ -274,6 +279,8 @@ def _tasks(plan: Plan, done: Mapping[str, bytes], *, clear: bool = False) -> Ite
             model_sha256=plan.model_sha256,
             resize_mask=batch.resize_mask,
             keep_polarity=batch.keep_polarity,
+            mask_values=batch.mask_values,
+            mask_drawn=batch.mask_drawn,
             grow=batch.grow,
             max_pixels=batch.max_pixels,
             confidence=batch.confidence,

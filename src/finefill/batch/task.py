@@ -8,6 +8,7 @@ import hashlib
 import json
 import time
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,8 @@ class Task:
     model_sha256: str
     resize_mask: bool = False
     keep_polarity: bool = False
+    mask_values: tuple[str, ...] = ()
+    mask_drawn: str | None = None
     grow: int = 0
     max_pixels: int = MAX_PIXELS
     confidence: bool = False
@@ -77,6 +80,8 @@ class Entry:
     photo_sha256: str | None = None
     mask_sha256: str | None = None
     keep_polarity: bool = False
+    mask_values: tuple[str, ...] = ()
+    mask_drawn: str | None = None
     grow: int = 0
     output_sha256: str | None = None
     output_bytes: int | None = None
@@ -136,6 +141,8 @@ def entry_of(task: Task, **values: Any) -> Entry:
         task.model,
         task.model_sha256,
         keep_polarity=task.keep_polarity,
+        mask_values=task.mask_values,
+        mask_drawn=task.mask_drawn,
         grow=task.grow,
         **values,
     )
@@ -152,8 +159,7 @@ def state(
     mask: str,
     model: str,
     size: int,
-    keep_polarity: bool,
-    grow: int,
+    options: Sequence[object],
     measured: bool,
 ) -> bytes:
     """A digest of what must be as it was for a photo to be skipped.
@@ -164,12 +170,18 @@ def state(
         mask: see there.
         model: see there.
         size: of the output, in bytes.
-        keep_polarity: as in the task.
-        grow: as in the task.
+        options: what of the task decides what is completed, see :func:`options_of`.
         measured: whether the confidence was measured.
     """
-    text = json.dumps([output, photo, mask, model, size, keep_polarity, grow, measured]).encode()
+    text = json.dumps([output, photo, mask, model, size, *options, measured]).encode()
     return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def options_of(values: Mapping[str, Any]) -> list[object]:
+    """What of a task, or of a line of the manifest, decides what is completed."""
+    drawn = values.get("mask_drawn")
+    chosen = list(values.get("mask_values", ()))
+    return [values["keep_polarity"], values["grow"], chosen, drawn]
 
 
 def is_done(task: Task) -> bool:
@@ -183,8 +195,7 @@ def is_done(task: Task) -> bool:
         return False
     return task.done in {
         state(
-            task.output, photo, mask, task.model_sha256, there, task.keep_polarity, task.grow,
-            measured,
+            task.output, photo, mask, task.model_sha256, there, options_of(vars(task)), measured
         )
         for measured in {True, task.confidence}
     }  # fmt: skip
@@ -208,6 +219,9 @@ def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> li
             resize=task.resize_mask,
             keep_polarity=task.keep_polarity,
             max_pixels=task.max_pixels,
+            values=task.mask_values,
+            orientation=photo.orientation,
+            drawn=task.mask_drawn,
         )
     mask = check(grow(drawn, task.grow), str(mask_place))
     entry.hole_pixels = int(mask.sum())

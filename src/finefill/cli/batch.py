@@ -74,6 +74,20 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
 @click.option("--resize-mask", is_flag=True, help="Scale masks of another shape.")
 @click.option("--keep-polarity", is_flag=True, help="Take masks that look inverted as they are.")
 @click.option(
+    "--mask-value",
+    "values",
+    multiple=True,
+    metavar="N|#RRGGBB",
+    help="Take only this value or colour of the masks.",
+)
+@click.option(
+    "--mask-drawn",
+    "drawn",
+    type=click.Choice(["shown", "stored"]),
+    help="Whether masks lie on the photos as shown, upright, or as stored, before their EXIF "
+    "orientation turns them.  [default: shown]",
+)
+@click.option(
     "--grow",
     type=click.IntRange(min=0),
     default=0,
@@ -112,6 +126,8 @@ def batch(
     dry_run: bool,
     resize_mask: bool,
     keep_polarity: bool,
+    values: tuple[str, ...],
+    drawn: str | None,
     grow: int,
     fmt: str,
     max_pixels: int,
@@ -137,6 +153,8 @@ def batch(
             jobs,
             resize_mask=resize_mask,
             keep_polarity=keep_polarity,
+            mask_values=values,
+            mask_drawn=drawn,
             grow=grow,
             png=fmt == "png",
             max_pixels=max_pixels,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -90,6 +91,20 @@ ASSETS = Path(__file__).parent.parent / "assets"
 )
 @click.option("--resize-mask", is_flag=True, help="Scale a mask of another shape.")
 @click.option("--keep-polarity", is_flag=True, help="Take a mask that looks inverted as it is.")
+@click.option(
+    "--mask-value",
+    "values",
+    multiple=True,
+    metavar="N|#RRGGBB",
+    help="Take only this value or colour of the mask: a label's number in grey and palette files.",
+)
+@click.option(
+    "--mask-drawn",
+    "drawn",
+    type=click.Choice(["shown", "stored"]),
+    help="What masks, annotations, boxes and polygons lie on: the photo as it is shown, upright, "
+    "or as it is stored, before its EXIF orientation turns it.  [default: shown]",
+)
 @click.option("--strict", is_flag=True, help="Stop where there would be a warning.")
 @click.option(
     "--confidence",
@@ -123,6 +138,8 @@ def complete(
     grow: int,
     resize_mask: bool,
     keep_polarity: bool,
+    values: tuple[str, ...],
+    drawn: str | None,
     strict: bool,
     confidence: bool,
     verify: bool,
@@ -133,11 +150,14 @@ def complete(
     Say which by --mask, --box, --polygon, --coco, --labelme or --mask-color; several add up.
     """
     files.output_format(output)  # before any work
+    _refuse_inputs(output, (*mask_paths, coco, labelme))
     if not (mask_paths or boxes or polygons or coco or labelme or colour):
         raise FinefillError(
             f"{photo}: nothing says what to complete: give --mask FILE, --box X,Y,W,H, "
             "--polygon 'X,Y X,Y X,Y', --coco FILE, --labelme FILE or --mask-color '#RRGGBB'"
         )
+    if values and not mask_paths:
+        raise FinefillError(f"--mask-value {values[0]}: chooses from a mask: give --mask FILE")
     if labels and not (coco or labelme):
         raise FinefillError(
             f"--label {labels[0]}: chooses from annotations: give --coco FILE or --labelme FILE"
@@ -145,6 +165,7 @@ def complete(
     with _warnings_on_stderr(strict=strict):
         read = files.read_photo(photo, max_pixels=max_pixels)
         size = read.rgb.shape[:2]
+        lies: masks.Placing = {"orientation": read.orientation, "drawn": drawn}
         hole = np.zeros(size, bool)
         for path in mask_paths:
             hole |= masks.read_mask(
@@ -153,15 +174,16 @@ def complete(
                 resize=resize_mask,
                 keep_polarity=keep_polarity,
                 max_pixels=max_pixels,
+                values=values,
+                **lies,
             )
-        for text in boxes:
-            hole |= regions.box(text, size)
-        for text in polygons:
-            hole |= regions.polygon(text, size)
+        for draw, texts in ((regions.box, boxes), (regions.polygon, polygons)):
+            for text in texts:
+                hole |= masks.by_numbers(functools.partial(draw, text), size, **lies)
         if coco:
-            hole |= regions.coco(coco, photo.name, size, labels, resize=resize_mask)
+            hole |= regions.coco(coco, photo.name, size, labels, resize=resize_mask, **lies)
         if labelme:
-            hole |= regions.labelme(labelme, size, labels, resize=resize_mask)
+            hole |= regions.labelme(labelme, size, labels, resize=resize_mask, **lies)
         if colour:
             hole |= regions.colour(read.rgb, colour, tolerance=tolerance, name=str(photo))
         hole = masks.check(masks.grow(hole, grow), str(photo))
@@ -183,6 +205,15 @@ def complete(
         with _warnings_on_stderr():  # the file is written: nothing can stop that any more
             said = verify_file(read, hole, output, max_pixels=max_pixels)
         click.echo(said)
+
+
+def _refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
+    """Raise a FinefillError if the output would replace one of the files that say what to do."""
+    for path in inputs:
+        if path is not None and output.exists() and path.exists() and output.samefile(path):
+            raise FinefillError(
+                f"{output}: is {path}, which would be lost: choose another file for the output"
+            )
 
 
 @click.command()

@@ -5,6 +5,8 @@ A mask in memory is a bool array (H, W), True = to be completed.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,17 +14,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill.errors import FinefillError
+from finefill.masks.labels import Areas, areas, brightness
 
 Mask = NDArray[np.bool_]
 THRESHOLD = 128  # of 0..255: from here on a pixel is to be completed
+BLACK = 48  # up to here a value passes for black
+NOISE = 32  # what lossy compression may leave on black
+MAX_BLACK_BORDER = 0.25  # of the border's pixels, in a mask that looks inverted
 
 
 def binarize(values: NDArray[Any], name: str = "the mask") -> Mask:
-    """The one decision what a mask's value means: white is to be completed.
+    """What the numbers of a mask in memory mean: white is to be completed.
 
     Args:
-        values: (H, W) or (H, W, 1). Bool; or integers 0..255 (from 128 on: complete) or just
-            0 and 1; or floats in [0, 1] (from 0.5 on) or in [0, 255].
+        values: (H, W) or (H, W, 1). Bool; or whole numbers: two values, of which the larger is to
+            be completed, or labels, of which all but the background are; or numbers in between,
+            from 128 of 255 on, or from 0.5 on where none is above 1.
         name: what messages call the mask.
 
     Returns:
@@ -30,6 +37,9 @@ def binarize(values: NDArray[Any], name: str = "the mask") -> Mask:
 
     Raises:
         FinefillError: another shape or type, or values out of range.
+
+    Warns:
+        UserWarning: they are labels, or far from black and white.
     """
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[..., 0]
@@ -41,13 +51,146 @@ def binarize(values: NDArray[Any], name: str = "the mask") -> Mask:
     if values.dtype.kind == "b" or not values.size:
         return values.astype(bool)
     low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and high <= 255):  # so written that NaN fails too
+    whole = low >= 0 and high < 2**31 and bool((values == np.floor(values)).all())
+    if not (low >= 0 and (whole or high <= 255)):  # so written that NaN fails too
         raise FinefillError(
             f"{name}: values from {low:g} to {high:g}: give 0 (keep) to 255 (complete)"
         )
+    if not whole:
+        return np.asarray(values >= (0.5 if high <= 1 else THRESHOLD))
+    numbers = values.astype(np.int64)
     if high <= 1:
-        return np.asarray(values >= 0.5)
-    return np.asarray(values >= THRESHOLD)
+        return numbers > 0
+    flat = of_flat(numbers[..., None], name)
+    return of_soft(numbers, name) if flat is None else flat
+
+
+def of_flat(
+    pixels: NDArray[Any],
+    name: str,
+    *,
+    lossy: bool = False,
+    keep_polarity: bool = False,
+    called: Callable[[NDArray[np.int64]], str] | None = None,
+) -> Mask | None:
+    """What a mask of few flat values or colours says.
+
+    Of two, the brighter is to be completed. Of more, each is a label, and all that is not the
+    background is to be completed.
+
+    Args:
+        pixels: (H, W, C) whole numbers, C = 1 or 3.
+        name: what messages call the mask.
+        lossy: the pixels went through lossy compression.
+        keep_polarity: black is the background, even if another value surrounds all.
+        called: what messages call a value (C,), as the user would; by default its numbers.
+
+    Returns:
+        (H, W) bool; None where the pixels are not flat (see :func:`finefill.masks.labels.areas`).
+
+    Raises:
+        FinefillError: they are labels of which none is plainly the background.
+
+    Warns:
+        UserWarning: they are labels, or two values far from black and white.
+    """
+    found = areas(pixels, lossy=lossy)
+    if found is None or len(found.values) < 2:
+        return None
+    call = called or called_by_numbers
+    light = brightness(found.values)
+    if len(found.values) == 2:
+        low, high = (call(found.values[at]) for at in (light.argmin(), light.argmax()))
+        if light.max() - light.min() < (NOISE if lossy else 1):
+            return None
+        if light.min() > BLACK and not light.min() < THRESHOLD <= light.max():
+            warnings.warn(
+                f"{name}: its two values are {low} and {high}: the larger one is completed",
+                stacklevel=4,
+            )
+        return np.asarray(found.which == light.argmax())
+    names = [call(value) for value in found.values]
+    ground = _background(found, lossy, keep_polarity)
+    if ground is None:
+        raise FinefillError(
+            f"{name}: a label mask, none of whose {len(names)} values is plainly the background: "
+            f"choose with --mask-value from {_listed(names)}"
+        )
+    mask = np.asarray(found.which != ground)
+    if lossy:  # noisier than any area, but not the background
+        mask |= np.abs(pixels.astype(np.int64) - found.values[ground]).max(axis=2) > 2 * BLACK
+    others = names[:ground] + names[ground + 1 :]
+    warnings.warn(
+        f"{name}: a label mask of {len(names)} values: all but the background {names[ground]} is "
+        f"completed: {_listed(others)}; choose with --mask-value",
+        stacklevel=4,
+    )
+    return mask
+
+
+def of_soft(values: NDArray[Any], name: str, *, lossy: bool = False) -> Mask:
+    """What soft greys say: from half of white on a pixel is to be completed.
+
+    Args:
+        values: (H, W) whole numbers, white = 255, or 65535 where one is above 255.
+        name: what messages call the mask.
+        lossy: the pixels went through lossy compression.
+
+    Warns:
+        UserWarning: nothing is that bright, and half of what the brightest pixel has was taken.
+    """
+    high = int(values.max(initial=0))
+    half = THRESHOLD if high <= 255 else 1 << 15
+    if (NOISE if lossy else 1) < high < half:
+        warnings.warn(
+            f"{name}: its brightest pixel has {high} of {2 * half - 1}: completed from half of "
+            "that on",
+            stacklevel=4,
+        )
+        half = (high + 1) // 2
+    return np.asarray(values >= half)
+
+
+def inverted(mask: Mask) -> bool:
+    """Whether white was most likely meant to be kept: little black, within a white border.
+
+    A hole that covers most of the photo and nearly all of its border leaves next to nothing to
+    complete from, so hardly anyone means it.
+    """
+    border = _border(mask)
+    black = 1 - float(border.mean()) if border.size else 1.0
+    return bool(0.5 < mask.mean() < 1 and black <= MAX_BLACK_BORDER)
+
+
+def _background(found: Areas, lossy: bool, keep_polarity: bool) -> int | None:
+    """Which of a label mask's values is the background: black, or what surrounds all."""
+    border = np.bincount(_border(found.which), minlength=len(found.values))
+    common = int(border.argmax())
+    if not keep_polarity and inverted(found.which == common):
+        return common
+    darkest = int(found.values.max(1).argmin())
+    if found.values[darkest].max() > (NOISE if lossy else 0):  # no black
+        return common if border[common] >= 0.5 * border.sum() else None
+    return None if inverted(found.which != darkest) and not keep_polarity else darkest
+
+
+def _border(values: NDArray[Any]) -> NDArray[Any]:
+    """The outermost pixels of (H, W), each once."""
+    if min(values.shape) < 2:
+        return values.ravel()
+    return np.concatenate([values[0], values[-1], values[1:-1, 0], values[1:-1, -1]])
+
+
+def called_by_numbers(value: NDArray[np.int64]) -> str:
+    """A grey as a number, a colour as #RRGGBB."""
+    numbers = [int(number) for number in value]
+    return str(numbers[0]) if len(numbers) == 1 else "#{:02X}{:02X}{:02X}".format(*numbers)
+
+
+def _listed(names: list[str]) -> str:
+    """The names, sorted as people would, the first ten of them."""
+    names = sorted(names, key=lambda name: (len(name), name))
+    return ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
 
 
 def scale(mask: Mask, size: tuple[int, int]) -> Mask:

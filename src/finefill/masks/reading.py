@@ -3,21 +3,63 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops, ImageColor
 
 from finefill.errors import FinefillError
 from finefill.files import MAX_PIXELS, Source, decode, name_of, orientation_of, turn
-from finefill.masks.meaning import THRESHOLD, Mask, check, scale
+from finefill.masks.meaning import (
+    BLACK,
+    Mask,
+    binarize,
+    called_by_numbers,
+    check,
+    inverted,
+    of_flat,
+    of_soft,
+    scale,
+)
 
-# A pixel is neither black nor white if a channel lies between these. Masks that went through JPEG
-# or have soft edges have some such pixels; a photograph has mostly such.
-BLACK, WHITE = 48, 207
+# A pixel is neither black nor white if a channel lies between BLACK and this. Masks that went
+# through JPEG or have soft edges have some such pixels; a photograph has mostly such.
+WHITE = 207
 MAX_GREYS = 0.2
-MAX_BLACK_BORDER = 0.25  # of the border's pixels, in a mask that looks inverted
 MAX_STRETCH = 0.01  # between the widths of a mask and its photo, at one height
+MANY_COLOURS = 64  # of 4096, with 16 levels a channel: what is drawn has fewer, a photograph more
+SMOOTH = 3  # levels between a grey and the mean of those beside it; a photograph has texture
+MAX_TEXTURE = 0.03  # of the greys
+MIN_BLACK = 0.1  # of a mask with wide soft edges
+LOSSY = ("JPEG", "MPO", "AVIF", "JPEG2000")
+
+
+class Placing(TypedDict):
+    """How what is drawn lies on a photo, for :func:`placed`."""
+
+    orientation: int
+    drawn: str | None
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """What a mask file shows.
+
+    Attributes:
+        values: (H, W, C) whole numbers, C = 1 for grey and 3 for colours; black where the file is
+            transparent.
+        indices: (H, W), into the palette, where the file has one.
+        visible: (H, W) bool, where something is to be seen; None: everywhere.
+        lossy: whether the pixels went through lossy compression.
+    """
+
+    values: NDArray[Any]
+    indices: NDArray[np.uint8] | None = None
+    visible: Mask | None = None
+    lossy: bool = False
 
 
 def read_mask(
@@ -27,11 +69,14 @@ def read_mask(
     resize: bool = False,
     keep_polarity: bool = False,
     max_pixels: int = MAX_PIXELS,
+    values: Collection[str] = (),
+    orientation: int = 1,
+    drawn: str | None = None,
 ) -> Mask:
     """Read a mask file for a photo.
 
-    White is to be completed, black is kept. A mask drawn in the alpha channel over a single
-    colour is understood too: opaque is to be completed.
+    White is to be completed, black is kept; of labels, all but the background is completed. A mask
+    drawn on transparent ground is understood too: opaque is to be completed.
 
     Args:
         source: a path, the file's bytes, or a binary file.
@@ -40,6 +85,12 @@ def read_mask(
             scaled anyway.
         keep_polarity: take a mask that looks :func:`inverted` as it is.
         max_pixels: larger files are refused.
+        values: what is to be completed: numbers of a grey or palette file, or ``#RRGGBB``.
+            Empty: what the file shows.
+        orientation: the photo's EXIF orientation, 1 to 8.
+        drawn: ``shown`` if the mask was drawn on the upright photo, ``stored`` if on the photo as
+            its file has it, before its EXIF orientation turns it; None: not known, see
+            :func:`placed`. A mask with an EXIF orientation of its own is turned by that alone.
 
     Returns:
         (height, width) bool, upright, with pixels to complete and pixels to keep.
@@ -49,37 +100,107 @@ def read_mask(
             photograph instead of a mask.
 
     Warns:
-        UserWarning: the mask was taken from the alpha channel, turned the other way round or
-            scaled, or the file is animated.
+        UserWarning: it is a label mask; the mask was taken from the alpha channel, from half of a
+            dark grey on, turned the other way round or scaled; or the file is animated.
     """
-    image, _ = decode(source, max_pixels=max_pixels)
+    image, kept = decode(source, max_pixels=max_pixels)
     name = name_of(source)
-    grey = turn(_grey(image, name), orientation_of(image))
-    mask = grey >= THRESHOLD
-    if not keep_polarity and inverted(mask):
-        warnings.warn(
-            f"{name}: the mask looks inverted ({mask.mean():.0%} white): taken the other way "
-            "round; --keep-polarity takes it as it is",
-            stacklevel=2,
-        )
-        mask = ~mask
-    if not mask.any() and grey.any():
-        raise FinefillError(
-            f"{name}: the mask is empty: its brightest pixel has {grey.max()} of 255: paint what "
-            "is to be completed white"
-        )
-    return check(fit(mask, size, name, resize=resize), name)
+    lossy = image.format in LOSSY or kept.webp > 0
+    if values:
+        mask = _with_values(_pixels(image, name, lossy), values, name)
+    else:
+        mask = _meant(image, name, lossy=lossy, keep_polarity=keep_polarity)
+        if not keep_polarity and inverted(mask):
+            warnings.warn(
+                f"{name}: the mask looks inverted ({mask.mean():.0%} white): taken the other way "
+                "round; --keep-polarity takes it as it is",
+                stacklevel=2,
+            )
+            mask = ~mask
+    if (own := orientation_of(image)) != 1:
+        mask, drawn = turn(mask, own), "shown"
+    mask = placed(mask, size, name, resize=resize, orientation=orientation, drawn=drawn)
+    return check(mask, name)
 
 
-def inverted(mask: Mask) -> bool:
-    """Whether white was most likely meant to be kept: little black, within a white border.
+def placed(
+    mask: Mask,
+    size: tuple[int, int],
+    name: str = "the mask",
+    *,
+    resize: bool = False,
+    orientation: int = 1,
+    drawn: str | None = None,
+    size_known: bool = True,
+) -> Mask:
+    """A drawn mask as it lies on the upright photo, at the photo's size.
 
-    A hole that covers most of the photo and nearly all of its border leaves next to nothing to
-    complete from, so hardly anyone means it.
+    Args:
+        mask: (h, w) bool.
+        size: (height, width) of the upright photo.
+        name: what messages call the mask.
+        resize: see :func:`fit`.
+        orientation: the photo's EXIF orientation, 1 to 8.
+        drawn: on the photo as it is ``shown`` (upright) or as it is ``stored``; None: as shown,
+            unless the size tells that it was not.
+        size_known: whether the mask's size tells anything.
+
+    Returns:
+        (height, width) bool.
+
+    Raises:
+        FinefillError: see :func:`fit`; or the mask was drawn on the photo as stored, and ``drawn``
+            does not say so.
+
+    Warns:
+        UserWarning: it was scaled, or may have been drawn on the photo as stored.
     """
-    border = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
-    black = 1 - float(border.mean()) if border.size else 1.0
-    return bool(0.5 < mask.mean() < 1 and black <= MAX_BLACK_BORDER)
+    stored = stored_size(size, orientation)
+    if drawn == "stored":
+        return turn(fit(mask, stored, name, resize=resize), orientation)
+    if orientation != 1 and drawn is None:
+        if mask.shape in (size, stored):
+            as_shown, as_stored = mask.shape == size, mask.shape == stored
+        else:
+            as_shown, as_stored = _alike(mask.shape, size), _alike(mask.shape, stored)
+        if as_stored and not as_shown:
+            raise FinefillError(
+                f"{name}: the mask is {_text(mask.shape)} pixels, the photo, turned as its EXIF "
+                f"orientation says, {_text(size)}: if the mask was drawn before that turn, turn it "
+                "too with --mask-drawn stored"
+            )
+        if as_stored or not size_known:
+            warnings.warn(
+                f"{name}: taken as drawn on the photo as it is shown, turned by its EXIF "
+                "orientation: --mask-drawn shown if that is so, --mask-drawn stored if not",
+                stacklevel=3,
+            )
+    return fit(mask, size, name, resize=resize)
+
+
+def stored_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """(height, width) of the upright photo as its file has them."""
+    return (size[1], size[0]) if orientation in (5, 6, 7, 8) else size
+
+
+def by_numbers(
+    draw: Callable[[tuple[int, int]], Mask],
+    size: tuple[int, int],
+    *,
+    orientation: int = 1,
+    drawn: str | None = None,
+) -> Mask:
+    """A mask given by coordinates, on the upright photo.
+
+    Args:
+        draw: makes the mask of (height, width) bool for a photo of that size.
+        size: (height, width) of the upright photo.
+        orientation: the photo's EXIF orientation, 1 to 8.
+        drawn: ``stored`` if the coordinates count the stored photo's pixels.
+    """
+    if drawn == "stored":
+        return turn(draw(stored_size(size, orientation)), orientation)
+    return draw(size)
 
 
 def fit(mask: Mask, size: tuple[int, int], name: str = "the mask", *, resize: bool = False) -> Mask:
@@ -102,31 +223,74 @@ def fit(mask: Mask, size: tuple[int, int], name: str = "the mask", *, resize: bo
     """
     if mask.shape == size:
         return mask
-    found, wanted = (f"{width}x{height}" for height, width in (mask.shape, size))
-    told = f"{name}: the mask is {found} pixels, the photo {wanted}: "
+    told = f"{name}: the mask is {_text(mask.shape)} pixels, the photo {_text(size)}: "
     if not resize:
-        if abs(mask.shape[1] * size[0] / (mask.shape[0] * size[1]) - 1) > MAX_STRETCH:
-            raise FinefillError(
-                f"{told}draw it at the photo's size, or accept scaling with --resize-mask"
-            )
+        if not _alike(mask.shape, size):
+            exchanged = "width and height are exchanged: turn it back, "
+            other = "draw it at the photo's size, "
+            told += exchanged if _alike(mask.shape[::-1], size) else other
+            raise FinefillError(f"{told}or accept scaling with --resize-mask")
         warnings.warn(f"{told}scaled to fit", stacklevel=3)
     return scale(mask, size)
 
 
+def _alike(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
+    """Whether two (height, width) have about the same ratio."""
+    return abs(shape[1] * size[0] / (shape[0] * size[1]) - 1) <= MAX_STRETCH
+
+
+def _text(size: tuple[int, ...]) -> str:
+    return f"{size[1]}x{size[0]}"
+
+
 def of_image(image: Image.Image) -> Mask:
     """The mask that a Pillow image shows, (H, W) bool; see :func:`read_mask`."""
-    return _grey(image, "the mask") >= THRESHOLD
+    return _meant(image, "the mask", lossy=image.format in LOSSY, keep_polarity=True)
 
 
-def _grey(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    """A mask file's pixels as stored: (H, W) uint8."""
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("1", "L") and "transparency" not in image.info:  # as most masks are
-        plain = image.convert("L")
-        counts = plain.histogram()
-        _refuse_photographs(sum(counts[BLACK + 1 : WHITE]) / max(1, sum(counts)), name)
-        return np.asarray(plain)
+def _meant(image: Image.Image, name: str, *, lossy: bool, keep_polarity: bool) -> Mask:
+    """What a mask file says, as stored: (H, W) bool."""
+    if image.mode in ("1", "L") and "transparency" not in image.info:
+        counts = image.convert("L").histogram()
+        if not any(counts[1:-1]):  # as most masks are
+            return np.asarray(image.convert("L")) > 0
+    if image.mode == "F":
+        return binarize(np.asarray(image), name)
+    pixels = _pixels(image, name, lossy)
+    visible = pixels.visible
+    if visible is not None and (mask := _from_alpha(pixels, visible, name)) is not None:
+        return mask
+    indices = pixels.indices
+    called = None if indices is None else _by_index(pixels.values, indices)
+    mask = of_flat(pixels.values, name, lossy=lossy, keep_polarity=keep_polarity, called=called)
+    if mask is not None:
+        return mask
+    _refuse_photographs(pixels.values, name)
+    if pixels.values.shape[2] == 3:
+        flat = np.asarray(Image.fromarray(pixels.values).convert("L"))
+    else:
+        flat = pixels.values[..., 0]
+    return of_soft(flat, name, lossy=lossy)
+
+
+def _pixels(image: Image.Image, name: str, lossy: bool) -> _Pixels:
+    """The pixels of a mask file in grey, colours or a palette."""
+    transparent = image.has_transparency_data
+    if image.mode[0] in "IF" and not transparent:
+        values = np.asarray(image)
+        if not 0 <= values.min(initial=0) <= values.max(initial=0) < 2**31:
+            raise FinefillError(
+                f"{name}: its values run from {values.min():g} to {values.max():g}: save it as "
+                "8-bit grey"
+            )
+        return _Pixels(values.astype(np.int64)[..., None])
+    if image.mode in ("1", "L") and not transparent:
+        return _Pixels(np.asarray(image.convert("L"))[..., None], lossy=lossy)
+    indices = np.asarray(image) if image.mode == "P" else None
+    if not transparent and image.mode == "RGB":
+        red, green, blue = image.split()
+        if not any(ImageChops.difference(red, one).getbbox() for one in (green, blue)):
+            return _Pixels(np.asarray(red)[..., None], lossy=lossy)
     try:
         # A copy: Pillow changes the palette of what it converts.
         rgba = np.asarray(image.copy().convert("RGBA"))
@@ -134,23 +298,116 @@ def _grey(image: Image.Image, name: str) -> NDArray[np.uint8]:
         raise FinefillError(
             f"{name}: masks of mode {image.mode} are not supported: save it as 8-bit grey"
         ) from None
-    rgb, alpha = rgba[..., :3], rgba[..., 3]
-    visible = rgb[alpha > 0]
-    if alpha.min() < alpha.max() and (visible == visible[0]).all():
-        warnings.warn(f"{name}: mask taken from its alpha channel: opaque = complete", stacklevel=3)
-        return alpha
-    # What is transparent counts as black.
-    flat = (rgb.astype(np.uint16) * alpha[..., None] // 255).astype(np.uint8)
-    low, high = flat.min(axis=2), flat.max(axis=2)
-    greys = float(((high > BLACK) & (low < WHITE)).mean())
-    _refuse_photographs(greys, name)
-    return np.asarray(Image.fromarray(flat).convert("L"))
+    rgb, visible = rgba[..., :3], None
+    if transparent and rgba[..., 3].min() < rgba[..., 3].max():
+        alpha = rgba[..., 3]
+        visible = alpha > alpha.max() // 2
+        rgb = np.where(visible[..., None], rgb, np.uint8(0))
+    if (rgb == rgb[..., :1]).all():
+        rgb = rgb[..., :1]
+    return _Pixels(np.ascontiguousarray(rgb), indices, visible, lossy)
 
 
-def _refuse_photographs(greys: float, name: str) -> None:
-    """Raise a FinefillError if a share ``greys`` of neither black nor white is no mask's."""
-    if greys > MAX_GREYS:
-        raise FinefillError(
-            f"{name}: looks like a photograph, not a mask ({greys:.0%} of it is neither black "
-            "nor white): give a black picture with what is to be completed in white"
+def _from_alpha(pixels: _Pixels, visible: Mask, name: str) -> Mask | None:
+    """The mask that is drawn on transparent ground; None where black and others are drawn there.
+
+    A photograph of which a part is erased shows what is to be completed by being transparent.
+    """
+    shown = pixels.values[visible]
+    bins = np.unique((shown >> 4).astype(np.int64) @ (16 ** np.arange(shown.shape[1])))
+    if len(bins) > MANY_COLOURS and shown.shape[1] == 3:
+        warnings.warn(
+            f"{name}: a picture of which a part is erased: what is transparent is completed",
+            stacklevel=4,
         )
+        return ~visible
+    black = shown.max(axis=1) <= BLACK
+    if black.any() and not black.all():
+        return None
+    warnings.warn(f"{name}: mask taken from its alpha channel: opaque = complete", stacklevel=4)
+    return visible
+
+
+def _by_index(values: NDArray[Any], indices: NDArray[np.uint8]) -> Any:
+    """What to call a palette's colours: by their indices."""
+    used, first = np.unique(indices, return_index=True)
+    colours = values.reshape(-1, values.shape[2])[first].tolist()
+
+    def called(value: NDArray[np.int64]) -> str:
+        return next(
+            str(index) for index, colour in zip(used, colours, strict=True)
+            if colour == value.tolist()
+        )  # fmt: skip
+
+    return called
+
+
+def _with_values(pixels: _Pixels, wanted: Collection[str], name: str) -> Mask:
+    """Where a mask has one of the values that the user names."""
+    numbers = pixels.indices
+    if numbers is None and pixels.values.shape[2] == 1:
+        numbers = pixels.values[..., 0]
+    result = np.zeros(pixels.values.shape[:2], bool)
+    tolerance = 24 if pixels.lossy else 0
+    for text in wanted:
+        if text.strip().isascii() and text.strip().isdigit():
+            if numbers is None:
+                raise FinefillError(
+                    f"{name}: --mask-value {text}: the mask has colours: give one as #RRGGBB"
+                )
+            found = np.abs(numbers.astype(np.int64) - int(text)) <= tolerance
+        else:
+            try:
+                colour = ImageColor.getrgb(text)[:3]
+            except ValueError:
+                raise FinefillError(
+                    f"{name}: --mask-value {text}: give a number, or a colour as #RRGGBB"
+                ) from None
+            distance = np.abs(pixels.values.astype(np.int64) - colour).max(axis=2)
+            found = distance <= tolerance
+        if pixels.visible is not None:
+            found &= pixels.visible
+        if not found.any():
+            raise FinefillError(f"{name}: --mask-value {text}: {_there(pixels, numbers)}")
+        result |= found
+    return result
+
+
+def _there(pixels: _Pixels, numbers: NDArray[Any] | None) -> str:
+    """What values a mask has, for who asked for another."""
+    values = numbers[..., None] if numbers is not None else pixels.values
+    counts: dict[str, int] = {}
+    for value, count in zip(
+        *np.unique(values.reshape(-1, values.shape[2]), axis=0, return_counts=True), strict=True
+    ):
+        counts[called_by_numbers(value)] = int(count)
+    common = sorted(counts, key=counts.__getitem__, reverse=True)[:10]
+    return f"no pixel has it: choose from {', '.join(common)}{' …' if len(counts) > 10 else ''}"
+
+
+def _refuse_photographs(values: NDArray[Any], name: str) -> None:
+    """Raise a FinefillError if so much is neither black nor white that it is no mask."""
+    if values.dtype != np.uint8:
+        return
+    low, high = values.min(axis=2), values.max(axis=2)
+    greys = (high > BLACK) & (low < WHITE)
+    share = float(greys.mean())
+    if share <= MAX_GREYS:
+        return
+    if values.shape[2] == 1 and _is_feathered(values[..., 0], greys):
+        return
+    raise FinefillError(
+        f"{name}: looks like a photograph, not a mask ({share:.0%} of it is neither black "
+        "nor white): give a black picture with what is to be completed in white"
+    )
+
+
+def _is_feathered(grey: NDArray[np.uint8], greys: Mask) -> bool:
+    """Whether greys are a wide soft edge on black: smooth, and black to begin with."""
+    level = grey.astype(np.int16)
+    middle = level[1:-1, 1:-1]
+    beside = level[:-2, 1:-1] + level[2:, 1:-1] + level[1:-1, :-2] + level[1:-1, 2:]
+    rough = np.abs(4 * middle - beside) > 4 * SMOOTH
+    texture = rough[greys[1:-1, 1:-1]]
+    smooth = texture.size > 0 and texture.mean() <= MAX_TEXTURE
+    return bool(smooth and (grey <= BLACK).mean() >= MIN_BLACK)

@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
@@ -21,7 +21,7 @@ from PIL import Image, ImageColor, ImageDraw
 from finefill.errors import FinefillError
 from finefill.files import MAX_PIXELS, RGB
 from finefill.masks.meaning import Mask, grow
-from finefill.masks.reading import fit
+from finefill.masks.reading import placed, stored_size
 
 Size = tuple[int, int]  # height, width
 File = str | os.PathLike[str]
@@ -114,6 +114,8 @@ def coco(
     labels: Collection[str] = (),
     *,
     resize: bool = False,
+    orientation: int = 1,
+    drawn: str | None = None,
 ) -> Mask:
     """The mask of a photo's objects in a file of COCO annotations.
 
@@ -125,6 +127,9 @@ def coco(
         size: (height, width) of the upright photo.
         labels: names of the categories to take; empty: all.
         resize: scale a drawing of another shape to the photo's.
+        orientation: the photo's EXIF orientation, 1 to 8.
+        drawn: on the photo as it is ``shown`` or ``stored``, see
+            :func:`finefill.masks.reading.placed`.
 
     Returns:
         (height, width) bool, the union of the objects.
@@ -157,13 +162,24 @@ def coco(
     ]
     named = [(categories.get(str(entry.get("category_id")), ""), entry) for entry in mine]
     chosen = _choose(named, labels, f"{name}: {wanted}")
-    drawn = _size_of(images[0], "width", "height", size, name)
-    masks = (_annotation(entry, drawn, f"{name}: annotation {_key(entry)}") for entry in chosen)
-    mask = _inside(_union(masks, drawn), f"{name}: what is annotated in {wanted}")
-    return fit(mask, size, name, resize=resize)
+    frame = _frame(images[0], ("height", "width"), size, name, orientation, drawn)
+    masks = (_annotation(entry, frame, f"{name}: annotation {_key(entry)}") for entry in chosen)
+    mask = _inside(_union(masks, frame), f"{name}: what is annotated in {wanted}")
+    known = images[0].get("height") is not None
+    return placed(
+        mask, size, name, resize=resize, orientation=orientation, drawn=drawn, size_known=known
+    )
 
 
-def labelme(file: File, size: Size, labels: Collection[str] = (), *, resize: bool = False) -> Mask:
+def labelme(
+    file: File,
+    size: Size,
+    labels: Collection[str] = (),
+    *,
+    resize: bool = False,
+    orientation: int = 1,
+    drawn: str | None = None,
+) -> Mask:
     """The mask of the shapes in a labelme file: polygons, rectangles and circles.
 
     Args:
@@ -171,6 +187,9 @@ def labelme(file: File, size: Size, labels: Collection[str] = (), *, resize: boo
         size: (height, width) of the upright photo.
         labels: of the shapes to take; empty: all.
         resize: scale a drawing of another shape to the photo's.
+        orientation: the photo's EXIF orientation, 1 to 8.
+        drawn: on the photo as it is ``shown`` or ``stored``, see
+            :func:`finefill.masks.reading.placed`.
 
     Returns:
         (height, width) bool, the union of the shapes.
@@ -185,7 +204,7 @@ def labelme(file: File, size: Size, labels: Collection[str] = (), *, resize: boo
     data = _read(name)
     named = [(str(shape.get("label", "")), shape) for shape in _dicts(data, "shapes", name)]
     chosen = _choose(named, labels, name)
-    drawn = _size_of(data, "imageWidth", "imageHeight", size, name)
+    frame = _frame(data, ("imageHeight", "imageWidth"), size, name, orientation, drawn)
     areas = []
     for shape in chosen:
         kind = shape.get("shape_type", "polygon")
@@ -196,8 +215,12 @@ def labelme(file: File, size: Size, labels: Collection[str] = (), *, resize: boo
         areas.append((kind, shape.get("points"), what))
     if not areas:
         raise FinefillError(f"{name}: no shape with an area: draw polygons, rectangles or circles")
-    mask = _union((_shape(kind, points, drawn, what) for kind, points, what in areas), drawn)
-    return fit(_inside(mask, f"{name}: its shapes"), size, name, resize=resize)
+    mask = _union((_shape(kind, points, frame, what) for kind, points, what in areas), frame)
+    mask = _inside(mask, f"{name}: its shapes")
+    known = data.get("imageHeight") is not None
+    return placed(
+        mask, size, name, resize=resize, orientation=orientation, drawn=drawn, size_known=known
+    )
 
 
 def _annotation(entry: dict[str, Any], size: Size, name: str) -> Mask:
@@ -288,7 +311,7 @@ def _points(points: Any, name: str) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in points]
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     """Whether it can be a coordinate; NaN and infinity can not."""
     return type(value) in (int, float) and abs(value) <= FARTHEST
 
@@ -349,20 +372,28 @@ def _dicts(data: dict[str, Any], key: str, name: str) -> list[dict[str, Any]]:
     return entries
 
 
-def _size_of(entry: dict[str, Any], width: str, height: str, size: Size, name: str) -> Size:
-    """The size that annotations were drawn at; the photo's where they do not tell."""
-    found = entry.get(height), entry.get(width)
-    if found == (None, None):
-        return size
-    if any(type(side) is not int or side < 1 for side in found):
-        raise FinefillError(f"{name}: {width} and {height} must be whole numbers of pixels")
-    drawn: Size = (int(found[0] or 0), int(found[1] or 0))
-    if drawn != size and drawn[0] * drawn[1] > MAX_PIXELS:
+def _frame(
+    entry: dict[str, Any],
+    keys: tuple[str, str],
+    size: Size,
+    name: str,
+    orientation: int,
+    drawn: str | None,
+) -> Size:
+    """The (height, width) that annotations were drawn at; the photo's where they do not tell."""
+    found = [entry.get(key) for key in keys]
+    if found == [None, None]:
+        return stored_size(size, orientation) if drawn == "stored" else size
+    sides = [int(side) for side in found if _is_number(side) and side >= 1 and side % 1 == 0]
+    if len(sides) != 2:
+        raise FinefillError(f"{name}: {keys[1]} and {keys[0]} must be whole numbers of pixels")
+    frame: Size = (sides[0], sides[1])
+    if frame != size and frame[0] * frame[1] > MAX_PIXELS:
         raise FinefillError(
-            f"{name}: annotates an image of {drawn[1]}x{drawn[0]} pixels, the photo has "
+            f"{name}: annotates an image of {frame[1]}x{frame[0]} pixels, the photo has "
             f"{size[1]}x{size[0]}: give the annotations of this photo"
         )
-    return drawn
+    return frame
 
 
 def _base(name: str) -> str:

@@ -27,6 +27,7 @@ from finefill.web.settings import Settings
 
 MAX_GROW = 1000  # pixels
 MAX_BOXES = 1000
+MAX_VALUES = 256
 RESULT_HEADERS = ["X-Finefill-Model", "X-Finefill-Changed-Pixels", "X-Finefill-Seconds",
                   "X-Finefill-Warnings", "Retry-After", "Location"]  # fmt: skip
 _REFUSALS = (400, 401, 403, 408, 413, 415, 422, 429, 503)
@@ -96,6 +97,21 @@ class Upload:
         keep_polarity: Annotated[
             bool, Form(description="Take a mask that looks inverted as it is.")
         ] = False,
+        mask_value: Annotated[
+            list[str] | None,
+            Form(
+                description="Take only this value (a label's number) or colour (#RRGGBB) of the "
+                "mask, repeated for more.",
+                max_length=MAX_VALUES,
+            ),
+        ] = None,
+        mask_drawn: Annotated[
+            Literal["shown", "stored"] | None,
+            Form(
+                description="What the mask and the boxes lie on: the photograph as it is shown, "
+                "upright (the default), or as it is stored, before its EXIF orientation turns it."
+            ),
+        ] = None,
     ) -> None:
         pool: Pool = request.app.pool
         names = [card["name"] for card in pool.cards]
@@ -119,6 +135,8 @@ class Upload:
             format=format,
             resize_mask=resize_mask,
             keep_polarity=keep_polarity,
+            mask_values=tuple(text for text in mask_value or () if text.strip()),
+            mask_drawn=mask_drawn,
         )
 
     async def submit(self, pool: Pool, *, deadline: float | None = None) -> Job:

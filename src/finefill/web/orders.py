@@ -27,6 +27,8 @@ class Order:
     format: str | None = None
     resize_mask: bool = False
     keep_polarity: bool = False
+    mask_values: tuple[str, ...] = ()
+    mask_drawn: str | None = None
 
 
 @dataclass(frozen=True)

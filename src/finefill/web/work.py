@@ -39,6 +39,8 @@ _WORDS = {
     "raise it (--max-pixels) if the file can be trusted": "send a smaller one",
     "--resize-mask": "resize_mask=true",
     "--keep-polarity takes": "keep_polarity=true takes",
+    "--mask-value": "mask_value",
+    "--mask-drawn ": "mask_drawn=",
     "with --grow ": "with grow=",
 }
 # An error's kind -> the status of the answer; any other is 400.
@@ -78,6 +80,7 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
     limit = order.max_pixels
     photo = files.read_photo(_Named(folder / IMAGE, "the image"), max_pixels=limit)
     size = photo.rgb.shape[:2]
+    lies: masks.Placing = {"orientation": photo.orientation, "drawn": order.mask_drawn}
     hole = np.zeros(size, bool)
     if order.mask:
         hole |= masks.read_mask(
@@ -86,9 +89,11 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
             resize=order.resize_mask,
             keep_polarity=order.keep_polarity,
             max_pixels=limit,
+            values=order.mask_values,
+            **lies,
         )
     for text in order.boxes:
-        hole |= regions.box(text, size)
+        hole |= masks.by_numbers(functools.partial(regions.box, text), size, **lies)
     hole = masks.check(masks.grow(hole, order.grow), "the image")
     if more := masks.too_tight(photo.rgb, hole):
         warnings.warn(

@@ -37,6 +37,7 @@ export async function remove() {
       model: $("model").value,
       grow: grow(),
       keep_polarity: "true", // what is red on the screen is meant
+      mask_drawn: "shown",
     };
     if (!form.model) delete form.model;
     const { blob, warnings } = await server.complete(form, controller.signal, progress);
