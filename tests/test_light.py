@@ -27,7 +27,8 @@ FACES = {
         write_photo
     """,
     "finefill.masks": """
-        Mask THRESHOLD binarize center_square check composite fit grow inverted of_image
+        Mask Placing THRESHOLD binarize by_numbers center_square check composite fit grow inverted
+        of_image placed
         random_box random_square random_strokes read_mask scale too_tight
     """,
     "finefill.completion": """
