@@ -22,7 +22,7 @@ from finefill.cli import main
 from finefill.completion import catalog
 from finefill.completion.photo import Report
 from tests.conftest import CARD, write_model
-from tests.files.test_photo import bad_files
+from tests.files.pictures import bad_files
 
 
 class Files:

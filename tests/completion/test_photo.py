@@ -19,7 +19,7 @@ from finefill.completion.detail import add_detail
 from finefill.completion.photo import fill_photo, fill_with_report
 from finefill.completion.plan import plan
 from tests.conftest import CARD, write_model
-from tests.files.test_photo import picture
+from tests.files.pictures import picture
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"]
 

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from finefill.files import iptc, xmp
 from finefill.files.reading import read_photo
 from finefill.files.writing import write_photo
-from tests.files.test_photo import HOLE, picture, tiny_jpeg
+from tests.files.pictures import HOLE, picture, tiny_jpeg
 
 HEAD = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description '
 TAIL = b"</rdf:Description></rdf:RDF></x:xmpmeta>"

@@ -1,0 +1,171 @@
+"""Writing files: quality, permissions, and what is left when it fails."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from finefill import FinefillError
+from finefill.files.reading import read_photo
+from finefill.files.writing import write_photo
+from tests.files.pictures import HOLE, picture
+
+
+def test_profile_resolution_and_jpeg_quality_stay(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    source, target = tmp_path / "in.jpg", tmp_path / "out.JPEG"
+    picture("RGB", 64, 64).save(
+        source, quality=61, subsampling=1, icc_profile=profile, dpi=(300, 300), progressive=True
+    )
+    photo = read_photo(source)
+    mask = np.zeros((64, 64), bool)
+    mask[20:30, 20:30] = True
+    write_photo(photo, photo.rgb, mask, target)
+    with Image.open(source) as before, Image.open(target) as after:
+        assert after.info["icc_profile"] == profile
+        assert after.info["dpi"] == (300, 300)
+        assert after.info["progressive"]
+        assert after.quantization == before.quantization  # type: ignore[attr-defined]  # JPEG only
+        assert after.layer == before.layer  # type: ignore[attr-defined]  # JPEG only
+    for other in ("png", "webp", "tif"):
+        write_photo(photo, photo.rgb, mask, tmp_path / f"out.{other}")
+        with Image.open(tmp_path / f"out.{other}") as after:
+            assert after.info["icc_profile"] == profile
+            np.testing.assert_array_equal(np.asarray(after), photo.rgb)
+
+
+def test_colours_of_jpeg_are_not_sampled_more_than_they_were(
+    tmp_path: Path, demo_rgb: NDArray[np.uint8]
+) -> None:
+    """4:4:0 and 4:1:1, which Pillow does not write, get full chroma; RGB stays RGB."""
+    cv2 = pytest.importorskip("cv2")
+    rgb, mask = demo_rgb[:160, :240], np.zeros((160, 240), bool)
+    mask[20:60, 30:80] = True
+    for name, factor in (("440", 0x121111), ("411", 0x411111)):
+        source = tmp_path / f"{name}.jpg"
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor]
+        assert cv2.imwrite(str(source), rgb[..., ::-1], quality)
+    Image.fromarray(rgb).save(tmp_path / "rgb.jpg", quality=90, keep_rgb=True)
+    for name in ("440", "411", "rgb"):
+        photo = read_photo(tmp_path / f"{name}.jpg")
+        write_photo(photo, photo.rgb, mask, tmp_path / "out.jpg")
+        apart = np.abs(read_photo(tmp_path / "out.jpg").rgb.astype(int) - photo.rgb)
+        assert apart.mean() < 0.35, name
+        with Image.open(tmp_path / "out.jpg") as after:
+            layers = after.layer  # type: ignore[attr-defined]  # JPEG only
+            assert ([layer[0] for layer in layers] == [*b"RGB"]) == (name == "rgb")
+            assert {layer[1:3] for layer in layers} == {(1, 1)}
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions_and_its_links(tmp_path: Path) -> None:
+    target, link = tmp_path / "sub" / "private.png", tmp_path / "link.png"
+    target.parent.mkdir()
+    picture("RGB").save(target)
+    target.chmod(0o600)
+    link.symlink_to(target)
+    photo = read_photo(link)
+    write_photo(photo, 255 - photo.rgb, HOLE, link)
+    assert link.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert (read_photo(target).rgb[HOLE] == 255 - photo.rgb[HOLE]).all()
+    assert [path.name for path in target.parent.iterdir()] == ["private.png"]
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("quality", [60, 80, 92])
+def test_lossy_webp_keeps_about_its_size(
+    tmp_path: Path, demo_rgb: NDArray[np.uint8], quality: int, alpha: bool
+) -> None:
+    image = Image.fromarray(demo_rgb[:256, :320])
+    if alpha:
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save(tmp_path / "in.webp", quality=quality)
+    photo = read_photo(tmp_path / "in.webp")
+    mask = np.zeros(photo.rgb.shape[:2], bool)
+    mask[20:60, 20:60] = True
+    write_photo(photo, photo.rgb, mask, tmp_path / "out.webp")
+    before, after = (os.path.getsize(tmp_path / name) for name in ("in.webp", "out.webp"))
+    assert 0.9 < after / before < 1.15
+    apart = np.abs(read_photo(tmp_path / "out.webp").rgb.astype(int) - photo.rgb)
+    assert apart[~mask].mean() < 3
+
+
+def test_webp_of_other_sources_is_lossless(tmp_path: Path, demo_rgb: NDArray[np.uint8]) -> None:
+    image = Image.fromarray(demo_rgb[:64, :64])
+    image.save(tmp_path / "in.webp", lossless=True, exif=Image.Exif(), icc_profile=b"x" * 9)
+    image.save(tmp_path / "in.jpg")
+    image.save(tmp_path / "in.png")
+    mask = np.zeros((64, 64), bool)
+    mask[:9, :9] = True
+    for name in ("in.jpg", "in.png"):
+        photo = read_photo(tmp_path / name)
+        write_photo(photo, photo.rgb, mask, tmp_path / "out.webp")
+        np.testing.assert_array_equal(read_photo(tmp_path / "out.webp").rgb, photo.rgb)
+    with pytest.warns(UserWarning, match="profile is damaged"):
+        photo = read_photo(tmp_path / "in.webp")
+    assert photo.kept.webp == 0
+
+
+def test_large_lossy_webp_is_tried_on_a_part(tmp_path: Path, demo_rgb: NDArray[np.uint8]) -> None:
+    large = Image.fromarray(demo_rgb).resize((1184, 864), Image.Resampling.BICUBIC)
+    large.save(tmp_path / "in.webp", quality=80)
+    photo = read_photo(tmp_path / "in.webp")
+    mask = np.zeros((864, 1184), bool)
+    mask[:9, :9] = True
+    write_photo(photo, photo.rgb, mask, tmp_path / "out.webp")
+    before, after = (os.path.getsize(tmp_path / name) for name in ("in.webp", "out.webp"))
+    assert 0.85 < after / before < 1.2
+
+
+def test_avif_stays_near(tmp_path: Path, demo_rgb: NDArray[np.uint8]) -> None:
+    Image.fromarray(demo_rgb[:128, :160]).save(tmp_path / "in.avif", quality=80)
+    photo = read_photo(tmp_path / "in.avif")
+    mask = np.zeros((128, 160), bool)
+    mask[20:60, 20:60] = True
+    write_photo(photo, 255 - photo.rgb, mask, tmp_path / "out.avif")
+    after = read_photo(tmp_path / "out.avif").rgb
+    assert np.abs(after.astype(int) - photo.rgb)[~mask].mean() < 2
+    assert np.abs(after.astype(int) - (255 - photo.rgb))[mask].mean() < 4
+
+
+def test_ten_bit_avif_is_told(tmp_path: Path, demo_rgb: NDArray[np.uint8]) -> None:
+    codecs = pytest.importorskip("imagecodecs", reason="only it writes 10-bit AVIF")
+    deep = demo_rgb[:64, :64].astype(np.uint16) * 4
+    (tmp_path / "in.avif").write_bytes(codecs.avif_encode(deep, bitspersample=10))
+    with pytest.warns(UserWarning, match=r"in\.avif has more than 8 bits a sample: cut to 8"):
+        read_photo(tmp_path / "in.avif")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("out.xyz", "unknown kind"), ("none/out.png", "make the folder"), ("d.png", "folder")],
+)
+def test_unwritable_outputs(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "d.png").mkdir()
+    picture("RGB").save(tmp_path / "in.png")
+    photo = read_photo(tmp_path / "in.png")
+    with pytest.raises(FinefillError, match=message):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["d.png", "in.png"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    from finefill.files.writing import replacing
+
+    target = tmp_path / "out.png"
+    target.write_bytes(b"old")
+
+    def fill_up() -> None:
+        with replacing(target) as file:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(FinefillError, match="No space"):
+        fill_up()
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["out.png"]
