@@ -134,7 +134,7 @@ def test_batches_made_ahead_are_the_same(folder: Path) -> None:
 def test_an_epoch_visits_every_photograph_once(folder: Path) -> None:
     recipe = dataclasses.replace(recipes.tiny(), flip=False, batch=11)
     photos = Photos([folder], recipe)
-    recipe = dataclasses.replace(recipe, crop=40, size=40, batch=len(photos.train))
+    recipe = dataclasses.replace(recipe, crop=(40, 40), size=40, batch=len(photos.train))
     images, _ = training_batch(photos, recipe, 3)
     seen = sorted(image[:, :4].tobytes()[:9] for image in images)
     assert len(set(seen)) == len(photos.train)
@@ -144,7 +144,7 @@ def test_too_few_or_too_small(folder: Path) -> None:
     with pytest.raises(FinefillError, match="too few"):
         Photos([folder], dataclasses.replace(recipes.tiny(), batch=64))
     with pytest.raises(FinefillError, match="fewer than the crop"):
-        Photos([folder], dataclasses.replace(recipes.tiny(), crop=64))
+        Photos([folder], dataclasses.replace(recipes.tiny(), crop=(64, 64)))
 
 
 @pytest.mark.parametrize("kind", ["square", "box", "strokes"])

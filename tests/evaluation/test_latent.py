@@ -34,7 +34,7 @@ Pixels = NDArray[np.uint8]
 Nets = tuple[LatentGenerator, Discriminator]
 
 RECIPE = dataclasses.replace(
-    recipes.tiny(), size=16, crop=32, precision="fp32", checkpoint_every=4, log_every=2
+    recipes.tiny(), size=16, crop=(32, 32), precision="fp32", checkpoint_every=4, log_every=2
 )
 SAMPLES = 8 * RECIPE.batch  # 8 steps
 

@@ -132,7 +132,8 @@ def test_two_processes_train_as_one_does_and_one_goes_on(
         assert len(both[0]) == len(both[1]) >= 4
         assert np.allclose(*both, rtol=2e-3), name
     assert events(run, "balance")[0]["gradient_norms"] == pytest.approx(
-        events(alone, "balance")[0]["gradient_norms"], rel=1e-3
+        events(alone, "balance")[0]["gradient_norms"],
+        rel=1e-2,  # rounding, after adversarial steps
     )
     assert events(run, "validation")[0]["psnr"] == pytest.approx(
         events(alone, "validation")[0]["psnr"], abs=1e-3

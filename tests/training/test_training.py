@@ -296,7 +296,7 @@ def test_runs_are_not_mixed_up(photos: Path, finished: Path, tmp_path: Path) -> 
         [
             "generator=context_encoder",
             "size=64",
-            "crop=64",
+            "crop=[64,64]",
             "shorter_side=64",
             "reconstruction=l2",
             "discriminator=local+image",

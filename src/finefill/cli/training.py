@@ -27,6 +27,12 @@ from finefill.errors import FinefillError
     "--stream", is_flag=True, help="Read shards as they are needed, instead of into memory."
 )
 @click.option(
+    "--exclude",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Photographs to leave out, one SHARD.tar NAME (or * NAME) a line.",
+)
+@click.option(
     "-o", "--output", "run", required=True, type=click.Path(path_type=Path), help="Run folder."
 )
 @click.option("--resume", is_flag=True, help="Continue from the run's checkpoint.")
@@ -46,6 +52,7 @@ def train(
     recipe: str | None,
     data: tuple[str, ...],
     stream: bool,
+    exclude: Path | None,
     run: Path,
     resume: bool,
     start: str | None,
@@ -60,7 +67,7 @@ def train(
     Several devices or machines: torchrun --nproc-per-node N -m finefill train …
     """
     need_torch()
-    from finefill.data import Stream, is_stream
+    from finefill.data import Photos, Stream, is_stream, read_exclusions
     from finefill.export import begin_with
     from finefill.training import place, stored_recipe
     from finefill.training import train as train_run
@@ -77,10 +84,12 @@ def train(
         chosen = recipes.get(recipe)
     chosen = recipes.override(chosen, settings)
     world = place()
+    left_out = frozenset() if exclude is None else read_exclusions(exclude)
+    shown = not quiet and world.first
     source = (
-        Stream(data, chosen, rank=world.rank, size=world.size)
+        Stream(data, chosen, exclude=left_out, rank=world.rank, size=world.size)
         if stream or any(map(is_stream, data))
-        else [Path(path) for path in data]
+        else Photos(list(map(Path, data)), chosen, exclude=left_out, progress=shown)
     )
     done = train_run(
         chosen,
@@ -91,7 +100,7 @@ def train(
         max_minutes=max_minutes,
         device=device,
         vgg=vgg,
-        quiet=quiet or not world.first,
+        quiet=not shown,
     )
     if not world.first:
         return

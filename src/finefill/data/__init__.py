@@ -8,6 +8,7 @@ from finefill.lazy import lazy
 
 __all__ = [
     "SUFFIXES",
+    "Exclusions",
     "Photos",
     "Pixels",
     "Recipe",
@@ -17,6 +18,7 @@ __all__ = [
     "iterate_images",
     "iterate_labelled",
     "random_mask",
+    "read_exclusions",
     "recipes",
     "shrink",
     "training_batch",
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
     from finefill.data import recipes
     from finefill.data.photos import (
         SUFFIXES,
+        Exclusions,
         Photos,
         Pixels,
         iterate_images,
         iterate_labelled,
         random_mask,
+        read_exclusions,
         shrink,
         training_batch,
         validation_batches,
@@ -45,11 +49,13 @@ else:
         {
             "photos": [
                 "SUFFIXES",
+                "Exclusions",
                 "Photos",
                 "Pixels",
                 "iterate_images",
                 "iterate_labelled",
                 "random_mask",
+                "read_exclusions",
                 "shrink",
                 "training_batch",
                 "validation_batches",

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,9 +24,35 @@ from finefill.data.recipes import Recipe
 from finefill.errors import FinefillError
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
+Exclusions = frozenset[tuple[str, str]]  # (file name of a shard or folder, or *; photograph's name)
 
 LABELS = ".labels.png"  # after a photograph's stem: its label map
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+def read_exclusions(path: Path) -> Exclusions:
+    """What a training must not see, such as photographs that are also in a test set.
+
+    Each line of the file names one photograph, ``SHARD.tar NAME``; with ``*`` for the shard it is
+    left out wherever it lies.
+
+    Raises:
+        FinefillError: no such file, or a line is not of this form.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FinefillError(f"{path}: not a readable list of photographs ({error})") from error
+    found = set()
+    for number, line in enumerate(lines, 1):
+        shard, _, name = line.strip().partition(" ")
+        if line.strip() and not name:
+            raise FinefillError(
+                f"{path}, line {number}: {line.strip()!r}: write SHARD.tar NAME, or * NAME"
+            )
+        if name:
+            found.add((shard, name.strip()))
+    return frozenset(found)
 
 
 def iterate_images(paths: Sequence[Path]) -> Iterator[tuple[str, Pixels]]:
@@ -69,10 +97,10 @@ def fit(image: Pixels, recipe: Recipe, name: str) -> Pixels:
         FinefillError: it is smaller than the recipe's crop.
     """
     image = shrink(image, recipe.shorter_side)
-    if min(image.shape[:2]) < recipe.crop:
+    if min(image.shape[:2]) < recipe.crop[0]:
         raise FinefillError(
             f"{name}: {image.shape[1]}x{image.shape[0]} pixels are fewer than the crop of "
-            f"{recipe.crop}; remove it or use --set crop=…"
+            f"{recipe.crop[0]}; remove it or use --set 'crop=[{min(image.shape[:2])},…]'"
         )
     return image
 
@@ -175,8 +203,15 @@ class Photos:
         FinefillError: an image is smaller than the recipe's crop, or there are too few.
     """
 
-    def __init__(self, paths: Sequence[Path], recipe: Recipe, *, progress: bool = False) -> None:
-        items: Iterable[tuple[str, Pixels]] = iterate_images(paths)
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        recipe: Recipe,
+        *,
+        exclude: Exclusions = frozenset(),
+        progress: bool = False,
+    ) -> None:
+        items = _without(paths, exclude)
         if progress:
             from tqdm import tqdm
 
@@ -200,6 +235,20 @@ class Photos:
         self.validation = [image for _, image in keyed[:count]]
         self.train = [image for _, image in keyed[count:]]
         self.count = len(self.train)
+
+
+def excluded(exclude: Exclusions, shard: str, name: str) -> bool:
+    """Whether a photograph of a shard (its file name) is to be left out."""
+    return (shard, name) in exclude or ("*", name) in exclude
+
+
+def _without(paths: Sequence[Path], exclude: Exclusions) -> Iterable[tuple[str, Pixels]]:
+    """The photographs of ``paths`` but those that ``exclude`` names; see read_exclusions."""
+    for path in paths:
+        shard = _shard_of(Path(path)) or Path(path)
+        for name, image in iterate_images([path]):
+            if not excluded(exclude, shard.name, name):
+                yield name, image
 
 
 def training_batch(
@@ -231,12 +280,13 @@ def crops_and_masks(
     Everything is drawn from (seed, step) for the whole batch, and done for the slice of ``rank``.
     """
     rng = np.random.default_rng((recipe.seed, 1, step))
-    places = [_random_place(rng, image, recipe) for image in chosen]
+    frames = [random_frame(rng, image, recipe) for image in chosen]
     holes = [random_mask(rng, recipe) for _ in chosen]
     length = len(chosen) // ranks
     own = slice(rank * length, (rank + 1) * length)
     images = [
-        _crop(image, place, recipe) for image, place in zip(chosen[own], places[own], strict=True)
+        cut(image, frame, recipe.size)
+        for image, frame in zip(chosen[own], frames[own], strict=True)
     ]
     return np.stack(images), np.stack(holes[own])
 
@@ -267,7 +317,7 @@ def validation_batches(
     for first in range(0, len(photos.validation), recipe.batch):
         group = photos.validation[first : first + recipe.batch]
         yield (
-            np.stack([_center_crop(image, recipe) for image in group]),
+            np.stack([_validation_crop(image, recipe, i) for i, image in enumerate(group, first)]),
             np.stack([hole() for _ in group]),
         )
 
@@ -284,27 +334,76 @@ def random_mask(rng: np.random.Generator, recipe: Recipe) -> masks.Mask:
         return masks.center_square(size, size, size // 2)
     if kind == "box":
         return masks.random_box(rng, size, size, (low // 2, high))
+    if kind == "object":
+        return masks.random_outline(rng, size, size, (low, high))
+    if kind == "wide":
+        return masks.random_strokes(rng, size, size, brush=(24, 48), most=2)
     return masks.random_strokes(rng, size, size)
 
 
-def _random_place(rng: np.random.Generator, image: Pixels, recipe: Recipe) -> tuple[int, int, bool]:
-    """Top, left, flipped."""
+@dataclass(frozen=True)
+class Frame:
+    """A square of a photograph: its middle (row, column) and side in pixels, turned and flipped."""
+
+    row: float
+    column: float
+    side: int
+    degrees: float = 0.0
+    flip: bool = False
+
+
+def random_frame(rng: np.random.Generator, image: Pixels, recipe: Recipe) -> Frame:
+    """A frame inside the photograph (H, W, 3), by the recipe's ``crop``, ``rotation``, ``flip``.
+
+    The side's logarithm is uniform, and where the photograph is smaller than the side drawn, the
+    frame is as large as that; places are uniform.
+    """
     height, width = image.shape[:2]
-    top = int(rng.integers(0, height - recipe.crop + 1))
-    left = int(rng.integers(0, width - recipe.crop + 1))
-    return top, left, recipe.flip and bool(rng.integers(2))
+    low, high = recipe.crop
+    side = min(round(low * (high / low) ** float(rng.random())), height, width)
+    # A turned square of side s needs s (cos a + sin a) = sqrt(2) s sin(a + 45 degrees).
+    room = min(min(height, width) / (math.sqrt(2) * side), 1.0)
+    most = min(recipe.rotation, math.degrees(math.asin(room)) - 45)
+    degrees = float(rng.uniform(-1, 1)) * most if most > 0 else 0.0
+    half = side * _extent(degrees) / 2
+    row, column = (float(rng.uniform(half, length - half)) for length in (height, width))
+    return Frame(row, column, side, degrees, recipe.flip and bool(rng.integers(2)))
 
 
-def _crop(image: Pixels, place: tuple[int, int, bool], recipe: Recipe) -> Pixels:
-    top, left, flip = place
-    patch = image[top : top + recipe.crop, left : left + recipe.crop]
-    return _to_size(patch[:, ::-1] if flip else patch, recipe.size)
+def _extent(degrees: float) -> float:
+    """Side of the upright square around a turned one, in sides of that."""
+    angle = math.radians(abs(degrees))
+    return math.cos(angle) + math.sin(angle)
 
 
-def _center_crop(image: Pixels, recipe: Recipe) -> Pixels:
+def cut(image: Pixels, frame: Frame, size: int) -> Pixels:
+    """What a frame shows of (H, W, 3), scaled to (size, size, 3)."""
+    side = min(math.ceil(frame.side * _extent(frame.degrees)), *image.shape[:2])
+    top, left = (
+        min(max(round(middle - side / 2), 0), length - side)
+        for middle, length in zip((frame.row, frame.column), image.shape, strict=False)
+    )
+    patch = image[top : top + side, left : left + side]
+    if frame.degrees:
+        turned = Image.fromarray(np.ascontiguousarray(patch)).rotate(
+            frame.degrees, Image.Resampling.BICUBIC
+        )
+        edge = (side - frame.side) // 2
+        patch = np.asarray(turned)[edge : edge + frame.side, edge : edge + frame.side]
+    return _to_size(patch[:, ::-1] if frame.flip else patch, size)
+
+
+def center_frame(image: Pixels, side: int) -> Frame:
+    """The frame in the photograph's middle, no larger than that."""
     height, width = image.shape[:2]
-    top, left = (height - recipe.crop) // 2, (width - recipe.crop) // 2
-    return _to_size(image[top : top + recipe.crop, left : left + recipe.crop], recipe.size)
+    return Frame(height / 2, width / 2, min(side, height, width))
+
+
+def _validation_crop(image: Pixels, recipe: Recipe, number: int) -> Pixels:
+    """Centre crops whose sides take turns: the smallest of the range, the middle, the largest."""
+    low, high = recipe.crop
+    side = (low, round(math.sqrt(low * high)), high)[number % 3]
+    return cut(image, center_frame(image, side), recipe.size)
 
 
 def _to_size(patch: Pixels, size: int) -> Pixels:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from finefill.errors import FinefillError
 
 GENERATORS = ("paper", "plus", "context_encoder", "gfc")
-DISCRIMINATORS = ("image", "patch", "local", "local+image")
-MASKS = ("square", "box", "strokes", "center")
+DISCRIMINATORS = ("image", "patch", "local", "local+image", "features")
+MASKS = ("square", "box", "strokes", "wide", "object", "center")
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,16 @@ class Recipe:
     name: str
     seed: int = 0
     # Data (§4.1): shorter side scaled down to `shorter_side`, random `crop`, scaled to `size`.
+    # A crop's side is drawn from the range `crop` and cut to the photograph's. The crop is turned
+    # by up to `rotation` degrees, as far as it stays inside.
     size: int = 128
-    crop: int = 128
+    crop: tuple[int, int] = (128, 128)
+    rotation: float = 0.0
     shorter_side: int | None = None
     flip: bool = True
     validation: int = 128  # photographs kept out of training
     square_sides: tuple[int, int] = (48, 80)  # at size 128; scaled with size
-    mask_mix: tuple[tuple[str, float], ...] = (("square", 1.0),)  # square, box, strokes, center
+    mask_mix: tuple[tuple[str, float], ...] = (("square", 1.0),)  # kinds: see MASKS
     # Networks (§3.1, §3.2)
     generator: str = "paper"  # or "plus" (nets/plus.py), "context_encoder", "gfc"
     widths: tuple[int, ...] = (32, 64, 128, 128)
@@ -40,9 +43,11 @@ class Recipe:
     dilated: bool = True
     intermediate: bool = True
     # One score, as in the paper; "patch": a score for each cell; "local": one for the window
-    # around the hole; "local+image": that and one for the image.
+    # around the hole; "local+image": that and one for the image; "features": heads on the features
+    # of the perceptual network, at `judged_layers`, for each of their cells.
     discriminator: str = "image"
     discriminator_width: int = 64
+    judged_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
     discriminator_sees: str = "composite"  # or "output" (Fig. 8)
     two_sided_smoothing: bool = True
     # Perceptual network (§3.3, §4.5): w_l by layer. `perceptual_window` > 0 looks only at a
@@ -92,13 +97,18 @@ class Recipe:
             f"discriminator must be one of {', '.join(DISCRIMINATORS)}": (
                 self.discriminator not in DISCRIMINATORS
             ),
+            "crop must be a range from a smaller to a larger side": not 0
+            < self.crop[0]
+            <= self.crop[1],
+            "rotation must be from 0 to 45 degrees": not 0 <= self.rotation <= 45,
             "reconstruction must be smooth_l1 or l2": self.reconstruction
             not in ("smooth_l1", "l2"),
             "fixed_lambdas knows adv and per": any(
                 name not in ("adv", "per") for name, _ in self.fixed_lambdas
             ),
             "a patch discriminator sees the composite: the raw output has no original cells": (
-                self.discriminator == "patch" and self.discriminator_sees != "composite"
+                self.discriminator in ("patch", "features")
+                and self.discriminator_sees != "composite"
             ),
             "precision must be auto, bf16 or fp32": self.precision not in ("auto", "bf16", "fp32"),
             f"mask_mix knows {', '.join(MASKS)}": not self.mask_mix
@@ -123,6 +133,14 @@ class Recipe:
         """Steps of both stages."""
         return self.rec_steps + self.all_samples // self.batch
 
+    @property
+    def perceptual_layers(self) -> tuple[str, ...]:
+        """Layers of the perceptual network that a term looks at; empty where none does."""
+        looked_at = dict(self.vgg_layers) if self.perceptual_proportion > 0 else {}
+        if self.discriminator == "features" and self.adversarial_proportion > 0:
+            looked_at |= dict.fromkeys(self.judged_layers, 0.0)
+        return tuple(looked_at)
+
     def to_json(self) -> str:
         """The recipe as JSON, read back by :func:`from_json`."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
@@ -130,7 +148,7 @@ class Recipe:
 
 def celeba() -> Recipe:
     """The paper's faces: random 160x160 crop scaled to 128x128."""
-    return Recipe("celeba", crop=160)
+    return Recipe("celeba", crop=(160, 160))
 
 
 def paris() -> Recipe:
@@ -208,7 +226,7 @@ def tiny() -> Recipe:
     return Recipe(
         "tiny",
         size=32,
-        crop=32,
+        crop=(32, 32),
         shorter_side=40,
         validation=8,
         widths=(8, 16, 16),
@@ -266,7 +284,10 @@ def from_json(text: str) -> Recipe:
     Raises:
         FinefillError: a field is unknown or of another type.
     """
-    return _with_values(Recipe("unnamed"), json.loads(text))
+    values = json.loads(text)
+    if isinstance(values.get("crop"), int):  # of a checkpoint from before it was a range
+        values["crop"] = [values["crop"]] * 2
+    return _with_values(Recipe("unnamed"), values)
 
 
 def _with_values(recipe: Recipe, values: Mapping[str, object]) -> Recipe:

@@ -21,7 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finefill.data.photos import Pixels, crops_and_masks, fit, is_photo, read_image
+from finefill.data.photos import (
+    Exclusions,
+    Pixels,
+    crops_and_masks,
+    excluded,
+    fit,
+    is_photo,
+    read_image,
+)
 from finefill.data.recipes import Recipe
 from finefill.errors import FinefillError
 
@@ -44,6 +52,7 @@ class Stream:
 
     Attributes:
         validation: the first photographs of the first shard, which are not trained on.
+        exclude: photographs that are left out: see :func:`finefill.data.read_exclusions`.
         count: None: how many there are is not known.
         fingerprint: SHA-256 over the names and pixels of those held out.
 
@@ -57,12 +66,14 @@ class Stream:
         sources: Sequence[str],
         recipe: Recipe,
         *,
+        exclude: Exclusions = frozenset(),
         rank: int = 0,
         size: int = 1,
         workers: int = 0,
     ) -> None:
         _library()
         self.recipe = recipe
+        self.exclude = exclude
         self.rank, self.size = rank, size  # of this process, of those that train together
         self.shards = [shard for source in sources for shard in _expanded(source)]
         self.count = None
@@ -71,7 +82,7 @@ class Stream:
                 f"{len(self.shards)} shards for {self.size} processes: give each at least "
                 "one with --data"
             )
-        head = itertools.islice(_files(self.shards[0]), recipe.validation)
+        head = itertools.islice(self._files(self.shards[0]), recipe.validation)
         digest, self.validation = hashlib.sha256(b"stream"), list[Pixels]()
         for name, content in head:
             image = self._unpacked(name, content)
@@ -116,7 +127,7 @@ class Stream:
             found = 0
             for index in order:
                 skipped = len(self.validation) if index == 0 else 0
-                for item in itertools.islice(_files(self.shards[index]), skipped, None):
+                for item in itertools.islice(self._files(self.shards[index]), skipped, None):
                     found += 1
                     yield item
             if not found:
@@ -124,6 +135,13 @@ class Stream:
                     f"{self.shards[order[0]]}: too few photographs to train on after "
                     f"{len(self.validation)} were held out; give more or --set validation=…"
                 )
+
+    def _files(self, shard: str) -> Iterator[tuple[str, bytes]]:
+        """(shard and name, content) of a shard's photographs but those to leave out."""
+        file = shard.rpartition("/")[2]
+        for name, content in _files(shard):
+            if not excluded(self.exclude, file, name.removeprefix(f"{shard}: ")):
+                yield name, content
 
     def _unpacked(self, name: str, content: bytes) -> Pixels:
         return fit(read_image(io.BytesIO(content), name), self.recipe, name)

@@ -5,7 +5,13 @@ and repairs mask files, ``regions`` reads annotations, ``drawing`` draws random 
 finds masks that are too small.
 """
 
-from finefill.masks.drawing import center_square, random_box, random_square, random_strokes
+from finefill.masks.drawing import (
+    center_square,
+    random_box,
+    random_outline,
+    random_square,
+    random_strokes,
+)
 from finefill.masks.meaning import (
     THRESHOLD,
     Mask,
@@ -34,6 +40,7 @@ __all__ = [
     "of_image",
     "placed",
     "random_box",
+    "random_outline",
     "random_square",
     "random_strokes",
     "read_mask",

@@ -4,6 +4,7 @@ from finefill.nets.context_encoder import ContextEncoder
 from finefill.nets.crops import around_holes
 from finefill.nets.dcgan import LatentGenerator
 from finefill.nets.discriminator import Discriminator, PatchDiscriminator, RegionDiscriminator
+from finefill.nets.feature_heads import FeatureDiscriminator
 from finefill.nets.generator import CompletionNet, Generator
 from finefill.nets.gfc import GFCGenerator
 from finefill.nets.plus import PlusGenerator
@@ -13,6 +14,7 @@ __all__ = [
     "CompletionNet",
     "ContextEncoder",
     "Discriminator",
+    "FeatureDiscriminator",
     "GFCGenerator",
     "Generator",
     "LatentGenerator",

@@ -61,7 +61,7 @@ def base(budget: Budget) -> Recipe:
         "reproduce",
         seed=budget.seed,
         size=budget.size,
-        crop=budget.size,
+        crop=(budget.size, budget.size),
         shorter_side=budget.size,
         widths=(32, 64, 128, 128)[:levels],
         depths=(1, 2, 2, 2)[:levels],

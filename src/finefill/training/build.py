@@ -8,6 +8,7 @@ from finefill.nets import (
     CompletionNet,
     ContextEncoder,
     Discriminator,
+    FeatureDiscriminator,
     Generator,
     GFCGenerator,
     PatchDiscriminator,
@@ -44,9 +45,14 @@ def generator(recipe: Recipe) -> CompletionNet:
     return net
 
 
-def discriminator(recipe: Recipe) -> Discriminator | PatchDiscriminator | RegionDiscriminator:
+AnyDiscriminator = Discriminator | PatchDiscriminator | RegionDiscriminator | FeatureDiscriminator
+
+
+def discriminator(recipe: Recipe) -> AnyDiscriminator:
     """The discriminator of a recipe."""
     width = recipe.discriminator_width
+    if recipe.discriminator == "features":
+        return FeatureDiscriminator(recipe.judged_layers, width)
     if recipe.discriminator == "patch":
         return PatchDiscriminator(width)
     if recipe.discriminator in ("local", "local+image"):

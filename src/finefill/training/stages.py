@@ -19,7 +19,7 @@ from finefill.training.distributed import ALONE, World, synchronise
 from finefill.training.report import Report
 from finefill.training.schedule import label_source, rebalance_due, set_rates
 from finefill.training.setup import check_dilations, choose_precision, hardware
-from finefill.training.steps import Parts, discriminator_step, generate, generator_terms, judged
+from finefill.training.steps import Parts, discriminator_step, generator_terms, see
 
 # Sets a new generator's weights, given held-out images (N, 3, H, W) in [-1, 1] and masks
 # (N, 1, H, W) to measure statistics with: see `finefill.export.begin_with`.
@@ -116,8 +116,8 @@ def second_stage(parts: Parts, vgg: Path | None, tensors: dict[str, Tensor] | No
         if tensors is not None:
             restore(parts, tensors, "discriminator")
         parts.shared["discriminator"] = parts.world.share(net, parts.device)
-    if recipe.perceptual_proportion > 0:
-        parts.vgg = load_vgg16([name for name, _ in recipe.vgg_layers], vgg)
+    if recipe.perceptual_layers:
+        parts.vgg = load_vgg16(recipe.perceptual_layers, vgg)
         parts.vgg.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
 
 
@@ -129,9 +129,9 @@ def warm_up(parts: Parts, photos: Photos | Stream, step: int) -> None:
     for number in range(parts.recipe.discriminator_warmup):
         image, mask = next_batch(parts, photos, step + number)
         with torch.no_grad():
-            completed = judged(parts, image, generate(parts, image, mask), mask)
+            scene = see(parts, image, mask)
         # Its own stream of labels: negative seeds do not occur in the steps themselves.
-        discriminator_step(parts, image, completed, mask, label_source(parts.recipe, -1 - number))
+        discriminator_step(parts, scene, label_source(parts.recipe, -1 - number))
 
 
 def balance(parts: Parts, photos: Photos | Stream, step: int, report: Report) -> None:
@@ -151,7 +151,7 @@ def measure(parts: Parts, photos: Photos | Stream, step: int, report: Report) ->
         parts.discriminator.requires_grad_(False)
     for number in range(recipe.balance_batches):
         image, mask = next_batch(parts, photos, step + number)
-        terms = generator_terms(parts, image, generate(parts, image, mask), mask)
+        terms = generator_terms(parts, see(parts, image, mask))
         norms = parts.world.gradient_norms(terms, list(parts.generator.parameters()))
         sums = {name: total + norms[name] for name, total in sums.items()}
     means = {name: total / recipe.balance_batches for name, total in sums.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import torch
@@ -9,16 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finefill.data import Recipe
-from finefill.nets import (
-    CompletionNet,
-    Discriminator,
-    PatchDiscriminator,
-    RegionDiscriminator,
-    VGG16Features,
-    around_holes,
-)
+from finefill.nets import CompletionNet, FeatureDiscriminator, VGG16Features, around_holes
 from finefill.training import losses
 from finefill.training.ahead import Ahead
+from finefill.training.build import AnyDiscriminator
 from finefill.training.distributed import World
 
 
@@ -33,7 +28,7 @@ class Parts:
     device: torch.device
     precision: torch.dtype  # of convolutions; losses are always float32
     # The second stage adds these:
-    discriminator: Discriminator | PatchDiscriminator | RegionDiscriminator | None = None
+    discriminator: AnyDiscriminator | None = None
     discriminator_optimizer: torch.optim.Adam | None = None
     vgg: VGG16Features | None = None
     lambdas: dict[str, float] = field(default_factory=dict)  # by term: "adv", "per"
@@ -53,6 +48,20 @@ class Parts:
         return net
 
 
+@dataclass
+class Scene:
+    """A batch as the terms of the loss see it: images (N, 3, H, W), hole (N, 1, H, W)."""
+
+    original: Tensor
+    mask: Tensor
+    output: Tensor  # of the generator
+    completed: Tensor
+    # Where a term looks at features: those of a window around the hole, and the hole in it.
+    features: dict[str, Tensor] = field(default_factory=dict)  # of the original, constant
+    completed_features: dict[str, Tensor] = field(default_factory=dict)
+    window: Tensor | None = None
+
+
 def generate(parts: Parts, image: Tensor, mask: Tensor, net: nn.Module | None = None) -> Tensor:
     """Generator output (N, 3, H, W), float32, for the image with its hole set to 0."""
     net = parts.generator if net is None else net
@@ -61,35 +70,73 @@ def generate(parts: Parts, image: Tensor, mask: Tensor, net: nn.Module | None = 
     return output.float()
 
 
-def judged(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -> Tensor:
-    """What the discriminator sees: the completed image, or the raw output (§4.4, Fig. 8)."""
-    if parts.recipe.discriminator_sees == "output":
-        return output
-    return losses.composite(image, output, mask)
+def see(parts: Parts, image: Tensor, mask: Tensor, net: nn.Module | None = None) -> Scene:
+    """Complete a batch, and look at it with the perceptual network if there is one by now."""
+    output = generate(parts, image, mask, net)
+    scene = Scene(image, mask, output, losses.composite(image, output, mask))
+    if parts.vgg is not None:
+        original, completed, scene.window = image, scene.completed, mask
+        if side := parts.recipe.perceptual_window:
+            original, completed, scene.window = around_holes(original, completed, mask, side)
+        with parts.autocast():
+            with torch.no_grad():
+                scene.features = parts.vgg(original)
+            scene.completed_features = parts.vgg(completed)
+    return scene
 
 
-def discriminate(parts: Parts, image: Tensor, mask: Tensor, net: nn.Module | None = None) -> Tensor:
-    """Logits (N, 1, h, w), float32."""
+def discriminate(
+    parts: Parts, scene: Scene, *, completed: bool, net: nn.Module | None = None
+) -> Tensor:
+    """Logits (N, 1, h, w), float32, of the original or of what the generator made of it.
+
+    The judge sees the completed image, the raw output (§4.4, Fig. 8), or features.
+    """
     net = parts.discriminator if net is None else net
     assert net is not None
+    seen: Tensor | dict[str, Tensor]
+    if isinstance(parts.discriminator, FeatureDiscriminator):
+        seen = scene.completed_features if completed else scene.features
+    elif completed and parts.recipe.discriminator_sees == "output":
+        seen = scene.output
+    else:
+        seen = scene.completed if completed else scene.original
     with parts.autocast():
-        logits: Tensor = net(image, mask)
+        logits: Tensor = net(seen, judged_hole(parts, scene))
     return logits.float()
 
 
-def discriminator_step(
-    parts: Parts, image: Tensor, completed: Tensor, mask: Tensor, labels: torch.Generator
-) -> dict[str, Tensor]:
-    """Eq. 5, one step of the discriminator; ``completed`` is taken as a constant."""
+def judged_hole(parts: Parts, scene: Scene) -> Tensor:
+    """The hole in what the discriminator sees: (N, 1, h, w)."""
+    if isinstance(parts.discriminator, FeatureDiscriminator):
+        assert scene.window is not None
+        return scene.window
+    return scene.mask
+
+
+def constant(scene: Scene) -> Scene:
+    """The same without the generator's graph."""
+    features = {name: found.detach() for name, found in scene.completed_features.items()}
+    return dataclasses.replace(
+        scene,
+        output=scene.output.detach(),
+        completed=scene.completed.detach(),
+        completed_features=features,
+    )
+
+
+def discriminator_step(parts: Parts, scene: Scene, labels: torch.Generator) -> dict[str, Tensor]:
+    """Eq. 5, one step of the discriminator; what was completed is taken as a constant."""
     assert parts.discriminator is not None
     assert parts.discriminator_optimizer is not None
-    count = len(image) * parts.world.size  # the labels of a sample are those of the whole batch
+    scene = constant(scene)
+    count = len(scene.mask) * parts.world.size  # a sample's labels are those of the whole batch
     pair = losses.smoothed_labels(count, labels, two_sided=parts.recipe.two_sided_smoothing)
     pair = (parts.world.own(pair[0]).to(parts.device), parts.world.own(pair[1]).to(parts.device))
-    share = parts.discriminator.hole_share(mask)
+    share = parts.discriminator.hole_share(judged_hole(parts, scene))
     judge = parts.learner("discriminator")
-    original_logits = discriminate(parts, image, mask, judge)
-    completed_logits = discriminate(parts, completed.detach(), mask, judge)
+    original_logits = discriminate(parts, scene, completed=False, net=judge)
+    completed_logits = discriminate(parts, scene, completed=True, net=judge)
     loss = losses.discriminator(original_logits, completed_logits, pair, share)
     loss = loss * parts.world.weight(share.sum())
     parts.discriminator_optimizer.zero_grad(set_to_none=True)
@@ -132,25 +179,18 @@ def perceptual(
     return term * parts.world.weight(mask.sum())
 
 
-def generator_terms(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """Eq. 3, 6 and 7 for a generator output: the terms that are on, by name.
+def generator_terms(parts: Parts, scene: Scene) -> dict[str, Tensor]:
+    """Eq. 3, 6 and 7 for what a generator made of a batch: the terms that are on, by name.
 
     Of several processes each returns a part of a term; their mean is the term of the whole batch.
     """
-    terms = {"rec": reconstruction(parts, image, output, mask)}
+    terms = {"rec": reconstruction(parts, scene.original, scene.output, scene.mask)}
     if parts.discriminator is not None:
-        logits = discriminate(parts, judged(parts, image, output, mask), mask)
-        share = parts.discriminator.hole_share(mask)
+        logits = discriminate(parts, scene, completed=True)
+        share = parts.discriminator.hole_share(judged_hole(parts, scene))
         terms["adv"] = losses.adversarial(logits, share) * parts.world.weight(share.sum())
-    if parts.vgg is not None:
-        completed = losses.composite(image, output, mask)
-        if window := parts.recipe.perceptual_window:
-            image, completed, mask = around_holes(image, completed, mask, window)
-        with parts.autocast():
-            with torch.no_grad():
-                original_features = parts.vgg(image)
-            completed_features = parts.vgg(completed)
-        terms["per"] = perceptual(parts, original_features, completed_features, mask)
+    if scene.window is not None and parts.recipe.perceptual_proportion > 0:
+        terms["per"] = perceptual(parts, scene.features, scene.completed_features, scene.window)
     return terms
 
 
@@ -165,16 +205,14 @@ def train_step(
             has its slice of the batch, and all take the step of the whole.
         labels: source of the smoothed labels.
     """
-    output = generate(parts, image, mask, parts.learner("generator"))
+    scene = see(parts, image, mask, parts.learner("generator"))
     scalars: dict[str, Tensor] = {}
     if parts.discriminator is not None:
         parts.discriminator.requires_grad_(True)
-        scalars |= discriminator_step(
-            parts, image, judged(parts, image, output, mask), mask, labels
-        )
+        scalars |= discriminator_step(parts, scene, labels)
         parts.discriminator.requires_grad_(False)  # the generator's step needs no such gradients
 
-    terms = generator_terms(parts, image, output, mask)
+    terms = generator_terms(parts, scene)
     zero = torch.zeros_like(terms["rec"])
     loss = losses.total(
         terms["rec"],

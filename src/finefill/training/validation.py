@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from finefill.data import Photos, Stream, validation_batches
-from finefill.training import losses
 from finefill.training.batches import to_device
 from finefill.training.distributed import ALONE
-from finefill.training.steps import Parts, generate, generator_terms, psnr
+from finefill.training.steps import Parts, generator_terms, psnr, see
 
 
 @torch.no_grad()
@@ -30,9 +29,9 @@ def validate(parts: Parts, photos: Photos | Stream) -> tuple[float, dict[str, fl
     count = 0
     for batch in validation_batches(photos, parts.recipe):
         image, mask = to_device(*batch, parts.device)
-        output = generate(parts, image, mask)
-        completed = losses.composite(image, output, mask)
-        scalars = {k: float(v) for k, v in generator_terms(parts, image, output, mask).items()}
+        scene = see(parts, image, mask)
+        output, completed = scene.output, scene.completed
+        scalars = {k: float(v) for k, v in generator_terms(parts, scene).items()}
         scalars["psnr"] = float(psnr(image, completed.clamp(-1, 1), mask).mean())
         for name, value in scalars.items():
             sums[name] = sums.get(name, 0.0) + value * len(image)
