@@ -13,10 +13,14 @@ from PIL import Image
 
 from finefill.data import recipes
 from finefill.data.photos import (
+    Frame,
     Photos,
+    cut,
     iterate_images,
     iterate_labelled,
+    random_frame,
     random_mask,
+    read_exclusions,
     shrink,
     training_batch,
 )
@@ -147,7 +151,68 @@ def test_too_few_or_too_small(folder: Path) -> None:
         Photos([folder], dataclasses.replace(recipes.tiny(), crop=(64, 64)))
 
 
-@pytest.mark.parametrize("kind", ["square", "box", "strokes"])
+def test_frames_cover_the_range_of_sides_and_stay_inside() -> None:
+    image = np.zeros((160, 200, 3), np.uint8)
+    recipe = dataclasses.replace(recipes.faces(), crop=(80, 320), rotation=12.0)
+    rng = np.random.default_rng(0)
+    frames = [random_frame(rng, image, recipe) for _ in range(2000)]
+    sides = np.array([frame.side for frame in frames])
+    # log2(side / 80) is uniform in 0..2 and cut at 1: half are as large as the photograph.
+    assert abs((sides == 160).mean() - 0.5) < 0.04
+    assert abs((sides < 113).mean() - 0.25) < 0.04
+    assert sides.min() == 80
+    turned = np.array([frame.degrees for frame in frames])
+    assert (turned[sides == 160] == 0).all()  # no room to turn
+    assert 11 < turned.max() <= 12
+    for frame in frames:
+        angle = np.radians(frame.degrees)
+        corners = frame.side / 2 * (abs(np.cos(angle)) + abs(np.sin(angle)))
+        assert corners - 1e-6 <= frame.row <= 160 - corners + 1e-6
+        assert corners - 1e-6 <= frame.column <= 200 - corners + 1e-6
+
+
+def test_a_frame_is_cut_scaled_flipped_and_turned() -> None:
+    rows, columns = np.mgrid[:100, :100]
+    image = np.stack([rows, columns, np.zeros_like(rows)], 2).astype(np.uint8)
+    plain = cut(image, Frame(50, 40, 20), 20)
+    assert np.array_equal(plain, image[40:60, 30:50])
+    assert np.array_equal(cut(image, Frame(50, 40, 20, flip=True), 20), plain[:, ::-1])
+    half = cut(image, Frame(50, 40, 40), 20)
+    assert np.allclose(half[5, 5, :2], (40.5, 30.5), atol=1)  # the middle of pixels 10 and 11
+    # Anticlockwise by 10 degrees: what was right of the middle is now above it.
+    turned = cut(image, Frame(50, 50, 40, degrees=10.0), 40).astype(float)
+    along = turned[20, 35] - turned[20, 5]  # thirty pixels to the right
+    assert np.allclose(
+        along[:2], 30 * np.array([np.sin(np.radians(10)), np.cos(np.radians(10))]), atol=1.5
+    )
+
+
+def test_photographs_to_leave_out(folder: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "leaks.txt"
+    listed.write_text("photos 0/2.png\n\n* 1/3.png\nother.tar 0/4.png\n")
+    recipe = dataclasses.replace(recipes.tiny(), validation=1)
+    assert Photos([folder], recipe).count == 11
+    left = Photos([folder], recipe, exclude=read_exclusions(listed))
+    assert left.count == 9
+    gone = {np.asarray(Image.open(folder / name)).tobytes() for name in ("0/2.png", "1/3.png")}
+    assert not gone & {image.tobytes() for image in (*left.train, *left.validation)}
+    with pytest.warns(UserWarning, match=r"1 photographs .* photos 0/9\.png"):
+        Photos([folder], recipe, exclude=frozenset({("photos", "0/9.png")}))
+    listed.write_text("photos 0/2.png\nphotos\n")
+    with pytest.raises(FinefillError, match=r"line 2: 'photos': write SHARD\.tar NAME"):
+        read_exclusions(listed)
+    with pytest.raises(FinefillError, match="nowhere"):
+        read_exclusions(tmp_path / "nowhere")
+
+
+def test_a_checkpoint_from_before_crops_were_ranges_is_understood() -> None:
+    text = recipes.celeba().to_json().replace("[160, 160]", "160")
+    assert recipes.from_json(text) == recipes.celeba()
+    with pytest.raises(FinefillError, match="crop must be a range"):
+        recipes.override(recipes.tiny(), ["crop=[64,32]"])
+
+
+@pytest.mark.parametrize("kind", ["square", "box", "strokes", "wide", "object"])
 def test_masks_of_every_kind(kind: str) -> None:
     recipe = dataclasses.replace(recipes.scenes(), mask_mix=((kind, 1.0),))
     for seed in range(30):

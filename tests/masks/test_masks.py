@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill import FinefillError
-from finefill.masks.drawing import center_square, random_box, random_square, random_strokes
+from finefill.masks.drawing import (
+    center_square,
+    random_box,
+    random_outline,
+    random_square,
+    random_strokes,
+)
 from finefill.masks.meaning import binarize, check, composite, grow, scale
 from finefill.masks.reading import inverted, read_mask
 from finefill.masks.tight import too_tight
@@ -275,3 +281,17 @@ def test_random_masks_follow_their_seed_and_ranges() -> None:
         assert 0 < strokes.mean() < 0.9
         again = random_strokes(np.random.default_rng(seed), 128, 128)
         np.testing.assert_array_equal(strokes, again)
+
+
+def test_outlines_have_the_size_asked_for_and_no_straight_sides() -> None:
+    areas, filled = [], []
+    for seed in range(200):
+        mask = random_outline(np.random.default_rng(seed), 256, 256, (48, 80))
+        again = random_outline(np.random.default_rng(seed), 256, 256, (48, 80))
+        np.testing.assert_array_equal(mask, again)
+        rows, columns = mask.any(1), mask.any(0)
+        areas.append(mask.sum())
+        filled.append(mask.sum() / (rows.sum() * columns.sum()))
+    # Shapes beside the first one add to it, the image's border takes some away.
+    assert 48**2 < np.median(areas) < 2 * 80**2
+    assert np.median(filled) < 0.75  # an ellipse fills pi/4 of its box, a square all

@@ -14,6 +14,7 @@ from finefill.nets import (
     CompletionNet,
     ContextEncoder,
     Discriminator,
+    FeatureDiscriminator,
     Generator,
     GFCGenerator,
     PatchDiscriminator,
@@ -161,6 +162,26 @@ def test_patch_discriminator_scores_cells_and_knows_their_share() -> None:
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., :8, :4] = 1
     assert net.hole_share(mask).flatten().tolist() == [0.5, 0, 0, 0]
+
+
+def test_feature_discriminator_judges_each_layers_cells_by_the_hole() -> None:
+    torch.manual_seed(0)
+    net = FeatureDiscriminator(("relu2_2", "relu1_2"), width=4).eval()  # no power iterations
+    features = {"relu1_2": torch.rand(2, 64, 16, 16), "relu2_2": torch.rand(2, 128, 8, 8)}
+    mask = torch.zeros(2, 1, 16, 16)
+    mask[:, :, :4, :8] = 1  # cells of 2 pixels: 8 of 64; cells of 4 pixels: 2 of 16
+    scores, share = net(features, mask), net.hole_share(mask)
+    assert scores.shape == share.shape == (2, 1, 1, 16 + 64)
+    assert share[0, 0, 0, :16].sum().item() == pytest.approx(2 / 16)  # the deepest layer first
+    assert share[0, 0, 0, 16:].sum().item() == pytest.approx(8 / 64)
+    # A layer's units do not matter, and the shallow heads see the deep layer.
+    tenfold = {**features, "relu2_2": 10 * features["relu2_2"]}
+    assert torch.allclose(net(tenfold, mask), scores, atol=1e-5)
+    other = net({**features, "relu2_2": torch.rand(2, 128, 8, 8)}, mask)
+    assert not torch.allclose(other[..., 16:], scores[..., 16:], atol=1e-4)
+    trained = {name.partition(".")[0] for name, _ in net.named_parameters()}
+    assert trained == {"heads"}  # the mixtures stay as drawn, and are kept in checkpoints
+    assert {"mix_relu1_2", "deeper_relu1_2"} <= net.state_dict().keys()
 
 
 def test_discriminator_scores_whole_images() -> None:

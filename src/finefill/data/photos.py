@@ -10,6 +10,7 @@ import hashlib
 import io
 import math
 import tarfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,12 +244,25 @@ def excluded(exclude: Exclusions, shard: str, name: str) -> bool:
 
 
 def _without(paths: Sequence[Path], exclude: Exclusions) -> Iterable[tuple[str, Pixels]]:
-    """The photographs of ``paths`` but those that ``exclude`` names; see read_exclusions."""
+    """The photographs of ``paths`` but those that ``exclude`` names; see read_exclusions.
+
+    Warns:
+        UserWarning: one that it names in a shard of ``paths`` is not there.
+    """
+    found, shards = set[tuple[str, str]](), set[str]()
     for path in paths:
         shard = _shard_of(Path(path)) or Path(path)
+        shards.add(shard.name)
         for name, image in iterate_images([path]):
+            found.add((shard.name, name))
             if not excluded(exclude, shard.name, name):
                 yield name, image
+    if missing := sorted(line for line in exclude - found if line[0] in shards):
+        warnings.warn(
+            f"{len(missing)} photographs to leave out are not in the shards given, such as "
+            f"{' '.join(missing[0])}",
+            stacklevel=2,
+        )
 
 
 def training_batch(
