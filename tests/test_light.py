@@ -33,8 +33,8 @@ FACES = {
     """,
     "finefill.completion": """
         Box CARD_KEY Convention Engine Filled MAX_THREADS NEAR Report Window check_arrays complete
-        cpus fill_photo fill_with_report find groups load locate named names verify_file
-        window_around
+        cpus fill_photo fill_with_report find groups load load_ahead locate named names
+        verify_file window_around
     """,
     "finefill.data": """
         Photos Pixels Recipe SUFFIXES Stream from_json is_stream iterate_images iterate_labelled
@@ -115,6 +115,8 @@ for name in ("torch", "onnx", "tqdm", "safetensors", "cv2"):
     sys.modules[name] = None  # importing it raises ImportError
 from finefill.cli import cli
 cli(sys.argv[1:], standalone_mode=False)
+slow = {"numpy.ma", "PIL.ImageDraw", "secrets", "concurrent.futures", "multiprocessing"}
+assert not slow & set(sys.modules), slow & set(sys.modules)
 import finefill, finefill.completion.catalog, finefill.completion.photo, finefill.cli.use
 assert not any(name.split(".")[0] == "torch" for name in sys.modules if sys.modules[name])
 print(finefill.complete)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -36,6 +38,10 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        if COMMANDS[cmd_name] in ("use", "batch", "serve"):
+            # Threads of NumPy's linear algebra take longer to start than they save here, and are in
+            # the way of ONNX Runtime's. It reads this when it is imported.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         module = importlib.import_module(f"finefill.cli.{COMMANDS[cmd_name]}")
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
@@ -68,3 +74,5 @@ def main() -> None:
     except MemoryError:
         click.echo("finefill: not enough memory: use smaller images, or free some", err=True)
         sys.exit(2)
+    finally:
+        gc.freeze()  # what is left goes with the process: no need to look through it for cycles

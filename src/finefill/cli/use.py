@@ -13,7 +13,14 @@ import click
 import numpy as np
 
 from finefill import files, masks
-from finefill.completion import fill_photo, fill_with_report, load, names, verify_file
+from finefill.completion import (
+    fill_photo,
+    fill_with_report,
+    load,
+    load_ahead,
+    names,
+    verify_file,
+)
 from finefill.errors import FinefillError
 from finefill.masks import regions
 
@@ -162,6 +169,7 @@ def complete(
         raise FinefillError(
             f"--label {labels[0]}: chooses from annotations: give --coco FILE or --labelme FILE"
         )
+    load_ahead(model)
     with _warnings_on_stderr(strict=strict):
         read = files.read_photo(photo, max_pixels=max_pixels)
         size = read.rgb.shape[:2]

@@ -30,6 +30,7 @@ __all__ = [
     "find",
     "groups",
     "load",
+    "load_ahead",
     "locate",
     "named",
     "names",
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from finefill.completion.catalog import find, load, locate, named, names
+    from finefill.completion.catalog import find, load, load_ahead, locate, named, names
     from finefill.completion.convention import Convention
     from finefill.completion.engine import CARD_KEY, MAX_THREADS, Engine, check_arrays, cpus
     from finefill.completion.photo import (
@@ -58,7 +59,7 @@ else:
         __name__,
         __all__,
         {
-            "catalog": ["find", "load", "locate", "named", "names"],
+            "catalog": ["find", "load", "load_ahead", "locate", "named", "names"],
             "convention": ["Convention"],
             "engine": ["CARD_KEY", "MAX_THREADS", "Engine", "check_arrays", "cpus"],
             "photo": [

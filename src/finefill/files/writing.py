@@ -6,7 +6,6 @@ import bisect
 import contextlib
 import io
 import os
-import secrets
 import stat
 import struct
 from collections.abc import Iterator
@@ -120,7 +119,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """
     place = Path(os.path.realpath(path))
     # By chance: threads, and processes of several machines, may write the same file at once.
-    part = place.with_name(f".{place.name}.{secrets.randbits(32)}.part")
+    part = place.with_name(f".{place.name}.{os.urandom(4).hex()}.part")
     try:
         try:
             with open(part, "x+b") as file:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from finefill.masks.meaning import Mask
 
@@ -46,6 +46,8 @@ def random_outline(
     ``sides`` is the range of the square root of the first shape's area, in pixels, anywhere.
     """
     image = Image.new("1", (width, height))
+    from PIL import ImageDraw  # it brings fonts; what people install needs no drawing
+
     draw = ImageDraw.Draw(image)
     radius = float(rng.uniform(*sides)) / math.sqrt(math.pi)
     y, x = float(rng.uniform(0.15, 0.85)) * height, float(rng.uniform(0.15, 0.85)) * width

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
-from PIL import Image, ImageColor, ImageDraw
+from PIL import Image, ImageColor
 
 from finefill.errors import FinefillError
 from finefill.files import MAX_PIXELS, RGB
@@ -298,6 +298,8 @@ def _polygon(points: Any, size: Size, name: str) -> Mask:
     image = Image.new("L", (size[1], size[0]))
     # Pillow cuts fractions off towards 0; a corner belongs to the pixel that it lies in.
     pixels = [(math.floor(x), math.floor(y)) for x, y in corners]
+    from PIL import ImageDraw  # with its fonts; few calls come here
+
     ImageDraw.Draw(image).polygon(pixels, fill=255, outline=255)
     return np.asarray(image) > 0
 

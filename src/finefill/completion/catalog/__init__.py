@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
+import threading
 from pathlib import Path
 
 from finefill.completion import convention as conventions
@@ -15,6 +17,7 @@ from finefill.errors import FinefillError
 from finefill.files import replacing
 
 FOLDER = Path(__file__).parent
+_loading = threading.Lock()
 
 
 def names(folder: Path = FOLDER) -> list[str]:
@@ -36,7 +39,23 @@ def load(
     Raises:
         FinefillError: there is no such model, its file is damaged, or it cannot be used so.
     """
-    return _load(os.fspath(model), None if convention is None else conventions.get(convention))
+    chosen = None if convention is None else conventions.get(convention)
+    with _loading:  # threads that ask for the same engine get the same one
+        return _load(os.fspath(model), chosen)
+
+
+def load_ahead(model: str) -> None:
+    """Begin to load a shipped model beside what else there is to do; :func:`load` waits for it.
+
+    What is wrong with it, :func:`load` tells.
+    """
+    if model in names():
+
+        def work() -> None:
+            with contextlib.suppress(FinefillError):
+                load(model)
+
+        threading.Thread(target=work).start()
 
 
 def find(model: str) -> Path:
