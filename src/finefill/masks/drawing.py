@@ -45,9 +45,9 @@ def random_outline(
     A shape's radius is 1 plus a few waves around it, with amplitudes that fall with their number;
     ``sides`` is the range of the square root of the first shape's area, in pixels, anywhere.
     """
-    image = Image.new("1", (width, height))
-    from PIL import ImageDraw  # it brings fonts; what people install needs no drawing
+    from PIL import ImageDraw  # it brings fonts; what people install draws no random masks
 
+    image = Image.new("1", (width, height))
     draw = ImageDraw.Draw(image)
     radius = float(rng.uniform(*sides)) / math.sqrt(math.pi)
     y, x = float(rng.uniform(0.15, 0.85)) * height, float(rng.uniform(0.15, 0.85)) * width
@@ -79,6 +79,8 @@ def random_strokes(
     Every stroke is a random walk of 2 to 6 segments with round joints; lengths and brush widths
     scale with the shorter side (at 128 px: segments 10-40 px, widths from the range ``brush``).
     """
+    from PIL import ImageDraw  # it brings fonts; what people install draws no random masks
+
     unit = min(height, width) / 128
     image = Image.new("1", (width, height))
     draw = ImageDraw.Draw(image)

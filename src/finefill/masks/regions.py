@@ -292,14 +292,14 @@ def _rectangle(left: int, top: int, right: int, bottom: int, size: Size) -> Mask
 
 
 def _polygon(points: Any, size: Size, name: str) -> Mask:
+    from PIL import ImageDraw  # it brings fonts; few calls come here
+
     corners = _points(points, name)
     if len(corners) < 3:
         raise FinefillError(f"{name}: a polygon needs three or more corners, each an x and a y")
     image = Image.new("L", (size[1], size[0]))
     # Pillow cuts fractions off towards 0; a corner belongs to the pixel that it lies in.
     pixels = [(math.floor(x), math.floor(y)) for x, y in corners]
-    from PIL import ImageDraw  # with its fonts; few calls come here
-
     ImageDraw.Draw(image).polygon(pixels, fill=255, outline=255)
     return np.asarray(image) > 0
 
