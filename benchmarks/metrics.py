@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from finefill.evaluation import features, lite0, metrics, protocol
+from finefill.evaluation import features, kinds, lite0, metrics, protocol
 from finefill.evaluation.baselines import mean_colour
 
 WITHOUT = ("l1", "l2", "psnr", "ssim", "seam", "vgg16", "frechet")
@@ -23,7 +23,7 @@ def seconds(test: protocol.TestSet, names: tuple[str, ...] | None) -> float:
     features.shared.cache_clear()
     lite0.shared.cache_clear()
     chosen, _ = metrics.select(names)
-    holes = protocol.make_masks("random", len(test.names))
+    holes = kinds.make_masks("random", len(test.names))
     start = time.process_time()
     protocol.evaluate(test, holes, mean_colour, metrics=chosen)
     return time.process_time() - start

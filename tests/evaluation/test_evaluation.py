@@ -18,7 +18,7 @@ from PIL import Image
 
 from finefill.cli import cli
 from finefill.errors import FinefillError
-from finefill.evaluation import features, lite0, metrics, outputs, protocol, report, sheets
+from finefill.evaluation import features, kinds, lite0, metrics, outputs, protocol, report, sheets
 from finefill.evaluation.baselines import BASELINES, load_baseline
 from finefill.masks.drawing import center_square
 from finefill.masks.meaning import Mask
@@ -302,7 +302,7 @@ class TestOutputs:
 
     def test_inputs_and_outputs_go_round(self, tmp_path: Path, test_set: protocol.TestSet) -> None:
         """What a tool makes of the written inputs scores as the tool itself would."""
-        holes = protocol.make_masks("random", 3, 0, 64)
+        holes = kinds.make_masks("random", 3, 0, 64)
         outputs.write_inputs(tmp_path / "in", test_set, holes)
         (tmp_path / "theirs").mkdir()
         for file in (tmp_path / "in" / "inputs").iterdir():
@@ -328,7 +328,7 @@ class TestOutputs:
             changed = image.copy()
             changed[0, 0, 0] ^= name == "001.png"
             Image.fromarray(changed).save(tmp_path / "theirs" / name)
-        holes = protocol.make_masks("center", 3, 0, 64)
+        holes = kinds.make_masks("center", 3, 0, 64)
         theirs = outputs.read_outputs(tmp_path / "theirs", test_set)
         assert protocol.evaluate(test_set, holes, theirs).trespassed == 1
 
@@ -343,7 +343,7 @@ class TestOutputs:
         with pytest.raises(FinefillError, match=r"002\.png: 64x60 pixels, the test images are 64"):
             protocol.evaluate(
                 test_set,
-                protocol.make_masks("center", 3, 0, 64),
+                kinds.make_masks("center", 3, 0, 64),
                 outputs.read_outputs(theirs, test_set),
             )
         (theirs / "003.png").write_bytes(b"")
@@ -363,10 +363,10 @@ class TestOutputs:
 
 class TestProtocol:
     def test_masks_at_another_size(self) -> None:
-        square = protocol.make_masks("center", 1, 0, 64).masks[0]
+        square = kinds.make_masks("center", 1, 0, 64).masks[0]
         assert square.shape == (64, 64)
         assert square.sum() == 32 * 32
-        sides = [int(m.any(axis=0).sum()) for m in protocol.make_masks("random", 40, 0, 64).masks]
+        sides = [int(m.any(axis=0).sum()) for m in kinds.make_masks("random", 40, 0, 64).masks]
         assert 24 <= min(sides) < max(sides) <= 40
 
     def test_a_measure_of_the_set_gets_every_pair(self) -> None:
@@ -378,7 +378,7 @@ class TestProtocol:
             lambda image, mask: image[mask].astype(float).mean(axis=0),
             lambda one, other: float(np.abs(one - other).sum()),
         )
-        holes = protocol.make_masks("center", 2)
+        holes = kinds.make_masks("center", 2)
         result = protocol.evaluate(
             test, holes, lambda image, mask: np.full_like(image, 40), metrics=[seen]
         )
@@ -419,13 +419,13 @@ class TestProtocol:
             protocol.load_test_set([folder])
 
     def test_center_mask(self) -> None:
-        hole = protocol.make_masks("center", 2).masks[1]
+        hole = kinds.make_masks("center", 2).masks[1]
         rows, columns = np.nonzero(hole)
         assert (rows.min(), rows.max(), columns.min(), columns.max()) == (32, 95, 32, 95)
         assert hole.sum() == 64 * 64
 
     def test_random_masks_are_squares_that_do_not_depend_on_their_number(self) -> None:
-        many, few = protocol.make_masks("random", 60), protocol.make_masks("random", 7)
+        many, few = kinds.make_masks("random", 60), kinds.make_masks("random", 7)
         assert np.array_equal(many.masks[:7], few.masks)
         sides = set()
         for hole in many.masks:
@@ -440,21 +440,21 @@ class TestProtocol:
 
     def test_the_published_masks_do_not_change(self) -> None:
         # Numbers measured with other masks could not be compared with the committed ones.
-        assert protocol.make_masks("random", 500).sha256.startswith("3141b425ce96")
-        assert protocol.make_masks("center", 500).sha256.startswith("330ef52fe158")
-        assert protocol.make_masks("random", 500, seed=1).sha256[:12] != "3141b425ce96"
+        assert kinds.make_masks("random", 500).sha256.startswith("3141b425ce96")
+        assert kinds.make_masks("center", 500).sha256.startswith("330ef52fe158")
+        assert kinds.make_masks("random", 500, seed=1).sha256[:12] != "3141b425ce96"
 
     def test_freeform_masks_differ_from_image_to_image(self) -> None:
-        holes = protocol.make_masks("freeform", 5).masks
+        holes = kinds.make_masks("freeform", 5).masks
         assert all(0 < hole.mean() < 0.9 for hole in holes)
         assert len({hole.tobytes() for hole in holes}) == 5
 
     def test_mask_file(self, tmp_path: Path) -> None:
         file = tmp_path / "mask.png"
         Image.fromarray(CENTER.astype(np.uint8) * 255).save(file)
-        holes = protocol.make_masks(str(file), 3)
+        holes = kinds.make_masks(str(file), 3)
         assert np.array_equal(holes.masks, np.stack([CENTER] * 3))
-        assert holes.sha256 == protocol.make_masks("center", 3).sha256
+        assert holes.sha256 == kinds.make_masks("center", 3).sha256
 
     def test_unusable_mask_files(self, tmp_path: Path) -> None:
         Image.new("L", (64, 128)).save(tmp_path / "narrow.png")
@@ -465,12 +465,12 @@ class TestProtocol:
             str(tmp_path / "black.png"): "the mask is empty",
         }.items():
             with pytest.raises(FinefillError, match=message):
-                protocol.make_masks(name, 1)
+                kinds.make_masks(name, 1)
 
     def test_a_method_sees_nothing_of_the_hole_and_cannot_touch_the_test_set(self) -> None:
         images = np.random.default_rng(2).integers(0, 256, (3, 128, 128, 3), np.uint8)
         test = protocol.TestSet(("a", "b", "c"), images.copy(), "", 0)
-        holes = protocol.make_masks("random", 3)
+        holes = kinds.make_masks("random", 3)
         seen: list[Pixels] = []
 
         def vandal(image: Pixels, mask: Mask) -> Pixels:
@@ -484,7 +484,7 @@ class TestProtocol:
             assert (image[hole] == protocol.HOLE_GREY).all()
             assert np.array_equal(image[~hole], original[~hole])
         assert np.array_equal(test.images, images)
-        assert holes.sha256 == protocol.make_masks("random", 3).sha256
+        assert holes.sha256 == kinds.make_masks("random", 3).sha256
         expected = [
             np.abs(200.0 - i[m]).mean() / 127.5 for i, m in zip(images, holes.masks, strict=True)
         ]
@@ -500,7 +500,7 @@ class TestProtocol:
             completed[mask] = 0 if image[0, 0, 0] else 51
             return completed
 
-        result = protocol.evaluate(test, protocol.make_masks("center", 2), method)
+        result = protocol.evaluate(test, kinds.make_masks("center", 2), method)
         assert result.values["psnr"] == pytest.approx([0, 13.9794])
         assert metrics.summarise(result.values["psnr"]).mean == pytest.approx(6.9897)
 
@@ -508,7 +508,7 @@ class TestProtocol:
     def test_a_method_must_return_an_image(self, wrong: Pixels) -> None:
         test = protocol.TestSet(("bad.png",), grey(3)[None], "", 0)
         with pytest.raises(FinefillError, match=r"bad\.png: the method returned"):
-            protocol.evaluate(test, protocol.make_masks("center", 1), lambda image, mask: wrong)
+            protocol.evaluate(test, kinds.make_masks("center", 1), lambda image, mask: wrong)
 
 
 class TestBaselines:
@@ -556,7 +556,7 @@ class TestSheet:
     def test_every_tile_is_where_it_belongs(self) -> None:
         images = np.stack([grey(10 * i) for i in range(15)])
         test = protocol.TestSet(tuple("abcdefghijklmno"), images, "", 0)
-        holes = protocol.make_masks("center", 15)
+        holes = kinds.make_masks("center", 15)
         shown = sheets.pick(15, 24, seed=0)
         assert shown == list(range(15))
         result = protocol.evaluate(test, holes, load_baseline("mean"), keep=shown)
@@ -618,7 +618,7 @@ class TestCommand:
                 assert numbers[key]["low"] <= numbers[key]["mean"] <= numbers[key]["high"]
         # Smooth pictures: continuing the surroundings must beat one flat colour.
         assert facts["methods"]["telea"]["l1"]["mean"] < facts["methods"]["mean"]["l1"]["mean"]
-        assert facts["masks"]["sha256"] == protocol.make_masks("random", 4).sha256
+        assert facts["masks"]["sha256"] == kinds.make_masks("random", 4).sha256
         assert facts["masks"]["sha256"] in result.output
         assert facts["data"]["sha256"] == protocol.load_test_set([data]).sha256
         assert facts["models"]["small"]["card"]["name"] == "small"
@@ -652,7 +652,7 @@ class TestCommand:
         assert run(*words, "--data", data, "--masks", "random", "-o", out).exit_code == 0
         facts = json.loads((out / "summary.json").read_text(encoding="utf-8"))
         assert facts["data"]["size"] == [64, 64]
-        assert facts["masks"]["sha256"] == protocol.make_masks("random", 2, 0, 64).sha256
+        assert facts["masks"]["sha256"] == kinds.make_masks("random", 2, 0, 64).sha256
 
     def test_a_training_run_is_a_method(self, tmp_path: Path) -> None:
         from finefill.data import recipes

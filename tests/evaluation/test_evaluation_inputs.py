@@ -13,7 +13,7 @@ from PIL import Image
 
 from finefill.cli import cli
 from finefill.errors import FinefillError
-from finefill.evaluation import features, outputs, protocol
+from finefill.evaluation import features, kinds, outputs, protocol
 from finefill.evaluation.baselines import load_baseline
 from finefill.masks.drawing import center_square, random_strokes
 
@@ -25,7 +25,7 @@ def test_masks_hold_nothing_but_0_and_1() -> None:
 
 def test_biharmonic_fills_free_form_holes() -> None:
     ramp = np.repeat(np.repeat(np.arange(128, dtype=np.uint8)[:, None], 128, 1)[..., None], 3, 2)
-    for hole in protocol.make_masks("freeform", 3).masks:
+    for hole in kinds.make_masks("freeform", 3).masks:
         completed = load_baseline("biharmonic")(protocol.corrupt(ramp, hole), hole)
         assert np.array_equal(completed[~hole], ramp[~hole])
         assert np.abs(completed.astype(int) - ramp)[hole].mean() < 10  # a ramp is biharmonic
@@ -41,7 +41,7 @@ def test_names_cannot_lead_out_of_the_folder(name: str, tmp_path: Path) -> None:
         tar.addfile(member, io.BytesIO(file.getvalue()))
     test = protocol.load_test_set([tmp_path / "t.tar"])
     with pytest.raises(FinefillError, match="leads out of its folder"):
-        outputs.write_inputs(tmp_path / "a" / "b", test, protocol.make_masks("center", 1))
+        outputs.write_inputs(tmp_path / "a" / "b", test, kinds.make_masks("center", 1))
     assert not list(tmp_path.rglob("*.png"))
 
 

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from finefill.errors import FinefillError
-from finefill.evaluation import metrics
+from finefill.evaluation import kinds, metrics
 
 if TYPE_CHECKING:
     from finefill.completion import Engine
@@ -68,7 +68,25 @@ PACKAGES = (
     help="Folder of images, tar shard or folder in a shard; more than one may be given.",
 )
 @click.option(
-    "--masks", default="center", show_default=True, help="center, random, freeform or a mask file."
+    "--masks",
+    default="center",
+    show_default=True,
+    help=f"{', '.join(kinds.MASK_KINDS)}, a mask file, or all: each kind, into one table.",
+)
+@click.option(
+    "--objects",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Labelled photographs (STEM.labels.png beside them) whose objects' outlines are masks.",
+)
+@click.option(
+    "--object-label",
+    "object_labels",
+    multiple=True,
+    type=click.IntRange(0, 255),
+    default=kinds.OBJECT_LABELS,
+    show_default=True,
+    help="Index of an object in the label maps.",
 )
 @click.option(
     "--metric", "names", multiple=True, help=f"{', '.join(metrics.NAMES)}; default: what can be."
@@ -77,6 +95,7 @@ PACKAGES = (
 @click.option(
     "--size", type=click.IntRange(min=16), default=128, show_default=True, help="Side of a crop."
 )
+@click.option("--whole", is_flag=True, help="Photographs of any size, as `complete` fills them.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--vgg", type=click.Path(path_type=Path), help="VGG16 weights to use.")
@@ -100,9 +119,12 @@ def evaluate(
     outputs: tuple[Path, ...],
     paths: tuple[Path, ...],
     masks: str,
+    objects: tuple[Path, ...],
+    object_labels: tuple[int, ...],
     names: tuple[str, ...],
     limit: int | None,
     size: int,
+    whole: bool,
     seed: int,
     threads: int,
     vgg: Path | None,
@@ -115,12 +137,12 @@ def evaluate(
     image. A model fills as `finefill complete` does; where that adds detail to the network's
     fill, the network alone is measured too. The first method is compared with each other one,
     image by image. Contact sheets show 48 completions drawn by the seed, and the twelve best and
-    worst of each method.
+    worst of each method. With --masks all every kind has a folder of its own below --output, and
+    --outputs and --write-inputs take one below theirs.
     """
     from finefill.completion import fill_photo
-    from finefill.evaluation import load_baseline, protocol, report, sheets
+    from finefill.evaluation import load_baseline, protocol, report
     from finefill.evaluation import outputs as others
-    from finefill.files import replacing
 
     labels = [*map(_label, models), *(run.resolve().name for run in runs), *baselines]
     labels += [path.resolve().name for path in outputs]
@@ -132,13 +154,19 @@ def evaluate(
     methods: dict[str, Method] = {}
     for name, engine in engines.items():
         methods[name] = functools.partial(fill_photo, engine)
-        if engine.card["detail"]:
+        if engine.card["detail"] and not whole:
             methods[f"{name}, network alone"] = engine.fill
     methods |= _runs(runs, threads)
     methods |= {name: load_baseline(name, threads) for name in baselines}
-    test = protocol.load_test_set(paths, limit, size)
-    holes = protocol.make_masks(masks, len(test.names), seed, size)
-    methods |= {path.resolve().name: others.read_outputs(path, test) for path in outputs}
+    test = protocol.load_test_set(paths, limit, size, whole=whole)
+    sets = _mask_sets(masks, test, seed, objects, object_labels)
+    of_others = {
+        holes.kind: {
+            path.resolve().name: others.read_outputs(_below(path, holes, sets), test)
+            for path in outputs
+        }
+        for holes in sets
+    }
     for metric in measures:
         if isinstance(metric, metrics.SetMetric) and len(test.names) < metric.least:
             click.echo(f"without {metric.key}: it takes at least {metric.least} images")
@@ -146,26 +174,70 @@ def evaluate(
         others.keys(test)  # names that clash are told before anything is written
     report.prepare_folder(folder)
     click.echo(f"{len(test.names)} images, data SHA-256 {test.sha256}")
-    click.echo(f"{holes.kind} masks, seed {seed}, mask set SHA-256 {holes.sha256}")
     if test.enlarged:
         click.echo(f"warning: {test.enlarged} images were smaller than the crop and scaled up")
-    if write_inputs is not None:
-        others.write_inputs(write_inputs, test, holes)
-        click.echo(f"written to {write_inputs}: inputs, masks, originals")
-    if not methods:
-        return
-
-    everything = range(len(test.names)) if test.images.nbytes < KEEP_ALL else None
-    shown = sheets.pick(len(test.names), SAMPLES, seed)
-    results = {
-        name: _run(name, method, test, holes, measures, everything or shown)
-        for name, method in methods.items()
-    }
     run = {
         "command": _command(click.get_current_context()),
         "device": f"CPU, {threads} thread{'s' if threads > 1 else ''}",
         "versions": _versions(),
         "models": {name: _facts(engine) for name, engine in engines.items()},
+    }
+    summaries = []
+    for holes in sets:
+        click.echo(f"{holes.kind} masks, seed {seed}, mask set SHA-256 {holes.sha256}")
+        if write_inputs is not None:
+            target = _below(write_inputs, holes, sets)
+            others.write_inputs(target, test, holes)
+            click.echo(f"written to {target}: inputs, masks, originals")
+        if everyone := methods | of_others[holes.kind]:
+            target = _below(folder, holes, sets)
+            summaries.append(_measure(target, test, holes, everyone, measures, run, seed))
+    if len(summaries) > 1:
+        page = {
+            "summary.json": report.to_json({"masks": summaries}).encode(),
+            "summary.md": report.markdown_of_kinds(summaries, measures).encode(),
+        }
+        _write(folder, page)
+        click.echo("\n" + report.table(summaries, measures))
+        click.echo(f"\nwritten to {folder}: {', '.join(page)}")
+
+
+def _mask_sets(
+    masks: str, test: TestSet, seed: int, objects: Sequence[Path], labels: Sequence[int]
+) -> list[MaskSet]:
+    """The masks asked for; of ``all`` those that can be had."""
+    chosen = list(kinds.MASK_KINDS) if masks == kinds.ALL else [masks]
+    if masks == kinds.ALL and not objects:
+        chosen.remove(kinds.OBJECTS)
+        click.echo("without objects: outlines come from labelled photographs (--objects)")
+    outlines = kinds.outlines_of(objects, labels) if kinds.OBJECTS in chosen and objects else []
+    return [kinds.make_masks(kind, test.shapes, seed, outlines=outlines) for kind in chosen]
+
+
+def _below(folder: Path, holes: MaskSet, sets: Sequence[MaskSet]) -> Path:
+    """Where files of one kind of masks lie: of several, each kind has a folder."""
+    return folder / holes.kind if len(sets) > 1 else folder
+
+
+def _measure(
+    folder: Path,
+    test: TestSet,
+    holes: MaskSet,
+    methods: Mapping[str, Method],
+    measures: Sequence[AnyMetric],
+    run: Mapping[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """Measure all methods with one kind of masks, write the results, return the summary."""
+    from finefill.evaluation import report, sheets
+
+    report.prepare_folder(folder)
+    small = sum(image.nbytes for image in test.images) < KEEP_ALL
+    everything = range(len(test.names)) if small else None
+    shown = sheets.pick(len(test.names), SAMPLES, seed)
+    results = {
+        name: _run(name, method, test, holes, measures, everything or shown)
+        for name, method in methods.items()
     }
     facts = report.summary(test, holes, results, run=run, seed=seed, metrics=measures)
     files = {
@@ -179,11 +251,18 @@ def evaluate(
             best, worst = sheets.ranked(result)
             sheet = sheets.contact_sheet(test, holes, {name: result}, [*best, *worst])
             files[f"best-and-worst-{_slug(name)}.png"] = sheets.png(sheet)
+    _write(folder, files)
+    click.echo("\n" + report.table([facts], measures))
+    click.echo(f"\nwritten to {folder}: {', '.join(files)}")
+    return facts
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    from finefill.files import replacing
+
     for name, content in files.items():
         with replacing(folder / name) as file:
             file.write(content)
-    click.echo("\n" + report.table(facts, measures))
-    click.echo(f"\nwritten to {folder}: {', '.join(files)}")
 
 
 def _label(model: str) -> str:

@@ -18,11 +18,12 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from finefill import masks
 from finefill.data.recipes import Recipe
-from finefill.errors import FinefillError
+from finefill.errors import FinefillError, TooLargeError
+from finefill.files import MAX_PIXELS, read_photo
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 Exclusions = frozenset[tuple[str, str]]  # (file name of a shard or folder, or *; photograph's name)
@@ -79,16 +80,23 @@ def iterate_images(paths: Sequence[Path]) -> Iterator[tuple[str, Pixels]]:
 
 
 def read_image(source: Path | io.BytesIO, name: str) -> Pixels:
-    """A photograph (H, W, 3) uint8 RGB, upright.
+    """A photograph (H, W, 3) uint8 RGB as it looks: upright, in sRGB, samples of 16 bits rounded.
 
     Raises:
-        FinefillError: it cannot be decoded; the message begins with ``name``.
+        FinefillError: it cannot be decoded, or its samples have no agreed range (32-bit integers,
+            floats); the message begins with ``name``.
     """
     try:
-        with Image.open(source) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise FinefillError(f"{name} is not a readable image ({error}); remove it") from error
+        file = io.BytesIO(source.read_bytes() if isinstance(source, Path) else source.getvalue())
+    except OSError as error:
+        raise FinefillError(f"{name}: cannot be read: {error.strerror}") from error
+    file.name = name
+    try:
+        return read_photo(file).rgb
+    except TooLargeError as error:
+        raise FinefillError(
+            f"{name}: more than {MAX_PIXELS} pixels: scale it down, or leave it out"
+        ) from error
 
 
 def fit(image: Pixels, recipe: Recipe, name: str) -> Pixels:

@@ -16,6 +16,7 @@ __all__ = [
     "Method",
     "MethodResult",
     "TestSet",
+    "kinds",
     "latent_search",
     "load_baseline",
     "metrics",
@@ -27,11 +28,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from finefill.evaluation import metrics, outputs, protocol, report, sheets
+    from finefill.evaluation import kinds, metrics, outputs, protocol, report, sheets
     from finefill.evaluation.baselines import load_baseline
+    from finefill.evaluation.kinds import MaskSet
     from finefill.evaluation.latent import latent_search
     from finefill.evaluation.metrics import AnyMetric
-    from finefill.evaluation.protocol import MaskSet, Method, MethodResult, TestSet
+    from finefill.evaluation.protocol import Method, MethodResult, TestSet
     from finefill.evaluation.report import prepare_folder
 else:
     __getattr__, __dir__ = lazy(
@@ -41,7 +43,8 @@ else:
             "baselines": ["load_baseline"],
             "latent": ["latent_search"],
             "metrics": ["AnyMetric"],
-            "protocol": ["MaskSet", "Method", "MethodResult", "TestSet"],
+            "kinds": ["MaskSet"],
+            "protocol": ["Method", "MethodResult", "TestSet"],
             "report": ["prepare_folder"],
         },
     )

@@ -6,13 +6,12 @@ only and leaves its input alone.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from finefill.errors import FinefillError
+from finefill.evaluation.extras import require
 from finefill.evaluation.metrics import Pixels
 from finefill.evaluation.protocol import Method
 from finefill.masks import Mask, composite
@@ -34,7 +33,7 @@ def mean_colour(image: Pixels, mask: Mask) -> Pixels:
 
 
 def _opencv(flag: str, threads: int) -> Method:
-    cv2 = _require("cv2", "OpenCV")
+    cv2 = require("cv2", "OpenCV")
     cv2.setNumThreads(threads)
     algorithm: int = getattr(cv2, flag)
 
@@ -57,7 +56,7 @@ def _navier_stokes(threads: int) -> Method:
 
 def _patchmatch(threads: int) -> Method:
     """PatchMatch completion over an image pyramid (Barnes et al. 2009; Wexler et al. 2007)."""
-    patchmatch = _require("patchmatch", "PyPatchMatch")
+    patchmatch = require("patchmatch", "PyPatchMatch")
     if not patchmatch.patchmatch_available:
         raise FinefillError(
             "PyPatchMatch is installed without its native library: reinstall it from a wheel "
@@ -74,7 +73,7 @@ def _patchmatch(threads: int) -> Method:
 
 def _biharmonic(threads: int) -> Method:
     """Biharmonic equation (Damelin & Hoang 2018): the smoothest surface through the border."""
-    _require("skimage", "scikit-image")
+    require("skimage", "scikit-image")
     from skimage.restoration import inpaint_biharmonic
 
     def fill(image: Pixels, mask: Mask) -> Pixels:
@@ -103,12 +102,3 @@ def load_baseline(name: str, threads: int = 1) -> Method:
     if name not in BASELINES:
         raise FinefillError(f"no baseline {name!r}; there are {', '.join(BASELINES)}")
     return BASELINES[name](threads)
-
-
-def _require(module: str, title: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise FinefillError(
-            f"{title} is not installed: pip install 'finefill[baselines]' brings the baselines"
-        ) from error

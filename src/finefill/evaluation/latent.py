@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finefill.errors import FinefillError
-from finefill.evaluation.baselines import _require
+from finefill.evaluation.extras import require
 from finefill.evaluation.metrics import Pixels
 from finefill.evaluation.protocol import Method
 from finefill.masks import Mask
@@ -59,7 +59,7 @@ def latent_search(
             size than the generator's, or a mask that leaves no pixel.
     """
     if blend:
-        _require("scipy.sparse.linalg", "SciPy")
+        require("scipy.sparse.linalg", "SciPy")
     generator = copy.deepcopy(generator).eval().requires_grad_(False)
     discriminator = copy.deepcopy(discriminator).eval().requires_grad_(False)
     size = generator.size
@@ -177,8 +177,8 @@ def poisson_blend(guide: Pixels, image: Pixels, mask: Mask) -> Pixels:
     Returns:
         A new image (H, W, 3) uint8, equal to ``image`` outside the hole.
     """
-    sparse = _require("scipy.sparse", "SciPy")
-    linalg = _require("scipy.sparse.linalg", "SciPy")
+    sparse = require("scipy.sparse", "SciPy")
+    linalg = require("scipy.sparse.linalg", "SciPy")
     offset = image.astype(np.float64) - guide
     count = int(mask.sum())
     number = np.full(mask.shape, -1)

@@ -54,6 +54,12 @@ def psnr(original: Pixels, completed: Pixels, mask: Mask) -> float:
     return min(IDENTICAL_PSNR, 10 * math.log10(4 / error)) if error else IDENTICAL_PSNR
 
 
+def psnr_outside(original: Pixels, completed: Pixels, mask: Mask) -> float:
+    """Peak signal-to-noise ratio in dB of what is not hole; infinite where it is unchanged."""
+    error = mean_l2(original, completed, ~mask) if not mask.all() else 0.0
+    return 10 * math.log10(4 / error) if error else math.inf
+
+
 def _differences(original: Pixels, completed: Pixels, mask: Mask) -> Values:
     """Completed minus original in the hole: (hole pixels, 3), in [-2, 2]."""
     return (completed[mask].astype(np.float64) - original[mask]) / 127.5

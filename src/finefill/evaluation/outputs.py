@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from finefill.data import SUFFIXES
+from finefill.data import SUFFIXES, read_image
 from finefill.errors import FinefillError
-from finefill.evaluation.metrics import Pixels
-from finefill.evaluation.protocol import MaskSet, Method, TestSet, corrupt
-from finefill.files import replacing
+from finefill.evaluation.kinds import MaskSet
+from finefill.evaluation.protocol import Method, TestSet, corrupt
+from finefill.files import RGB, replacing
 from finefill.masks import Mask
 
 
@@ -90,25 +90,20 @@ def read_outputs(folder: Path, test: TestSet) -> Method:
             f"{files[extra[0]].name}; remove them, or evaluate all with no --limit"
         )
     # All of them now: a bad file must not show after other methods have run.
-    images = iter(list(_read([files[key] for key in wanted], test.size)))
+    images = iter(list(_read([files[key] for key in wanted], test.shapes)))
 
-    def fill(image: Pixels, mask: Mask) -> Pixels:
+    def fill(image: RGB, mask: Mask) -> RGB:
         return next(images)
 
     return fill
 
 
-def _read(files: list[Path], size: int) -> Iterator[Pixels]:
-    for file in files:
-        try:
-            with Image.open(file) as image:
-                pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))
-        except (OSError, SyntaxError) as error:
-            raise FinefillError(f"{file}: not a readable image ({error}); make it again") from error
-        if pixels.shape != (size, size, 3):
-            height, width = pixels.shape[:2]
+def _read(files: list[Path], shapes: list[tuple[int, int]]) -> Iterator[RGB]:
+    for file, (height, width) in zip(files, shapes, strict=True):
+        pixels = read_image(file, str(file))
+        if pixels.shape[:2] != (height, width):
             raise FinefillError(
-                f"{file}: {width}x{height} pixels, the test images are {size}x{size}: complete "
-                "what --write-inputs writes"
+                f"{file}: {pixels.shape[1]}x{pixels.shape[0]} pixels, the test image is "
+                f"{width}x{height}: complete what --write-inputs writes"
             )
         yield pixels

@@ -16,51 +16,57 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill import masks
 from finefill.data import iterate_images
 from finefill.errors import FinefillError
-from finefill.evaluation.metrics import METRICS, AnyMetric, Metric, Pixels, SetMetric, Values
-from finefill.files import decode
+from finefill.evaluation.kinds import SIZE, MaskSet
+from finefill.evaluation.metrics import (
+    HOLE,
+    METRICS,
+    AnyMetric,
+    Metric,
+    SetMetric,
+    Values,
+    psnr_outside,
+)
+from finefill.files import RGB
 from finefill.masks import Mask
 
-Method = Callable[[Pixels, Mask], Pixels]
+Method = Callable[[RGB, Mask], RGB]
 """``fill(image, mask)``: image (H, W, 3) uint8 RGB, mask (H, W) bool, True = to be completed;
 returns the completed image, (H, W, 3) uint8. The image's pixels in the hole are HOLE_GREY."""
 
-SIZE = 128  # side of a test image in pixels: the paper's. Lengths below are at this size
 LARGEST_UNSCALED = 160  # up to this shorter side an image is cropped as it is
 SMALLEST = 16  # below this shorter side, at any size, nothing is left to judge
-CENTER_SIDE = 64  # the paper's centre square
-SQUARE_SIDES = (48, 80)  # the paper's random squares
-MASK_KINDS = ("center", "random", "freeform")
+MARGIN = 64  # pixels around the hole that whole photographs are measured in
+NETWORK_PIXELS = 1 << 20  # more than that, networks see scaled down: it bounds their memory
 BATCH_PIXELS = 8 * SIZE * SIZE  # of images that are measured together
 HOLE_GREY = 127  # nearest level to 0 on the [-1, 1] scale
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """Names and crops (N, size, size, 3) uint8 in a fixed order, with their SHA-256."""
+    """Names and images (H, W, 3) uint8 in a fixed order, with their SHA-256.
+
+    Square crops of one size, or photographs as they are (``whole``).
+    """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
 
     names: tuple[str, ...]
-    images: NDArray[np.uint8]
+    images: Sequence[RGB]
     sha256: str
-    enlarged: int  # how many were smaller than a crop and had to be scaled up
+    enlarged: int = 0  # how many were smaller than a crop and had to be scaled up
+    whole: bool = False
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Height and width of each image."""
+        return [(image.shape[0], image.shape[1]) for image in self.images]
 
     @property
     def size(self) -> int:
-        """Side of a crop in pixels."""
-        return int(self.images.shape[1])
-
-
-@dataclass(frozen=True)
-class MaskSet:
-    """One mask for each image: (N, size, size) bool, with the SHA-256 of the packed bits."""
-
-    kind: str
-    masks: NDArray[np.bool_]
-    sha256: str
+        """Side of a crop in pixels; of photographs as they are, the first one's height."""
+        return int(self.images[0].shape[0])
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,17 @@ class MethodResult:
 
     values: Mapping[str, Values]
     seconds: Values
-    completions: Mapping[int, Pixels]  # by image index, only those that were asked for
+    completions: Mapping[int, RGB]  # by image index, only those that were asked for
     set_values: Mapping[str, float | Values]  # by metric of the whole set: one number, or (N,)
-    trespassed: int  # images whose pixels outside the hole were changed
+    outside: Values  # (N,) PSNR in dB of what is not hole; infinite where nothing was changed
+
+    @property
+    def trespassed(self) -> int:
+        """Images whose pixels outside the hole were changed."""
+        return int(np.isfinite(self.outside).sum())
 
 
-def crop(image: Pixels, size: int = SIZE) -> Pixels:
+def crop(image: RGB, size: int = SIZE) -> RGB:
     """Centre crop (size, size, 3) of an image (H, W, 3).
 
     With a shorter side of ``size`` to 5/4 of it the crop is taken as it is; otherwise
@@ -92,16 +103,21 @@ def crop(image: Pixels, size: int = SIZE) -> Pixels:
     return np.array(Image.fromarray(patch).resize((size, size), Image.Resampling.LANCZOS))
 
 
-def load_test_set(paths: Sequence[Path], limit: int | None = None, size: int = SIZE) -> TestSet:
+def load_test_set(
+    paths: Sequence[Path], limit: int | None = None, size: int = SIZE, *, whole: bool = False
+) -> TestSet:
     """Centre crops of ``size`` pixels of the first ``limit`` images (default: all) in ``paths``.
 
-    The hash covers the crops' pixels in order, so that a folder and a tar of the same images agree.
+    The hash covers the images' pixels in order, so that a folder and a tar of the same agree.
+
+    Args:
+        whole: photographs as they are in place of crops.
 
     Raises:
         FinefillError: a path is missing, unreadable or without images; an image is too small.
     """
     names: list[str] = []
-    crops: list[Pixels] = []
+    crops: list[RGB] = []
     enlarged = 0
     for name, image in iterate_images(paths):
         shorter = min(image.shape[:2])
@@ -110,47 +126,17 @@ def load_test_set(paths: Sequence[Path], limit: int | None = None, size: int = S
                 f"{name}: {image.shape[1]}x{image.shape[0]} pixels are too few to evaluate on "
                 f"(at least {SMALLEST} a side); remove it"
             )
-        enlarged += shorter < size
+        enlarged += shorter < size and not whole
         names.append(name)
-        crops.append(crop(image, size))
+        crops.append(image if whole else crop(image, size))
         if len(crops) == limit:
             break
     if not crops:
         raise FinefillError("no images to evaluate on: give folders or tar shards with --data")
-    images = np.stack(crops)
-    return TestSet(tuple(names), images, _sha256(images), enlarged)
+    return TestSet(tuple(names), tuple(crops), _sha256(crops), enlarged, whole)
 
 
-def make_masks(spec: str, count: int, seed: int = 0, size: int = SIZE) -> MaskSet:
-    """``count`` masks of a kind (``center``, ``random``, ``freeform``) or from a mask file.
-
-    ``center`` is a square of half the size, ``random`` the paper's: a square of 48 to 80 pixels at
-    size 128 anywhere. Image number i has its own generator, seeded by (seed, i): its mask depends
-    neither on ``count`` nor on the images before.
-
-    Raises:
-        FinefillError: neither a kind nor a readable, usable mask of size x size pixels.
-    """
-    low, high = (round(side * size / SIZE) for side in SQUARE_SIDES)
-    if spec == "center":
-        square = masks.center_square(size, size, CENTER_SIDE * size // SIZE)
-        stack = np.repeat(square[None], count, axis=0)
-    elif spec == "random":
-        stack = np.stack(
-            [masks.random_square(_source(seed, i), size, size, (low, high)) for i in range(count)]
-        )
-    elif spec == "freeform":
-        stack = np.stack([masks.random_strokes(_source(seed, i), size, size) for i in range(count)])
-    else:
-        stack = np.repeat(_read_mask(Path(spec), size)[None], count, axis=0)
-    return MaskSet(spec, stack, _sha256(np.packbits(stack)))
-
-
-def _source(seed: int, index: int) -> np.random.Generator:
-    return np.random.default_rng((seed, index))
-
-
-def corrupt(image: Pixels, mask: Mask, grey: int = HOLE_GREY) -> Pixels:
+def corrupt(image: RGB, mask: Mask, grey: int = HOLE_GREY) -> RGB:
     """A copy of the image whose hole is flat grey: all that a method gets to see."""
     damaged = image.copy()
     damaged[mask] = grey
@@ -168,7 +154,9 @@ def evaluate(
 ) -> MethodResult:
     """Run one method over the test set and measure every completion.
 
-    A measure of the whole set that wants more images than there are is left out.
+    A measure of the whole set that wants more images than there are is left out. Whole photographs
+    are measured in a window 64 pixels around the hole, over the hole alone; networks see windows of
+    more than a megapixel scaled down to one.
 
     Args:
         keep: indices of the images whose completions are wanted back.
@@ -179,10 +167,9 @@ def evaluate(
     """
     wanted = set(keep)
     count = len(test.names)
-    scores = _Scores(metrics)
-    trespassed = 0
-    seconds = np.empty(count)
-    completions: dict[int, Pixels] = {}
+    scores = _Scores([m for m in metrics if not test.whole or m.region == HOLE])
+    seconds, outside = np.empty(count), np.empty(count)
+    completions: dict[int, RGB] = {}
     for i, (name, original, mask) in enumerate(
         zip(test.names, test.images, holes.masks, strict=True)
     ):
@@ -195,12 +182,13 @@ def evaluate(
                 f"{name}: the method returned {completed.dtype} {completed.shape}, not uint8 "
                 f"{original.shape}; it must return the completed image"
             )
-        trespassed += not np.array_equal(completed[~mask], original[~mask])
-        scores.add(original, completed, mask)
+        outside[i] = psnr_outside(original, completed, mask)
+        box = window(mask, MARGIN) if test.whole else ...
+        scores.add(original[box], completed[box], mask[box])
         if i in wanted:
             completions[i] = completed
         after_each()
-    return MethodResult(scores.values(), seconds, completions, scores.of_the_set(), trespassed)
+    return MethodResult(scores.values(), seconds, completions, scores.of_the_set(), outside)
 
 
 class _Scores:
@@ -214,21 +202,24 @@ class _Scores:
         self._embedded: dict[str, list[tuple[NDArray[Any], NDArray[Any]]]] = {
             m.key: [] for m in self._whole
         }
-        self._waiting: list[tuple[Pixels, Pixels, Mask]] = []
+        self._waiting: list[tuple[RGB, RGB, Mask]] = []
 
-    def add(self, original: Pixels, completed: Pixels, mask: Mask) -> None:
+    def add(self, original: RGB, completed: RGB, mask: Mask) -> None:
         """One more pair; measured when a batch is full."""
         self._waiting.append((original, completed, mask))
         if sum(mask.size for _, _, mask in self._waiting) >= BATCH_PIXELS:
             self._measure()
 
     def _measure(self) -> None:
+        seen = [_for_networks(*pair) for pair in self._waiting]
         for see in self._ahead:
-            see([x for x, _, _ in self._waiting], [y for _, y, _ in self._waiting])
-        for original, completed, mask in self._waiting:
+            see([x for x, _, _ in seen], [y for _, y, _ in seen])
+        for full, small in zip(self._waiting, seen, strict=True):
             for metric in self._each:
-                self._values[metric.key].append(metric.measure(original, completed, mask))
+                value = metric.measure(*(small if metric.ahead else full))
+                self._values[metric.key].append(value)
             for measure in self._whole:
+                original, completed, mask = small if measure.ahead else full
                 pair = measure.embed(original, mask), measure.embed(completed, mask)
                 self._embedded[measure.key].append(pair)
         self._waiting.clear()
@@ -250,19 +241,39 @@ class _Scores:
         }
 
 
-def _read_mask(path: Path, size: int) -> Mask:
-    if not path.is_file():
-        raise FinefillError(
-            f"--masks {path}: neither one of {', '.join(MASK_KINDS)} nor a mask file"
-        )
-    image, _ = decode(path)
-    if image.size != (size, size):
-        raise FinefillError(
-            f"{path}: the mask is {image.width}x{image.height} pixels, the test images are "
-            f"{size}x{size}: give a mask of that size"
-        )
-    return masks.read_mask(path, (size, size), keep_polarity=True)
+def window(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """The hole's bounding box, wider by ``margin`` pixels where the image goes on."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin),
+    )
 
 
-def _sha256(array: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(str(array.shape).encode() + array.tobytes()).hexdigest()
+def _for_networks(original: RGB, completed: RGB, mask: Mask) -> tuple[RGB, RGB, Mask]:
+    """The same, scaled down where it has more pixels than a network gets."""
+    if mask.size <= NETWORK_PIXELS:
+        return original, completed, mask
+    scale = (NETWORK_PIXELS / mask.size) ** 0.5
+    size = round(mask.shape[1] * scale), round(mask.shape[0] * scale)
+    small = [
+        np.asarray(Image.fromarray(x).resize(size, Image.Resampling.LANCZOS))
+        for x in (original, completed)
+    ]
+    share = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)
+    # Whatever holds some of the hole: a thin stroke must not vanish.
+    return small[0], small[1], np.asarray(share) > 0
+
+
+def _sha256(images: Sequence[RGB]) -> str:
+    """Of the stack of equal images, or of each one's shape and pixels in turn."""
+    if len({image.shape for image in images}) == 1:
+        shape = (len(images), *images[0].shape)
+        parts: list[RGB] = [np.stack(images)]
+        head = str(shape)
+    else:
+        parts, head = list(images), str([image.shape for image in images])
+    digest = hashlib.sha256(head.encode())
+    for part in parts:
+        digest.update(part.tobytes())
+    return digest.hexdigest()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from finefill.errors import FinefillError
+from finefill.evaluation.kinds import MaskSet, known_distances
 from finefill.evaluation.metrics import (
     HIGHER,
     HOLE,
@@ -22,21 +24,24 @@ from finefill.evaluation.metrics import (
     Metric,
     summarise,
 )
-from finefill.evaluation.protocol import MaskSet, MethodResult, TestSet
+from finefill.evaluation.protocol import MethodResult, TestSet
 
 Results = Mapping[str, MethodResult]
+INFINITE = "Infinity"
 
 
 def per_image_csv(test: TestSet, results: Results, metrics: Sequence[AnyMetric] = METRICS) -> str:
     """One line for each method and image: index, image, method, the metrics, seconds."""
-    keys = [m.key for m in metrics if isinstance(m, Metric)]
+    first = next(iter(results.values()))
+    keys = [m.key for m in metrics if isinstance(m, Metric) and m.key in first.values]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["index", "image", "method", *keys, "seconds"])
+    writer.writerow(["index", "image", "method", *keys, "psnr_outside", "seconds"])
     for method, result in results.items():
         for i, name in enumerate(test.names):
             numbers = [f"{result.values[key][i]:.6f}" for key in keys]
-            writer.writerow([i, name, method, *numbers, f"{result.seconds[i]:.4f}"])
+            numbers += [f"{result.outside[i]:.2f}", f"{result.seconds[i]:.4f}"]
+            writer.writerow([i, name, method, *numbers])
     return text.getvalue()
 
 
@@ -69,6 +74,8 @@ def summary(
             **numbers,
             "seconds_per_image": round(float(result.seconds.mean()), 5),
             "changed_outside_the_hole": result.trespassed,
+            # The lowest: a mean would hide one photograph among many.
+            "psnr_outside": _number(result.outside.min()),
         }
         if result is not first:
             differences[name] = {
@@ -80,18 +87,20 @@ def summary(
         "seed": seed,
         "data": {
             "images": len(test.names),
-            "size": list(test.images.shape[1:3]),
+            "size": "whole photographs" if test.whole else list(test.images[0].shape[:2]),
             "enlarged": test.enlarged,
             "sha256": test.sha256,
         },
         "masks": {
             "kind": holes.kind,
             "sha256": holes.sha256,
-            "hole_share": round(float(holes.masks.mean()), 4),
+            "hole_share": round(holes.share, 4),
+            "known_distance": _known_distance(holes),
         },
         "conventions": "hole pixels x channels (keys ending in _image: the whole image), [-1, 1] "
-        "scale; PSNR: peak 2, mean of per-image values; low and high: bootstrap 95% interval of "
-        "the mean; differences: the first method minus each other, image by image",
+        "scale; PSNR: peak 2, mean of per-image values; outside: the lowest PSNR of what is not "
+        "hole; low and high: bootstrap 95% interval of the mean; differences: "
+        "the first method minus each other, image by image",
         "metrics": {
             m.key: {
                 "label": m.label,
@@ -109,11 +118,12 @@ def summary(
 def markdown(facts: Mapping[str, Any], metrics: Sequence[AnyMetric] = METRICS) -> str:
     """The summary as a Markdown page; the best mean of a column is bold."""
     lines = [f"# {facts['data']['images']} images, {facts['masks']['kind']} masks", ""]
-    for region, title in ((HOLE, "Over the hole"), (IMAGE, "Over the whole image")):
-        if shown := [m for m in metrics if m.region == region]:
-            lines += [f"{title}:", "", *_table(facts["methods"], shown, timed=region == HOLE), ""]
+    for region, head in ((HOLE, "Over the hole"), (IMAGE, "Over the whole image")):
+        shown = [m for m in measured(facts, metrics) if m.region == region]
+        if shown:
+            lines += [f"{head}:", "", *_table([facts], shown, complete=region == HOLE), ""]
     if facts["differences"]:
-        shown = [m for m in metrics if m.region == HOLE and isinstance(m, Metric)]
+        shown = [m for m in measured(facts, metrics) if m.region == HOLE and isinstance(m, Metric)]
         lines += [f"Difference of {next(iter(facts['methods']))} to each other, image by image "
                   "(bold: the interval excludes 0):", ""]  # fmt: skip
         lines += [*_differences(facts["differences"], shown), ""]
@@ -132,29 +142,83 @@ def markdown(facts: Mapping[str, Any], metrics: Sequence[AnyMetric] = METRICS) -
     return "\n".join(lines)
 
 
-def table(facts: Mapping[str, Any], metrics: Sequence[AnyMetric] = METRICS) -> str:
-    """The hole's table alone, for the terminal."""
-    shown = [m for m in metrics if m.region == HOLE]
-    return "\n".join(_table(facts["methods"], shown, timed=True))
+def markdown_of_kinds(
+    summaries: Sequence[Mapping[str, Any]], metrics: Sequence[AnyMetric] = METRICS
+) -> str:
+    """Summaries of several kinds of masks as one table on a Markdown page."""
+    first = summaries[0]
+    lines = [f"# {first['data']['images']} images, masks by kind", "", "Over the hole:", ""]
+    lines += [*table(summaries, metrics).split("\n"), "", f"Over {first['conventions']}.", ""]
+    lines += ["| masks | hole | seed | SHA-256 |", "|---|---:|---:|---|"]
+    for facts in summaries:
+        masks = facts["masks"]
+        share = f"{masks['hole_share']:.1%}"
+        lines.append(f"| {masks['kind']} | {share} | {facts['seed']} | `{masks['sha256']}` |")
+    lines += [
+        "",
+        f"- data: SHA-256 `{first['data']['sha256']}`",
+        f"- command: `{first['command']}`",
+    ]
+    return "\n".join([*lines, ""])
 
 
-def _table(methods: Mapping[str, Any], shown: Sequence[AnyMetric], timed: bool) -> list[str]:
+def table(summaries: Sequence[Mapping[str, Any]], metrics: Sequence[AnyMetric] = METRICS) -> str:
+    """The hole's table alone: a row for each kind of masks and method."""
+    shown = [m for m in measured(summaries[0], metrics) if m.region == HOLE]
+    return "\n".join(_table(summaries, shown, complete=True))
+
+
+def measured(facts: Mapping[str, Any], metrics: Sequence[AnyMetric]) -> list[AnyMetric]:
+    """Those of the metrics that every method of a summary has."""
+    return [m for m in metrics if all(m.key in result for result in facts["methods"].values())]
+
+
+def _table(
+    summaries: Sequence[Mapping[str, Any]], shown: Sequence[AnyMetric], complete: bool
+) -> list[str]:
+    """Rows of all summaries; of several, each row says its masks, and the best is each one's own.
+
+    Args:
+        complete: with what is no metric too: distance to the known, PSNR outside, time.
+    """
     choose: dict[str, Callable[[list[float]], float]] = {
         HIGHER: max,
         LOWER: min,
         ZERO: lambda values: min(values, key=abs),
     }
-    shown = [m for m in shown if all(m.key in r for r in methods.values())]
-    best = {m.key: choose[m.best]([r[m.key]["mean"] for r in methods.values()]) for m in shown}
     arrows = {HIGHER: "↑", LOWER: "↓", ZERO: "→ 0"}
-    head = ["method", *(f"{title(m)} {arrows[m.best]}" for m in shown)]
-    head += ["ms/image"] if timed else []
-    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
-    for name, result in methods.items():
-        cells = [_cell(m, result[m.key], best[m.key]) for m in shown]
-        cells += [f"{result['seconds_per_image'] * 1e3:.1f}"] if timed else []
-        lines.append(f"| {' | '.join([name, *cells])} |")
+    several = len(summaries) > 1
+    head = [*(["masks"] if several else []), "method"]
+    names = len(head)
+    head += [f"{title(m)} {arrows[m.best]}" for m in shown]
+    head += ["px to known", "PSNR outside (dB) ↑", "ms/image"] if complete else []
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * names + "---:|" * (len(head) - names)]
+    for facts in summaries:
+        methods = facts["methods"]
+        best = {m.key: choose[m.best]([r[m.key]["mean"] for r in methods.values()]) for m in shown}
+        for name, result in methods.items():
+            cells = [*([facts["masks"]["kind"]] if several else []), name]
+            cells += [_cell(m, result[m.key], best[m.key]) for m in shown]
+            if complete:
+                known, outside = facts["masks"]["known_distance"], result["psnr_outside"]
+                cells += [f"{known:.1f}" if known is not None else ""]
+                cells += ["∞" if outside == INFINITE else f"{outside:.1f}"]
+                cells += [f"{result['seconds_per_image'] * 1e3:.1f}"]
+            lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _number(value: float) -> float | str:
+    """A number as JSON has it: infinity as the word that Python and JavaScript read as such."""
+    return round(float(value), 2) if math.isfinite(value) else INFINITE
+
+
+def _known_distance(holes: MaskSet) -> float | None:
+    """Mean over the masks of their pixels' mean distance to the known; None without SciPy."""
+    try:
+        return round(float(known_distances(holes).mean()), 2)
+    except FinefillError:
+        return None
 
 
 def title(metric: AnyMetric) -> str:

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from finefill.evaluation.metrics import Pixels
-from finefill.evaluation.protocol import MaskSet, MethodResult, TestSet, corrupt
+from finefill.evaluation.kinds import MaskSet
+from finefill.evaluation.protocol import MethodResult, TestSet, corrupt
+from finefill.files import RGB
 
 COLUMNS = 12  # samples side by side
 GAP = 3
+WHOLE_SIDE = 256  # longer side at most of a photograph that is no crop
 HEADER = 20  # line with the image numbers, px
 LABEL_WIDTH = 120
 WHITE = 255
@@ -35,12 +37,13 @@ def contact_sheet(
     After ``COLUMNS`` samples a new block of rows begins. The numbers above the columns are the
     images' indices in the test set. Every result must hold the completions of ``indices``.
     """
-    rows: list[tuple[str, list[Pixels]]] = [
+    rows: list[tuple[str, list[RGB]]] = [
         ("original", [test.images[i] for i in indices]),
         ("input", [corrupt(test.images[i], holes.masks[i], WHITE) for i in indices]),
     ]
     rows += [(name, [result.completions[i] for i in indices]) for name, result in results.items()]
-    tile = test.images.shape[1] + GAP
+    side = WHOLE_SIDE if test.whole else test.size
+    tile = side + GAP
     across = min(COLUMNS, len(indices))
     blocks = -(-len(indices) // COLUMNS)
     block_height = HEADER + len(rows) * tile + GAP
@@ -54,7 +57,9 @@ def contact_sheet(
         x, y = LABEL_WIDTH + column * tile, block * block_height
         draw.text((x + (tile - GAP) / 2, y + 3), f"#{index}", "black", number_font, anchor="ma")
         for row, (_, images) in enumerate(rows):
-            sheet.paste(Image.fromarray(images[position]), (x, y + HEADER + row * tile))
+            picture = Image.fromarray(images[position])
+            picture.thumbnail((side, side))  # of a crop nothing
+            sheet.paste(picture, (x, y + HEADER + row * tile))
     for block in range(blocks):
         for row, (label, _) in enumerate(rows):
             y = block * block_height + HEADER + row * tile

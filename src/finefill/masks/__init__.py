@@ -6,8 +6,11 @@ finds masks that are too small.
 """
 
 from finefill.masks.drawing import (
+    LAMA,
     center_square,
     random_box,
+    random_irregular,
+    random_object,
     random_outline,
     random_square,
     random_strokes,
@@ -26,6 +29,7 @@ from finefill.masks.reading import Placing, by_numbers, fit, of_image, placed, r
 from finefill.masks.tight import too_tight
 
 __all__ = [
+    "LAMA",
     "THRESHOLD",
     "Mask",
     "Placing",
@@ -40,6 +44,8 @@ __all__ = [
     "of_image",
     "placed",
     "random_box",
+    "random_irregular",
+    "random_object",
     "random_outline",
     "random_square",
     "random_strokes",

@@ -20,6 +20,7 @@ from finefill.evaluation import (
     Method,
     MethodResult,
     TestSet,
+    kinds,
     load_baseline,
     protocol,
     report,
@@ -70,7 +71,7 @@ def measure(
     }
     images = {}
     for kind in experiment.masks:
-        holes = protocol.make_masks(kind, len(bench.test.names), bench.seed, bench.test.size)
+        holes = kinds.make_masks(kind, len(bench.test.names), bench.seed, bench.test.size)
         names = [
             *experiment.classical,
             *(n for n in experiment.variants if not _searches(bench, n)),
@@ -176,8 +177,8 @@ def _subset(test: TestSet, holes: MaskSet, indices: Sequence[int]) -> tuple[Test
     names = tuple(test.names[i] for i in indices)
     chosen = list(indices)
     return (
-        dataclasses.replace(test, names=names, images=test.images[chosen]),
-        dataclasses.replace(holes, masks=holes.masks[chosen]),
+        dataclasses.replace(test, names=names, images=[test.images[i] for i in chosen]),
+        dataclasses.replace(holes, masks=tuple(holes.masks[i] for i in chosen)),
     )
 
 
@@ -189,6 +190,7 @@ def _pick(result: MethodResult, indices: Sequence[int]) -> MethodResult:
         values={key: values[chosen] for key, values in result.values.items()},
         set_values={},
         seconds=result.seconds[chosen],
+        outside=result.outside[chosen],
     )
 
 
