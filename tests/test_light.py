@@ -27,9 +27,9 @@ FACES = {
         write_photo
     """,
     "finefill.masks": """
-        Mask Placing THRESHOLD binarize by_numbers center_square check composite fit grow inverted
-        of_image placed
-        random_box random_square random_strokes read_mask scale too_tight
+        LAMA Mask Placing THRESHOLD binarize by_numbers center_square check composite fit grow
+        inverted of_image placed random_box random_irregular random_object random_outline
+        random_square random_strokes read_mask scale too_tight
     """,
     "finefill.completion": """
         Box CARD_KEY Convention Engine Filled MAX_THREADS NEAR Report Window check_arrays complete
@@ -37,8 +37,8 @@ FACES = {
         verify_file window_around
     """,
     "finefill.data": """
-        Photos Pixels Recipe SUFFIXES Stream from_json is_stream iterate_images iterate_labelled
-        random_mask recipes shrink training_batch validation_batches
+        Exclusions Photos Pixels Recipe SUFFIXES Stream from_json is_stream iterate_images
+        iterate_labelled random_mask read_exclusions read_image recipes shrink training_batch validation_batches
     """,
     "finefill.nets": """
         CompletionNet ContextEncoder Discriminator GFCGenerator Generator LatentGenerator
@@ -52,8 +52,8 @@ FACES = {
         begin_with export folded load_generator rewrite_card
     """,
     "finefill.evaluation": """
-        AnyMetric MaskSet Method MethodResult TestSet latent_search load_baseline metrics outputs
-        prepare_folder protocol report sheets
+        AnyMetric MaskSet Method MethodResult TestSet kinds latent_search load_baseline metrics
+        outputs prepare_folder protocol report sheets
     """,
     "finefill.reproduce": """
         Bench Budget Experiment Variant base experiments load_method measure page removal

@@ -340,7 +340,7 @@ class TestOutputs:
         with pytest.raises(FinefillError, match=r"1 of 3 completions are missing.*002\.png"):
             outputs.read_outputs(theirs, test_set)
         Image.fromarray(test_set.images[2][:60]).save(theirs / "002.png")
-        with pytest.raises(FinefillError, match=r"002\.png: 64x60 pixels, the test images are 64"):
+        with pytest.raises(FinefillError, match=r"002\.png: 64x60 pixels, the test image is 64"):
             protocol.evaluate(
                 test_set,
                 kinds.make_masks("center", 3, 0, 64),
@@ -460,7 +460,7 @@ class TestProtocol:
         Image.new("L", (64, 128)).save(tmp_path / "narrow.png")
         Image.new("L", (128, 128)).save(tmp_path / "black.png")
         for name, message in {
-            "centre": "neither one of center, random, freeform nor a mask file",
+            "centre": "neither all, nor one of center, random, freeform, narrow",
             str(tmp_path / "narrow.png"): "64x128 pixels, the test images are 128x128",
             str(tmp_path / "black.png"): "the mask is empty",
         }.items():

@@ -351,7 +351,9 @@ def _command(context: click.Context) -> str:
     for option in context.command.params:
         value = context.params[str(option.name)]
         for item in value if isinstance(value, tuple) else (value,):
-            if item is not None:
+            if isinstance(item, bool):
+                words += [option.opts[0]] if item else []
+            elif item is not None:
                 words += [option.opts[0], str(item)]
     return shlex.join(words)
 
