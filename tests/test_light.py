@@ -38,7 +38,8 @@ FACES = {
     """,
     "finefill.data": """
         Exclusions Photos Pixels Recipe SUFFIXES Stream from_json is_stream iterate_images
-        iterate_labelled random_mask read_exclusions read_image recipes shrink training_batch validation_batches
+        iterate_labelled random_mask read_exclusions read_image recipes shrink training_batch
+        validation_batches
     """,
     "finefill.nets": """
         CompletionNet ContextEncoder Discriminator GFCGenerator Generator LatentGenerator
