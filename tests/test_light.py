@@ -42,7 +42,8 @@ FACES = {
         validation_batches
     """,
     "finefill.nets": """
-        CompletionNet ContextEncoder Discriminator GFCGenerator Generator LatentGenerator
+        CompletionNet ContextEncoder Discriminator FeatureDiscriminator GFCGenerator Generator
+        LatentGenerator
         PatchDiscriminator PlusGenerator RegionDiscriminator VGG16Features around_holes load_vgg16
         vgg16_at_hand
     """,
