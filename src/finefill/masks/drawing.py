@@ -8,11 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from finefill.masks.meaning import Mask
+
+if TYPE_CHECKING:
+    from PIL import ImageDraw
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,8 @@ def random_irregular(rng: np.random.Generator, height: int, width: int, kind: Ir
 
 
 def _zigzags(rng: np.random.Generator, height: int, width: int, kind: Irregular) -> Mask:
+    from PIL import ImageDraw  # as above
+
     unit = min(height, width) / LAMA_SIZE
     image = Image.new("1", (width, height))
     draw = ImageDraw.Draw(image)
