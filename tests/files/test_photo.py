@@ -105,34 +105,6 @@ def test_big_endian_grey_keeps_sixteen_bits(tmp_path: Path) -> None:
                 np.testing.assert_array_equal(np.asarray(after)[~HOLE], grey[~HOLE])
 
 
-def test_alpha_is_kept_but_a_wholly_erased_hole_becomes_opaque() -> None:
-    image = picture("RGBA")
-    half = np.array(image)
-    half[5, 6, 3] = 0  # one pixel of the hole transparent, the others not
-    fill = np.full((*SIZE, 3), 9, np.uint8)
-
-    def alpha_after(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG")
-        result = np.array(put_back(read_photo(buffer.getvalue()), fill, HOLE))
-        np.testing.assert_array_equal(result[~HOLE], pixels[~HOLE])
-        return result[..., 3]
-
-    np.testing.assert_array_equal(alpha_after(half), half[..., 3])
-    erased = half.copy()
-    erased[HOLE, 3] = 0
-    assert (alpha_after(erased)[HOLE] == 255).all()
-    # An object erased with a soft edge, and a mask drawn wider than it.
-    wider = half.copy()
-    wider[..., 3] = 255
-    wider[6:11, 7:14, 3] = 3
-    assert (alpha_after(wider) == wider[..., 3]).all()  # see-through was meant so
-    wider[7:10, 8:13, 3] = 0
-    assert (alpha_after(wider) == 255).all()
-    wider[HOLE.argmax(0).max(), 15, 3] = 0  # the transparency goes on beside the hole
-    assert (alpha_after(wider) == wider[..., 3]).all()
-
-
 @pytest.mark.parametrize("source", ["gif", "png"])
 def test_a_transparent_palette_colour(tmp_path: Path, source: str) -> None:
     image, key = with_key("P")

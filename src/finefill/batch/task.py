@@ -15,7 +15,7 @@ from typing import Any
 from finefill.batch.places import Place, created, digest, opened, size, stamp
 from finefill.completion import NEAR, Engine, fill_with_report, groups
 from finefill.errors import FinefillError
-from finefill.files import MAX_PIXELS, read_photo, write_photo
+from finefill.files import MAX_PIXELS, for_network, read_photo, write_photo
 from finefill.masks import check, grow, read_mask
 
 
@@ -226,6 +226,7 @@ def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> li
     mask = check(grow(drawn, task.grow), str(mask_place))
     entry.hole_pixels = int(mask.sum())
     entry.groups = len(groups(mask, NEAR))
+    photo = for_network(photo, mask)
     report = fill_with_report(engine, photo.rgb, mask, measure=task.confidence)
     boxes = [(one.window.box, one.window.scale) for one in report.filled]
     entry.windows = [

@@ -201,11 +201,12 @@ def complete(
                 f"object grows back: draw it wider, or widen it with --grow {grow + more}",
                 stacklevel=1,
             )
-    report = fill_with_report(load(model), read.rgb, hole, measure=confidence)
+    shown = files.for_network(read, hole)
+    report = fill_with_report(load(model), shown.rgb, hole, measure=confidence)
     with _warnings_on_stderr(strict=strict, writing=True):
         for text in report.warnings:
             warnings.warn(f"{photo}: {text}", stacklevel=1)
-        files.write_photo(read, report.rgb, hole, output)
+        files.write_photo(shown, report.rgb, hole, output)
     if report.confidence is not None:
         count = len(report.filled)
         click.echo(f"confidence: {report.confidence:.2f}, the lowest of {count} windows")

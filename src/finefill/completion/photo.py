@@ -22,7 +22,7 @@ from finefill.completion.detail import add_detail
 from finefill.completion.engine import Engine, check_arrays
 from finefill.completion.plan import NEAR, Box, Window, groups, plan
 from finefill.errors import FinefillError
-from finefill.files import RGB, photo_of, put_back, turn
+from finefill.files import RGB, for_network, photo_of, put_back, turn
 from finefill.masks import Mask, binarize, check, of_image
 from finefill.masks import scale as scale_mask
 
@@ -138,6 +138,7 @@ def complete(
             f"{image.height}: both must have one size"
         )
     upright = turn(check(hole).astype(np.uint8), photo.orientation).astype(bool)
+    photo = for_network(photo, upright)
     return put_back(photo, fill_photo(engine, photo.rgb, upright), upright)
 
 

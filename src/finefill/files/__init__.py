@@ -1,8 +1,9 @@
 """Photographs in and out: what a file holds, becomes pixels and is written again.
 
 ``photo`` converts in memory, ``reading`` and ``writing`` do files, ``formats`` says what each kind
-can hold. ``colour`` and ``deep`` (16 bits) help them with pixels, ``metadata`` with all else: it
-has ``tiff``, ``containers``, ``iptc``, ``xmp`` and ``previews``.
+can hold, ``shown`` what the networks get to see. ``colour``, ``deep`` (16 bits) and ``spread``
+(transparency) help them with pixels, ``metadata`` with all else: it has ``tiff``, ``containers``,
+``iptc``, ``xmp`` and ``previews``.
 """
 
 from finefill.files.formats import EXTENSIONS, output_format
@@ -19,6 +20,7 @@ from finefill.files.photo import (
     turn,
 )
 from finefill.files.reading import MAX_PIXELS, Source, decode, name_of, read_photo
+from finefill.files.shown import for_network
 from finefill.files.writing import replacing, write_photo
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Source",
     "alpha_of",
     "decode",
+    "for_network",
     "from_network",
     "name_of",
     "orientation_of",

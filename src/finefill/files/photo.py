@@ -19,6 +19,7 @@ from PIL import Image
 from finefill.errors import FinefillError
 from finefill.files.colour import Colours, colours_of
 from finefill.files.metadata import NOTHING, Kept, orientation_of
+from finefill.files.spread import alpha_in
 
 RGB = NDArray[np.uint8]
 MIN_SIDE = 16  # pixels; less than that holds nothing to complete from
@@ -38,6 +39,9 @@ class Photo:
         colours: between the ICC profile's colours and sRGB; None where they are taken as the same.
         samples: (H, W, channels) uint16 of a file with 16-bit colour, oriented as ``stored``, which
             has them rounded to 8 bits.
+        levels: samples of 16 bits that are shown as 0 and as 255
+            (:func:`finefill.files.shown.for_network`); None: 0 and 65535, and fills have whole
+            levels of 8 bits.
     """
 
     rgb: RGB
@@ -46,6 +50,7 @@ class Photo:
     kept: Kept = NOTHING
     colours: Colours | None = None
     samples: NDArray[np.uint16] | None = None
+    levels: tuple[int, int] | None = None
 
 
 def to_network(rgb: RGB, low: float = -1, high: float = 1) -> NDArray[np.float32]:
@@ -102,13 +107,12 @@ def turn(array: NDArray[Any], orientation: int, *, back: bool = False) -> NDArra
 def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
     """The photo with its masked pixels taken from ``rgb``, in its own mode and orientation.
 
-    Samples outside the mask are the stored ones. Alpha is kept; only where the hole is fully
-    transparent, or has transparent pixels and all around it is opaque (an object erased to
-    transparency, and a mask drawn wider), it becomes opaque, or the completion could not be seen.
-    In a palette image a masked pixel gets the nearest opaque colour of the
-    palette; in a 1-bit image, black or white by a threshold. Where the file has a transparent
-    colour, a fill of that colour moves by one level. 16-bit colour is rounded to 8 bits;
-    :func:`write_photo` keeps it.
+    Samples outside the mask are the stored ones. Alpha in the hole is filled too, from what is
+    around it (:func:`finefill.files.spread.alpha_in`): what was erased to transparency in an opaque
+    picture becomes opaque, a label on transparent ground transparent. A transparent colour is
+    treated alike: where it does not belong, a fill of that colour moves by one level. In a palette
+    image a masked pixel gets the nearest colour of the palette; in a 1-bit image, black or white by
+    a threshold. 16-bit colour is rounded to 8 bits; :func:`write_photo` keeps it.
 
     Args:
         photo: as read.
@@ -126,47 +130,78 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
 
 def filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool_]) -> NDArray[Any]:
     """``samples``, oriented as stored, with the masked ones replaced in place."""
-    mode = photo.stored.mode
+    stored, mode = photo.stored, photo.stored.mode
     hole = turn(mask, photo.orientation, back=True)
-    fill = _in_mode_of(photo.stored, turn(rgb, photo.orientation, back=True)[hole], photo.colours)
-    if samples.dtype == np.uint16 and not mode.startswith("I;16"):
-        fill = fill.astype(np.uint16) * np.uint16(257)
+    fill = _in_mode_of(stored, turn(rgb, photo.orientation, back=True)[hole], photo.colours)
+    if samples.dtype.itemsize == 2:  # of either byte order
+        fill = _in_16_bits(fill, hole, photo.levels)
     if mode in ("LA", "PA", "RGBA"):
-        if _erased(samples[..., -1], hole):
-            samples[hole, -1] = np.iinfo(samples.dtype).max
+        samples[hole, -1] = alpha_in(samples[..., -1], hole)
         samples[hole, :-1] = fill
+    elif stored.has_transparency_data:
+        alpha = alpha_in(np.asarray(alpha_of(stored)), hole)
+        samples[hole] = _with_key(fill, alpha, stored)
     else:
-        samples[hole] = _beside_key(fill, photo.stored)
+        samples[hole] = fill
     return samples
 
 
-def _erased(alpha: NDArray[Any], hole: NDArray[np.bool_]) -> bool:
-    """Whether what the hole has of transparency is an object that was erased.
+def _in_16_bits(
+    fill: NDArray[np.uint8], hole: NDArray[np.bool_], levels: tuple[int, int] | None
+) -> NDArray[np.uint16]:
+    """A fill of 8 bits as samples of 16, on the photo's levels.
 
-    That is so where the hole is transparent all over, or where it has transparent pixels and
-    everything next to it is opaque: then a mask was drawn wider than what was erased.
+    Between two levels of 8 bits stands what the average of the fill's pixels around one says, so
+    that a gradient has no steps; a pixel moves by half a level of 8 bits at most.
     """
-    inside = alpha[hole]
-    if not inside.any():
-        return True
-    if inside.all():
-        return False
-    beside = np.zeros_like(hole)
-    beside[1:] |= hole[:-1]
-    beside[:-1] |= hole[1:]
-    beside[:, 1:] |= hole[:, :-1]
-    beside[:, :-1] |= hole[:, 1:]
-    return bool((alpha[beside & ~hole] == np.iinfo(alpha.dtype).max).all())
+    if levels is None:
+        return fill.astype(np.uint16) * np.uint16(257)
+    low, high = levels
+    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
+    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    inside = hole[part]
+    result = np.empty(fill.shape, np.uint16)
+    for values, target in zip(*(_channels(array) for array in (fill, result)), strict=True):
+        plane = np.zeros(inside.shape, np.float32)
+        plane[inside] = values
+        mean = (_sums(plane) / np.maximum(_sums(inside.astype(np.float32)), 1))[inside]
+        exact = np.clip(mean, values - np.float32(0.5), values + np.float32(0.5)).clip(0, 255)
+        target[:] = np.rint(low + exact * ((high - low) / 255)).clip(0, 65535)
+    return result
 
 
-def _beside_key(fill: NDArray[Any], stored: Image.Image) -> NDArray[Any]:
-    """Samples in the stored mode, those that are its transparent colour moved by one level."""
+def _channels(array: NDArray[Any]) -> list[NDArray[Any]]:
+    """Views of the channels of (N,) or (N, C)."""
+    return [array] if array.ndim == 1 else [array[:, index] for index in range(array.shape[1])]
+
+
+def _sums(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sums over 5x5 pixels; what lies outside counts as 0."""
+    for axis in (0, 1):
+        wide = np.pad(plane, [(2, 2) if side == axis else (0, 0) for side in (0, 1)])
+        shifts = [wide.take(range(at, at + plane.shape[axis]), axis) for at in range(5)]
+        plane = np.add.reduce(shifts)
+    return plane
+
+
+def _with_key(fill: NDArray[Any], alpha: NDArray[Any], stored: Image.Image) -> NDArray[Any]:
+    """Samples in the stored mode: its transparent colour where alpha is, elsewhere another."""
     key, mode = stored.info.get("transparency"), stored.mode
-    if not isinstance(key, int | tuple) or not (mode in ("L", "RGB") or mode.startswith("I;16")):
-        return fill  # a palette's fill is opaque already, and 1 bit has no other level
+    if mode == "P":
+        palette = _palette(stored)
+        some = alpha < 255  # the others have their opaque colour
+        wanted = np.column_stack([palette[fill[some], :3], alpha[some]])
+        fill[some] = _nearest(_premultiplied(palette), _premultiplied(wanted))
+        return fill
+    if not isinstance(key, int | tuple):
+        return fill
+    hidden = alpha < 128
+    if mode == "1":
+        return np.equal(hidden, bool(key))
     levels = fill[:, None] if fill.ndim == 1 else fill
-    found, last = (levels == key).all(axis=1), levels[:, -1]
+    found, last = (levels == key).all(axis=1) & ~hidden, levels[:, -1]
     last[found] = np.where(last[found] > 0, last[found] - 1, 1)
+    levels[hidden] = key
     return fill
 
 
@@ -212,40 +247,44 @@ def _in_mode_of(stored: Image.Image, pixels: RGB, colours: Colours | None) -> ND
         values = np.array(Image.fromarray(pixels[None]).convert(space))[0]
     if mode == "1":
         return np.greater_equal(values, 128)
-    if mode.startswith("I;16"):
-        return values.astype(np.uint16) * np.uint16(257)
     if mode in ("P", "PA"):
-        values = _nearest(_palette(stored), values)
-    elif mode not in (space, "LA", "RGBA"):
+        palette = _palette(stored)
+        opaque = np.flatnonzero(palette[:, 3] == palette[:, 3].max())
+        values = opaque[_nearest(palette[opaque, :3], values)].astype(np.uint8)
+    elif mode not in (space, "LA", "RGBA") and not mode.startswith("I;16"):
         values = np.asarray(Image.fromarray(values[None]).convert(mode))[0]
     return values[:, None] if mode in ("LA", "PA") else values
 
 
-def _palette(image: Image.Image) -> NDArray[np.float32]:
-    """(K, 3) colours; those that are not opaque are infinitely far away."""
+def _palette(image: Image.Image) -> NDArray[np.uint8]:
+    """(K, 4) colours and their alpha."""
     assert image.palette is not None
-    colours = np.array(image.getpalette("RGB"), np.float32).reshape(-1, 3)
-    alpha = np.full(len(colours), 255)
+    if "A" in image.palette.mode:
+        return np.array(image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
+    colours = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    alpha = np.full(len(colours), 255, np.uint8)
     transparency = image.info.get("transparency")
     if isinstance(transparency, bytes):
         alpha[: len(transparency)] = np.frombuffer(transparency, np.uint8)[: len(alpha)]
     elif isinstance(transparency, int) and transparency < len(alpha):
         alpha[transparency] = 0
-    if "A" in image.palette.mode:
-        alpha = np.array(image.getpalette("RGBA")).reshape(-1, 4)[:, 3]
-    colours[alpha < alpha.max()] = np.inf
-    return colours
+    return np.column_stack([colours, alpha])
 
 
-def _nearest(palette: NDArray[np.float32], rgb: RGB) -> NDArray[np.uint8]:
-    """Index of the nearest palette colour of each of (M, 3) pixels."""
-    found = np.empty(len(rgb), np.uint8)
-    usable = np.flatnonzero(np.isfinite(palette[:, 0]))
-    colours = palette[usable]
-    norms = (colours**2).sum(axis=1)
-    for start in range(0, len(rgb), 65536):  # bounds the memory: 64 MiB at a time
-        part = rgb[start : start + 65536].astype(np.float32)
-        found[start : start + 65536] = usable[(norms - 2 * part @ colours.T).argmin(axis=1)]
+def _premultiplied(rgba: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, 4) colours as they are over black, and alpha, in which they rather should agree."""
+    alpha = rgba[:, 3:].astype(np.float32)
+    return np.hstack([rgba[:, :3] * alpha / 255, 2 * alpha])
+
+
+def _nearest(points: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.intp]:
+    """Index of the nearest of (K, C) points to each of (N, C)."""
+    points = points.astype(np.float32)
+    found = np.empty(len(wanted), np.intp)
+    norms = (points**2).sum(axis=1)
+    for start in range(0, len(wanted), 65536):  # bounds the memory: 64 MiB at a time
+        part = wanted[start : start + 65536].astype(np.float32)
+        found[start : start + 65536] = (norms - 2 * part @ points.T).argmin(axis=1)
     return found
 
 

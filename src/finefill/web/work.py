@@ -105,10 +105,11 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
     stored = {"MPO": "JPEG"}.get(photo.stored.format or "", photo.stored.format or "")
     suffix, media_type = KINDS.get((order.format or stored).upper(), KINDS["PNG"])
     target = folder / f"completed{suffix}"
-    report = fill_with_report(engine, photo.rgb, hole)
+    shown = files.for_network(photo, hole)
+    report = fill_with_report(engine, shown.rgb, hole)
     for text in report.warnings:
         warnings.warn(text, stacklevel=1)
-    files.write_photo(photo, report.rgb, hole, target)
+    files.write_photo(shown, report.rgb, hole, target)
     return target.name, media_type, int(np.count_nonzero(hole))
 
 
