@@ -9,7 +9,6 @@ from zlib import compress, crc32
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from finefill.files.metadata import without_previews
