@@ -19,11 +19,12 @@ demo: $(VENV)/.light  ## complete the bundled photograph with the light package
 test: $(VENV)/.test  ## all tests
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.check  ## lint, types, import contracts
+check: $(VENV)/.check  ## lint, types, import contracts, size of the clone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check-weight.py
 
 bench: $(VENV)/.test  ## one image by every method: time, memory, work (about ten minutes)
 	$(BIN)/python benchmarks/speed.py

@@ -114,9 +114,9 @@ def square(image: RGB, side: int = 240) -> RGB:
 
 
 def save(image: Image.Image, path: Path) -> None:
-    """Write a JPEG, whole or not at all."""
+    """Write a picture of a size that documents keep, whole or not at all."""
     with replacing(path) as file:
-        image.convert("RGB").save(file, format="JPEG", quality=85)
+        file.write(sheets.webp(image))
 
 
 def compare(
@@ -126,7 +126,7 @@ def compare(
     count: int,
     sides: tuple[int, int],
 ) -> None:
-    """Measure all methods on held-back regions; writes ``out`` with .json, .md and .jpg."""
+    """Measure all methods on held-back regions; writes ``out`` with .json, .md and .webp."""
     outlines = [mask for _, _, mask in removals(labels)]
     cases = regions(photos, outlines, count, sides)
     values: dict[str, dict[str, list[float]]] = {}
@@ -167,13 +167,13 @@ def compare(
     with replacing(out.with_suffix(".md")) as file:
         file.write(("\n".join(lines) + "\n").encode())
     rows = []
-    chosen = sheets.pick(len(cases), 24, 0)
+    chosen = sheets.pick(len(cases), 8, 0)
     for (_, image, mask), completions in ((cases[i], shown[i]) for i in chosen):
         hidden = np.where(mask[..., None], np.uint8(128), image)
         row = np.hstack([picture(hidden), *completions, picture(image)])
         rows.append(picture(row, round(row.shape[0] * 1500 / row.shape[1])))
     height = min(row.shape[1] for row in rows)
-    save(Image.fromarray(np.vstack([row[:, :height] for row in rows])), out.with_suffix(".jpg"))
+    save(Image.fromarray(np.vstack([row[:, :height] for row in rows])), out.with_suffix(".webp"))
 
 
 def text(values: np.ndarray, digits: int, sign: str = "") -> str:
@@ -184,9 +184,9 @@ def text(values: np.ndarray, digits: int, sign: str = "") -> str:
 
 
 def cars(labels: list[Path], folder: Path) -> None:
-    """Sheets of removed cars, drawn by a seed: cars.jpg (20), and cars-6.jpg by all methods."""
+    """Sheets of removed cars, drawn by a seed: cars.webp (20), and cars-6.webp by all methods."""
     twenty, _ = sheet(labels, load("places"), wanted=20)
-    save(twenty, folder / "cars.jpg")
+    save(twenty, folder / "cars.webp")
     found = removals(labels)
     rows: list[list[RGB]] = []
     for index in sheets.pick(len(found), 20, 0)[:6]:
@@ -196,7 +196,7 @@ def cars(labels: list[Path], folder: Path) -> None:
         window = window_around(box_of(mask), REGION * box_of(mask).side, mask.shape)
         rows[-1] = [square(part[window.slices]) for part in rows[-1]]
     sheet_of_six = np.vstack([np.hstack(row) for row in rows])
-    save(Image.fromarray(sheet_of_six), folder / "cars-6.jpg")
+    save(Image.fromarray(sheet_of_six), folder / "cars-6.webp")
 
 
 def main() -> None:

@@ -258,10 +258,11 @@ class TestPage:
         assert "We find that it works." in text
         assert "48 samples, seed 0, cpu" in text
         assert "`finefill reproduce figure7`" in text
-        for name in ("figure7-center.jpg", "figure7-curves.png", "figure7-parameters.png"):
+        for name in ("figure7-random.webp", "figure7-curves.png", "figure7-parameters.png"):
             assert f"({name})" in text
             with Image.open(tmp_path / name) as picture:
-                assert min(picture.size) > 100
+                assert 100 < min(picture.size) <= max(picture.size) <= 1600
+        assert not (tmp_path / "figure7-center.webp").exists()  # one sheet a section
 
     def test_sections_of_earlier_calls_stay(self, bench: Bench, tmp_path: Path) -> None:
         for name in ("figure8", "figure2"):
@@ -334,7 +335,7 @@ class TestRemoval:
         result = CliRunner().invoke(cli, [*map(str, words), "--model", str(model_path)])
         assert result.exit_code == 0, result.output
         assert "## Figure 9" in (out / "README.md").read_text(encoding="utf-8")
-        with Image.open(out / "figure9.jpg") as sheet:
+        with Image.open(out / "figure9.webp") as sheet:
             pixels = np.asarray(sheet).astype(int)
         red = (pixels[..., 0] > 200) & (pixels[..., 1] < 90) & (pixels[..., 2] < 90)
         second = 160 + sheets.GAP  # where the completion begins

@@ -18,6 +18,7 @@ WHOLE_SIDE = 256  # longer side at most of a photograph that is no crop
 HEADER = 20  # line with the image numbers, px
 LABEL_WIDTH = 120
 WHITE = 255
+LONGEST = 1600  # side of a sheet that documents keep, px
 
 
 def pick(count: int, wanted: int, seed: int) -> list[int]:
@@ -88,6 +89,15 @@ def png(image: Image.Image) -> bytes:
     """The image as the bytes of a PNG file."""
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def webp(image: Image.Image) -> bytes:
+    """The image as documents keep it: WebP, quality 80, no side longer than ``LONGEST``."""
+    small = image.convert("RGB")
+    small.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    small.save(file, "WEBP", quality=80, method=6)
     return file.getvalue()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from finefill.evaluation import sheets
 from finefill.files import replacing
 from finefill.reproduce.experiments import EXPERIMENTS, Experiment
 
@@ -43,23 +44,25 @@ def write_section(
     images: Mapping[str, Image.Image],
     subject: str = "",
 ) -> None:
-    """Write an experiment's facts and pictures into the results' folder, then the page anew.
+    """Write an experiment's facts and its sheet into the results' folder, then the page anew.
 
     Args:
-        images: by file name without suffix.
+        images: sheets by file name without suffix; the last is kept, that of the random squares
+            where those were measured.
         subject: what the photographs show, to keep an experiment on several sets of them apart.
 
     Raises:
         FinefillError: a file cannot be written.
     """
     section = f"{name}-{subject}" if subject else name
-    pictures = {f"{section}{stem.removeprefix(name)}.jpg": i for stem, i in images.items()}
-    for file, image in pictures.items():
-        _write(folder / file, _jpeg(image))
+    pictures = []
+    for stem, image in list(images.items())[-1:]:
+        pictures.append(f"{section}{stem.removeprefix(name)}.webp")
+        _write(folder / pictures[-1], sheets.webp(image))
     if "curves" in facts:
         _write(folder / f"{section}-curves.png", _curves(facts))
         _write(folder / f"{section}-parameters.png", _parameters(facts))
-    stored = {"experiment": name, "subject": subject, **facts, "images": list(pictures)}
+    stored = {"experiment": name, "subject": subject, **facts, "images": pictures}
     text = json.dumps(stored, indent=1, ensure_ascii=False) + "\n"
     _write(folder / f"{section}.json", text.encode())
     write_page(folder)
@@ -232,12 +235,6 @@ def _axes() -> tuple[Any, Any]:
 def _png(figure: Any) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
-
-
-def _jpeg(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
