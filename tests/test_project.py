@@ -22,6 +22,12 @@ from finefill.cli import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PAGES = [
+    page
+    for folder in ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "findings/*.md", "src/**/*.md")
+    for page in sorted(ROOT.glob(folder))
+]
+SECTIONS = [page for page in PAGES if page.with_suffix(".json").exists() or page.stem == "intro"]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("weights/*.md")])
 
 
@@ -99,13 +105,25 @@ def test_every_requirement_is_pinned_within_its_range() -> None:
         assert not any(s.operator in {"==", "<", "<=", "~="} for s in requirement.specifier)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_between_documents(document: Path) -> None:
-    text = document.read_text(encoding="utf-8")
-    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
-    local = [target for target in targets if "://" not in target]
-    missing = [target for target in local if not (document.parent / target).exists()]
-    assert not missing, f"{document.name} links to what is not there: {missing}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_documents(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    missing = []
+    for link in re.findall(r"\]\(([^)\s]+)[^)]*\)", text):
+        path, _, heading = link.partition("#")
+        # A section of a page that is put together from several links to that page's headings.
+        target = page.parent / (path or ("README.md" if page in SECTIONS else page.name))
+        if "://" in link:
+            continue
+        if not target.exists() or (heading and heading not in headings(target)):
+            missing.append(link)
+    assert not missing, f"{page.name} links to what is not there: {missing}"
+
+
+def headings(page: Path) -> set[str]:
+    """What links to a document's headings have after the #."""
+    found = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
 
 
 def test_documented_commands_and_options_exist() -> None:
