@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.completion import confidence
+from finefill.completion import confidence, plain
 from finefill.completion.catalog import load
 from finefill.completion.detail import add_detail
 from finefill.completion.engine import Engine, check_arrays
@@ -173,10 +173,13 @@ def fill_with_report(engine: Engine, image: RGB, mask: Mask, *, measure: bool = 
     check_arrays(image, mask)
     card = engine.card
     notes = tuple(filter(None, [confidence.unmeasured(card)])) if measure else ()
-    result = image.copy()
+    result, left = image.copy(), mask.copy()
     filled = []
-    for windows in _chunks(plan(mask, card)):
-        inputs = [_shrink(result, _unknown(mask, window), window) for window in windows]
+    for planned in _chunks(plan(mask, card)):
+        windows = plain.fill(result, left, planned)
+        sure_of_it = 1.0 if measure and not notes else None
+        filled += [Filled(one, sure_of_it, "") for one in planned if one not in windows]
+        inputs = [_shrink(result, _unknown(left, window), window) for window in windows]
         smalls, holes = [small for small, _ in inputs], [hole for _, hole in inputs]
         fills = engine.fill_many(smalls, holes)
         surenesses: list[float | None] = [None] * len(windows)
@@ -185,7 +188,7 @@ def fill_with_report(engine: Engine, image: RGB, mask: Mask, *, measure: bool = 
         for window, small, hole, fill, sure in zip(
             windows, smalls, holes, fills, surenesses, strict=True
         ):
-            _put(result, _unknown(mask, window), window, small, hole, fill, detail=card["detail"])
+            _put(result, _unknown(left, window), window, small, hole, fill, detail=card["detail"])
             filled.append(Filled(window, sure, confidence.warning(window, sure, card)))
     return Report(result, tuple(filled), notes)
 
@@ -241,7 +244,7 @@ def _put(
             middle = _resized(part, size, Image.Resampling.BOX)
             fill = add_detail(middle, scale_mask(unknown, size), small, hole, fill)
     own = unknown[inside.slices]  # holes of other windows wait for their turn
-    section = _section(fill, inside, unknown.shape)
+    section = plain.toned(_section(fill, inside, unknown.shape), part, ~unknown)
     np.copyto(part[inside.slices], section, where=own[..., None])
 
 
