@@ -268,7 +268,8 @@ def test_masks_drawn_before_the_turn(client: Client, photo: NDArray[np.uint8]) -
 
 def test_a_model_that_fails_is_the_servers_fault(temporary: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.onnx", {**CARD, "size_multiple": 1})
-    image = {"image": encoded(np.zeros((20, 21, 3), np.uint8))}
+    grain = np.random.default_rng(1).integers(0, 256, (20, 21, 3), np.uint8)
+    image = {"image": encoded(grain)}
     with serving(models=(str(model),)) as client:
         response = client.post("/v1/complete", files=image, data={"boxes": "3,3,9,9"})
         problem = check_problem(response, 500, "not an image of the input's size")

@@ -527,7 +527,7 @@ def test_confidence_and_too_large_holes_are_told(
     assert re.fullmatch(r"confidence: [01]\.\d\d, the lowest of 1 windows\n", said.out)
     assert "completed at" not in said.err
 
-    Image.new("RGB", (900, 700), (90, 120, 60)).save(files.photo)
+    Image.fromarray(files.rgb).resize((900, 700)).save(files.photo)
     box = ("--box", "200,100,500,400")
     assert run(monkeypatch, "complete", files.photo, *box, "-o", files.out) == 0
     assert "is completed at 16% of the photo's resolution" in capsys.readouterr().err
