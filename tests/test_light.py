@@ -32,9 +32,9 @@ FACES = {
         random_square random_strokes read_mask scale too_tight
     """,
     "finefill.completion": """
-        Box CARD_KEY Convention Engine Filled MAX_THREADS NEAR Report Window check_arrays complete
-        cpus fill_photo fill_with_report find groups load load_ahead locate named names
-        verify_file window_around
+        Box CARD_KEY Chosen Convention Engine Filled MAX_THREADS NEAR Report Window check_arrays
+        choose complete cpus fill_photo fill_with_report find groups load load_ahead locate names verify_file
+        window_around
     """,
     "finefill.data": """
         Exclusions Photos Pixels Recipe SUFFIXES Stream from_json is_stream iterate_images

@@ -8,7 +8,6 @@ there are.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import signal
 import tempfile
@@ -28,7 +27,7 @@ from finefill.batch.local import MAX_DEATHS, default_jobs
 from finefill.batch.places import Place
 from finefill.batch.plan import Batch, Plan, clear_parts
 from finefill.batch.task import Entry, Task, complete_file, entry_of, now
-from finefill.completion import Engine
+from finefill.completion import Convention, Engine
 from finefill.errors import FinefillError
 
 THREADS = 1  # of a process; as many processes as CPUs do more than fewer with more threads
@@ -36,7 +35,8 @@ THREADS = 1  # of a process; as many processes as CPUs do more than fewer with m
 # for more processes, so many photos are one, or most of them would wait.
 ALONE, CHUNK = 32, 16
 TRIES = 3  # of a photo whose process dies; unlike on one machine, a node's end takes many with it
-STORE = 100_000_000  # bytes of shared memory that a Ray of our own gets; the model goes through it
+# Bytes of shared memory that a Ray of our own gets, besides twice the model, which goes through it.
+STORE = 100_000_000
 PATIENCE = 60.0  # seconds without a finished photo, after which a stopped run waits no more
 
 
@@ -58,10 +58,12 @@ def spread(
             version, or processes die one after the other.
     """
     ray = extras.ray()
-    with _connected(plan.batch):
+    files = plan.engine.files
+    with _connected(plan.batch, sum(one.stat().st_size for one in files)):
         # Ray's own retries are off: deaths that it hides could not be counted nor cleared up after.
         work = ray.remote(num_cpus=THREADS, max_retries=0)(_work)
-        model = ray.put(plan.engine.path.read_bytes())
+        folder = plan.engine.path.parent
+        model = ray.put([(one.relative_to(folder).as_posix(), one.read_bytes()) for one in files])
         slots = _Slots(plan.batch.jobs)
         finished: SimpleQueue[tuple[list[Task], int, Any, Future[list[Entry]]]] = SimpleQueue()
         flying: set[Any] = set()
@@ -70,7 +72,7 @@ def spread(
 
         def submit(tasks: list[Task], tries: int) -> None:
             there = [_absolute(task) for task in tasks]
-            ref = work.remote(there, plan.model_sha256, [model], __version__)
+            ref = work.remote(there, plan.model_sha256, plan.engine.given, [model], __version__)
             flying.add(ref)
             ref.future().add_done_callback(lambda future: finished.put((tasks, tries, ref, future)))
 
@@ -153,7 +155,7 @@ class _Slots:
 
 
 @contextlib.contextmanager
-def _connected(batch: Batch) -> Iterator[None]:
+def _connected(batch: Batch, size: int) -> Iterator[None]:
     """A connection to Ray, unless the caller has one."""
     ray = extras.ray()
     if ray.is_initialized():
@@ -168,7 +170,7 @@ def _connected(batch: Batch) -> Iterator[None]:
         options = {
             "address": "local",
             "num_cpus": default_jobs(batch),
-            "object_store_memory": STORE,
+            "object_store_memory": STORE + 2 * size,
             "include_dashboard": False,
         }
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -223,22 +225,28 @@ def _absolute(task: Task) -> Task:
     )
 
 
-_engines: dict[str, Engine] = {}  # of a worker process: the last model it used, by its digest
+# Of a worker process: the last model it used, by its digest and convention.
+_engines: dict[tuple[str, Convention | None], Engine] = {}
 
 
-def _work(tasks: list[Task], digest: str, model: list[Any], version: str) -> list[Entry]:
+def _work(
+    tasks: list[Task], digest: str, convention: Convention | None, model: list[Any], version: str
+) -> list[Entry]:
     """What a worker process does: ``model`` is a reference in a list, fetched when it is needed."""
     if version != __version__:
         raise FinefillError(
             f"finefill {__version__} is installed on a node, {version} here: install the same"
         )
-    if digest not in _engines:
-        content = extras.ray().get(model[0])
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise FinefillError("the model's file changed while it was read: start again")
+    if (digest, convention) not in _engines:
+        files: list[tuple[str, bytes]] = extras.ray().get(model[0])
         _engines.clear()
         with tempfile.TemporaryDirectory(prefix="finefill-") as folder:
-            path = Path(folder, "model.onnx")
-            path.write_bytes(content)
-            _engines[digest] = Engine(path, threads=THREADS)
-    return [complete_file(task, _engines[digest]) for task in tasks]
+            for name, content in files:
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            engine = Engine(Path(folder, files[0][0]), threads=THREADS, convention=convention)
+            if engine.sha256 != digest:
+                raise FinefillError("the model's file changed while it was read: start again")
+        _engines[digest, convention] = engine
+    return [complete_file(task, _engines[digest, convention]) for task in tasks]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from finefill.batch.plan import Batch, Plan, clear_parts
 from finefill.batch.task import Entry, Task, complete_file, entry_of, now
-from finefill.completion import Engine, cpus
+from finefill.completion import Convention, Engine, cpus
 from finefill.errors import FinefillError
 
 MAX_JOBS = 4  # unless asked for more: each process holds a model and a photograph
@@ -46,7 +46,7 @@ def spread(
     When a process dies, the pool is lost with all it had in work. Those photos are tried again
     in a new pool, each alone; the one that loses its process then too has failed.
     """
-    pool = _Pool(plan.engine.path, jobs)
+    pool = _Pool(plan.engine, jobs)
     again: deque[Task] = deque()
     flying: dict[Future[Entry], tuple[Task, bool]] = {}  # with whether it is alone
     more, deaths = True, 0
@@ -114,8 +114,8 @@ def spread(
 class _Pool:
     """Worker processes that keep a model each, and can be had anew."""
 
-    def __init__(self, model: Path, jobs: int) -> None:
-        self._model, self._jobs = model, jobs
+    def __init__(self, engine: Engine, jobs: int) -> None:
+        self._engine, self._jobs = engine, jobs
         self._executor = self._make()
 
     def submit(self, task: Task) -> Future[Entry]:
@@ -138,7 +138,7 @@ class _Pool:
             self._jobs,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
-            initargs=(self._model,),
+            initargs=(self._engine.path, self._engine.given),
         )
 
 
@@ -158,11 +158,11 @@ def _no_interrupt() -> Iterator[None]:
 _engine: Engine | None = None  # of a worker process
 
 
-def _start_worker(model: Path) -> None:
+def _start_worker(model: Path, convention: Convention | None) -> None:
     global _engine
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _engine = Engine(model, threads=1)
+    _engine = Engine(model, threads=1, convention=convention)
 
 
 def _end_with_parent() -> None:

@@ -35,6 +35,7 @@ class Batch:
         masks: one mask for all photos, or a folder: there ``sub/a.*`` belongs to ``sub/a.jpg``.
         out: folder for the completed photos and the manifest; made where missing.
         model: a name that ``finefill models`` lists, or the path of an .onnx file.
+        convention: how to use a file of somebody else's; see :func:`finefill.load`.
         jobs: processes; one works without further processes and uses the engine's own threads.
             None = the CPUs, at most 4; with Ray, all CPUs of the cluster.
         resize_mask: scale masks of another shape.
@@ -67,6 +68,7 @@ class Batch:
     confidence: bool = False
     engine: str = "local"
     address: str | None = None
+    convention: str | None = None
 
     @property
     def in_memory(self) -> bool:
@@ -108,9 +110,8 @@ def prepare(batch: Batch) -> Plan:
         raise FinefillError(
             f"{batch.photos}: no photographs (files ending in {' '.join(EXTENSIONS)})"
         )
-    engine = load(batch.model)
-    with places.opened(engine.path) as file:
-        return Plan(batch, total, engine, places.digest(file))
+    engine = load(batch.model, batch.convention)
+    return Plan(batch, total, engine, engine.sha256)
 
 
 def preview(plan: Plan) -> Iterator[tuple[Task, bool]]:
@@ -277,6 +278,8 @@ def _tasks(plan: Plan, done: Mapping[str, bytes], *, clear: bool = False) -> Ite
             target=batch.out / output,
             model=str(plan.engine.card["name"]),
             model_sha256=plan.model_sha256,
+            model_file=plan.engine.path.name,
+            convention=plan.engine.label,
             resize_mask=batch.resize_mask,
             keep_polarity=batch.keep_polarity,
             mask_values=batch.mask_values,

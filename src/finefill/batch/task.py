@@ -31,6 +31,8 @@ class Task:
         target: its file.
         model: the model's name.
         model_sha256: its file's digest.
+        model_file: the name of its file.
+        convention: how that is used: see :attr:`finefill.Engine.label`.
         confidence: measure it, by a second run of the network.
         problem: why it cannot be done (no mask, say); empty = nothing known against it.
         done: what an earlier run did (see :func:`state`); None = it has not done this photo, or
@@ -53,6 +55,8 @@ class Task:
     confidence: bool = False
     problem: str = ""
     done: bytes | None = None
+    model_file: str = ""
+    convention: str = "finefill"
 
 
 @dataclass
@@ -77,6 +81,8 @@ class Entry:
     output: str
     model: str
     model_sha256: str
+    model_file: str = ""
+    convention: str = "finefill"
     photo_sha256: str | None = None
     mask_sha256: str | None = None
     keep_polarity: bool = False
@@ -140,6 +146,8 @@ def entry_of(task: Task, **values: Any) -> Entry:
         task.output,
         task.model,
         task.model_sha256,
+        task.model_file,
+        task.convention,
         keep_polarity=task.keep_polarity,
         mask_values=task.mask_values,
         mask_drawn=task.mask_drawn,
@@ -181,7 +189,8 @@ def options_of(values: Mapping[str, Any]) -> list[object]:
     """What of a task, or of a line of the manifest, decides what is completed."""
     drawn = values.get("mask_drawn")
     chosen = list(values.get("mask_values", ()))
-    return [values["keep_polarity"], values["grow"], chosen, drawn]
+    convention = values.get("convention", "finefill")
+    return [values["keep_polarity"], values["grow"], chosen, drawn, convention]
 
 
 def is_done(task: Task) -> bool:

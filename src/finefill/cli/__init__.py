@@ -21,7 +21,7 @@ COMMANDS = {
     "batch": "batch",
     "serve": "serve",
     "demo": "use",
-    "models": "use",
+    "models": "models",
     "train": "training",
     "export": "training",
     "evaluate": "evaluation",

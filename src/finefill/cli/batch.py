@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from finefill import files
+from finefill.cli.models import CONVENTION, tell
 
 if TYPE_CHECKING:
     from finefill.batch import Entry, Place, Plan
@@ -52,6 +53,7 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
     show_default=True,
     help="A name that `finefill models` lists, or an .onnx file.",
 )
+@click.option("--convention", help=CONVENTION)
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -120,6 +122,7 @@ def batch(
     masks: Place,
     out: Place,
     model: str,
+    convention: str | None,
     jobs: int | None,
     engine: str,
     address: str | None,
@@ -162,8 +165,10 @@ def batch(
             confidence=confidence,
             engine=engine,
             address=address,
+            convention=convention,
         )
     )
+    tell(plan.engine)
     context.exit(_list(plan) if dry_run else _run(plan))
 
 

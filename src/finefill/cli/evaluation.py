@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from finefill.cli.models import tell
 from finefill.errors import FinefillError
 from finefill.evaluation import kinds, metrics
 
 if TYPE_CHECKING:
-    from finefill.completion import Engine
+    from finefill.completion import Chosen, Engine
     from finefill.evaluation import AnyMetric, MaskSet, Method, MethodResult, TestSet
 
 SAMPLES = 48  # completions on the contact sheet
@@ -39,7 +39,20 @@ PACKAGES = (
 
 
 @click.command()
-@click.option("--model", "models", multiple=True, help="Shipped model's name or .onnx file.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="[NAME=]MODEL",
+    help="Shipped model's name or .onnx file, and perhaps what to call it.",
+)
+@click.option(
+    "--convention",
+    "conventions",
+    multiple=True,
+    metavar="[NAME=]CONVENTION",
+    help="How to use others' files, or the model of that name: lama, migan, or a JSON file.",
+)
 @click.option(
     "--run",
     "runs",
@@ -114,6 +127,7 @@ PACKAGES = (
 )
 def evaluate(
     models: tuple[str, ...],
+    conventions: tuple[str, ...],
     runs: tuple[Path, ...],
     baselines: tuple[str, ...],
     outputs: tuple[Path, ...],
@@ -140,17 +154,18 @@ def evaluate(
     worst of each method. With --masks all every kind has a folder of its own below --output, and
     --outputs and --write-inputs take one below theirs.
     """
-    from finefill.completion import fill_photo
+    from finefill.completion import choose, fill_photo
     from finefill.evaluation import load_baseline, protocol, report
     from finefill.evaluation import outputs as others
 
-    labels = [*map(_label, models), *(run.resolve().name for run in runs), *baselines]
+    chosen = choose(models, conventions)
+    labels = [*(one.label for one in chosen), *(run.resolve().name for run in runs), *baselines]
     labels += [path.resolve().name for path in outputs]
     _check_names(labels, enough=write_inputs is not None)
     measures, skipped = metrics.select(names or None, vgg)
     for name, why in skipped.items():
         click.echo(f"without {name}: {why}")
-    engines = _engines(models, threads)
+    engines = _engines(chosen, threads)
     methods: dict[str, Method] = {}
     for name, engine in engines.items():
         methods[name] = functools.partial(fill_photo, engine)
@@ -265,22 +280,11 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
             file.write(content)
 
 
-def _label(model: str) -> str:
-    """The name of a model in the results."""
-    return Path(model).stem if _is_file(model) else model
-
-
-def _is_file(model: str) -> bool:
-    return Path(model).suffix == ".onnx"
-
-
-def _engines(models: tuple[str, ...], threads: int) -> dict[str, Engine]:
-    from finefill.completion import Engine, locate
-
-    return {
-        _label(model): Engine(model if _is_file(model) else locate(model), threads=threads)
-        for model in models
-    }
+def _engines(chosen: Sequence[Chosen], threads: int) -> dict[str, Engine]:
+    engines = {one.label: one.open(threads) for one in chosen}
+    for engine in engines.values():
+        tell(engine)
+    return engines
 
 
 def _runs(runs: tuple[Path, ...], threads: int) -> dict[str, Method]:
@@ -319,9 +323,8 @@ def _check_names(labels: list[str], enough: bool) -> None:
 
 def _facts(engine: Engine) -> dict[str, Any]:
     """What identifies a model: its file's SHA-256 and its card, but for the card's own metrics."""
-    digest = hashlib.sha256(engine.path.read_bytes()).hexdigest()
     card = {key: value for key, value in engine.card.items() if key != "metrics"}
-    return {"sha256": digest, "card": card}
+    return {"sha256": engine.sha256, "card": card}
 
 
 def _run(

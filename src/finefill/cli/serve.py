@@ -31,8 +31,17 @@ NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
     "--model",
     "models",
     multiple=True,
-    help="A model to offer: a name that `finefill models` lists, or an .onnx file; may be "
-    "repeated, the first is the default.  [default: all]",
+    metavar="[NAME=]MODEL",
+    help="A model to offer: a name that `finefill models` lists, or an .onnx file, and perhaps "
+    "what to call it; may be repeated, the first is the default.  [default: all]",
+)
+@click.option(
+    "--convention",
+    "conventions",
+    multiple=True,
+    metavar="[NAME=]CONVENTION",
+    help="How to use the files, or the model of that name: lama, migan, or a JSON file; may be "
+    "repeated.",
 )
 @click.option(
     "--workers",
@@ -93,6 +102,7 @@ def serve(
     host: str,
     port: int,
     models: tuple[str, ...],
+    conventions: tuple[str, ...],
     workers: int,
     max_megapixels: float,
     max_megabytes: float,
@@ -118,6 +128,7 @@ def serve(
     token = _token(token_file)
     settings = Settings(
         models=models,
+        conventions=conventions,
         workers=workers,
         max_pixels=round(max_megapixels * 1e6),
         max_bytes=round(max_megabytes * 1e6),
@@ -129,6 +140,9 @@ def serve(
     )
 
     def ready(address: str, server: Any) -> None:
+        for card in server.pool.cards:
+            if card.get("convention"):
+                click.echo(f"finefill: {card['name']}: used as {card['convention']}", err=True)
         click.echo(f"finefill serves {address} (Ctrl-C ends it)")
         if not local and token is None:
             click.echo(

@@ -1,4 +1,4 @@
-"""Commands that complete photographs: complete, demo, models."""
+"""Commands that complete photographs: complete, demo."""
 
 from __future__ import annotations
 
@@ -13,14 +13,8 @@ import click
 import numpy as np
 
 from finefill import files, masks
-from finefill.completion import (
-    fill_photo,
-    fill_with_report,
-    load,
-    load_ahead,
-    names,
-    verify_file,
-)
+from finefill.cli.models import CONVENTION, opened
+from finefill.completion import fill_photo, fill_with_report, load, load_ahead, verify_file
 from finefill.errors import FinefillError
 from finefill.masks import regions
 
@@ -89,6 +83,7 @@ ASSETS = Path(__file__).parent.parent / "assets"
     show_default=True,
     help="A name that `finefill models` lists, or an .onnx file.",
 )
+@click.option("--convention", help=CONVENTION)
 @click.option(
     "--grow",
     type=click.IntRange(min=0),
@@ -142,6 +137,7 @@ def complete(
     tolerance: float,
     output: Path,
     model: str,
+    convention: str | None,
     grow: int,
     resize_mask: bool,
     keep_polarity: bool,
@@ -169,7 +165,8 @@ def complete(
         raise FinefillError(
             f"--label {labels[0]}: chooses from annotations: give --coco FILE or --labelme FILE"
         )
-    load_ahead(model)
+    if convention is None:
+        load_ahead(model)
     with _warnings_on_stderr(strict=strict):
         read = files.read_photo(photo, max_pixels=max_pixels)
         size = read.rgb.shape[:2]
@@ -202,7 +199,7 @@ def complete(
                 stacklevel=1,
             )
     shown = files.for_network(read, hole)
-    report = fill_with_report(load(model), shown.rgb, hole, measure=confidence)
+    report = fill_with_report(opened(model, convention), shown.rgb, hole, measure=confidence)
     with _warnings_on_stderr(strict=strict, writing=True):
         for text in report.warnings:
             warnings.warn(f"{photo}: {text}", stacklevel=1)
@@ -256,30 +253,6 @@ def demo(folder: Path) -> None:
         sheet = Image.fromarray(np.hstack([before, white, shown, white, after]))
         sheet.save(file, format="PNG")
     click.echo(f"{path}: before, mask, after; completed in {seconds:.2f} s")
-
-
-@click.command()
-def models() -> None:
-    """List the installed models with their cards."""
-    if not (installed := names()):
-        click.echo("no models are installed: give --model FILE.onnx", err=True)
-    for name in installed:
-        card = load(name).card
-        click.echo(name)
-        for key in (
-            "domain", "version", "date", "trained_size", "hole_range", "samples", "parameters",
-            "data", "licence", "terms", "recipe", "device", "metrics",
-        ):  # fmt: skip
-            if key in card:
-                click.echo(f"  {key.replace('_', ' ')}: {_text(card[key])}")
-
-
-def _text(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return ", ".join(_text(item) for item in value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 @contextlib.contextmanager

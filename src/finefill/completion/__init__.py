@@ -17,12 +17,14 @@ __all__ = [
     "MAX_THREADS",
     "NEAR",
     "Box",
+    "Chosen",
     "Convention",
     "Engine",
     "Filled",
     "Report",
     "Window",
     "check_arrays",
+    "choose",
     "complete",
     "cpus",
     "fill_photo",
@@ -32,14 +34,13 @@ __all__ = [
     "load",
     "load_ahead",
     "locate",
-    "named",
     "names",
     "verify_file",
     "window_around",
 ]
 
 if TYPE_CHECKING:
-    from finefill.completion.catalog import find, load, load_ahead, locate, named, names
+    from finefill.completion.catalog import Chosen, choose, find, load, load_ahead, locate, names
     from finefill.completion.convention import Convention
     from finefill.completion.engine import CARD_KEY, MAX_THREADS, Engine, check_arrays, cpus
     from finefill.completion.photo import (
@@ -59,7 +60,7 @@ else:
         __name__,
         __all__,
         {
-            "catalog": ["find", "load", "load_ahead", "locate", "named", "names"],
+            "catalog": ["Chosen", "choose", "find", "load", "load_ahead", "locate", "names"],
             "convention": ["Convention"],
             "engine": ["CARD_KEY", "MAX_THREADS", "Engine", "check_arrays", "cpus"],
             "photo": [

@@ -31,6 +31,7 @@ TYPES = {
     "tensor(int64)": np.int64,
     "tensor(bool)": np.bool_,
 }
+UNKNOWN = "not stated"
 # Levels of 255 by which the known pixels of a network that returns them may differ (median).
 SAME = 3
 
@@ -271,8 +272,8 @@ def card_of(binding: Binding, path: Path) -> dict[str, Any]:
         "name": convention.name or path.stem,
         "version": convention.version,
         "domain": convention.domain,
-        "licence": convention.licence,
-        "terms": convention.terms,
+        "licence": convention.licence or UNKNOWN,
+        "terms": convention.terms or UNKNOWN,
         "trained_size": trained,
         "hole_range": list(sides),
         "size_multiple": convention.size_multiple,

@@ -15,6 +15,7 @@ from finefill.completion import binding as bindings
 from finefill.completion import convention as conventions
 from finefill.completion.binding import Binding, Port, Ports
 from finefill.completion.convention import Convention
+from finefill.completion.weights import files_of, sha256
 from finefill.errors import FinefillError, OperationError
 from finefill.files import MIN_SIDE, RGB
 from finefill.masks import Mask, composite
@@ -82,9 +83,24 @@ class Engine:
         return self._binding.convention
 
     @property
+    def label(self) -> str:
+        """The convention's name, or the SHA-256 of what it says; ``finefill`` with a card."""
+        return "finefill" if self._given is None else self._given.label
+
+    @property
     def given(self) -> Convention | None:
         """The convention to open the same file with elsewhere; None: its card says it."""
         return self._given
+
+    @property
+    def files(self) -> list[Path]:
+        """Its file, and those beside it that its weights are in."""
+        return files_of(self.path)
+
+    @property
+    def sha256(self) -> str:
+        """Of its file; where weights are in files beside it, of all of them one after the other."""
+        return sha256(self.path)
 
     @property
     def recognised(self) -> str:

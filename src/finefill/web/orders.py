@@ -13,6 +13,7 @@ class Setup:
 
     models: tuple[str, ...]
     workers: int
+    conventions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

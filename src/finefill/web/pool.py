@@ -79,7 +79,7 @@ class Pool:
         self.cards: list[dict[str, Any]] = []
         self.closing = False
         self._metrics = metrics
-        self._setup = Setup(settings.models, settings.workers)
+        self._setup = Setup(settings.models, settings.workers, settings.conventions)
         self._jobs: dict[str, Job] = {}
         self._line: asyncio.Queue[Job | None] = asyncio.Queue()
         self._limiter = CapacityLimiter(settings.workers)

@@ -12,8 +12,10 @@ class Settings:
     """Limits and access.
 
     Attributes:
-        models: names that ``finefill models`` lists, or .onnx files; the first is the default.
-            None given = all that are installed.
+        models: names that ``finefill models`` lists, or .onnx files, with ``NAME=`` before it where
+            it is to have another name; the first is the default. None given = all that are
+            installed.
+        conventions: how files are used, with ``NAME=`` before it where it is for one model.
         workers: processes, each with its own copy of the models; they share the CPUs.
         max_pixels: of a photo, and of a mask.
         max_bytes: of a request's body.
@@ -29,6 +31,7 @@ class Settings:
     """
 
     models: tuple[str, ...] = ()
+    conventions: tuple[str, ...] = ()
     workers: int = 1
     max_pixels: int = 25_000_000
     max_bytes: int = 25_000_000

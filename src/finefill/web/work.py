@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from finefill import files, masks
-from finefill.completion import MAX_THREADS, Engine, cpus, fill_with_report, locate, names
+from finefill.completion import MAX_THREADS, Engine, choose, cpus, fill_with_report, names
 from finefill.errors import FinefillError, NotAnImageError, OperationError, TooLargeError
 from finefill.masks import regions
 from finefill.web.orders import IMAGE, MASK, Done, Order, Setup
@@ -139,13 +139,14 @@ def start(setup: Setup) -> dict[str, Engine]:
     # ONNX Runtime's Linux packages report to their maker since 1.29, and keep a file for it.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     threads = min(max(1, cpus() // setup.workers), MAX_THREADS)
-    installed = names()
     engines: dict[str, Engine] = {}
-    for model in setup.models or installed:
-        path = locate(model) if model in installed or not model.endswith(".onnx") else Path(model)
-        engine = Engine(path, threads=threads)
+    for chosen in choose(setup.models or names(), setup.conventions):
+        engine = chosen.open(threads)
         if (name := engine.card["name"]) in engines:
-            raise FinefillError(f"{model}: another model has the name {name!r}: serve one of them")
+            raise FinefillError(
+                f"{chosen.model}: another model has the name {name!r}: serve one of them, or call "
+                f"one another name: --model NAME={chosen.model}"
+            )
         engines[name] = engine
     if not engines:
         raise FinefillError("no models are installed: give --model FILE.onnx")

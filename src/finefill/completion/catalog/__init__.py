@@ -8,7 +8,9 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from finefill.completion import convention as conventions
 from finefill.completion.convention import Convention
@@ -69,14 +71,62 @@ def find(model: str) -> Path:
     return Path(model)
 
 
-def named(text: str) -> tuple[str | None, str]:
-    """``NAME=FILE`` -> its parts; what has no name, or is a file's path as it is, has None."""
-    name, sign, model = text.partition("=")
-    if not sign or Path(text).is_file():
-        return None, text
-    if not name.strip() or not model:
-        raise FinefillError(f"{text}: give NAME=FILE, both not empty")
-    return name.strip(), model
+class Chosen(NamedTuple):
+    """One of several models.
+
+    Attributes:
+        name: what to call it; None = as its card or file does.
+        model: a name of :func:`names`, or the path of a file.
+        convention: how to use it; None = as its file says.
+    """
+
+    name: str | None
+    model: str
+    convention: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is called on the command line."""
+        stem = Path(self.model).stem if Path(self.model).suffix == ".onnx" else self.model
+        return self.name or stem
+
+    def open(self, threads: int) -> Engine:
+        """Its engine.
+
+        Raises:
+            FinefillError: there is no such model, or it cannot be used so.
+        """
+        path = find(self.model)
+        return Engine(path, threads=threads, convention=self.convention, name=self.name)
+
+
+def choose(models: Sequence[str], conventions: Sequence[str] = ()) -> list[Chosen]:
+    """Models and conventions as they stand on the command line.
+
+    Args:
+        models: ``NAME=FILE`` each, or just a file or a name of :func:`names`.
+        conventions: ``NAME=CONVENTION`` each, for the model of that name, or just a convention, for
+            all files.
+
+    Raises:
+        FinefillError: a name is empty, or belongs to no model.
+    """
+    chosen = [Chosen(*_named(text)) for text in models]
+    for text in conventions:
+        name, convention = _named(text)
+        here = [
+            index
+            for index, one in enumerate(chosen)
+            if name == one.label or (name is None and one.model not in names())
+        ]
+        if not here:
+            raise FinefillError(
+                f"--convention {text}: belongs to no --model: give NAME=CONVENTION, with the name "
+                "of a model"
+            )
+        for index in here:
+            chosen[index] = chosen[index]._replace(convention=convention)
+    return chosen
 
 
 def locate(name: str, folder: Path = FOLDER) -> Path:
@@ -113,6 +163,16 @@ def register(path: Path, name: str, folder: Path = FOLDER) -> Path:
     with replacing(folder / "models.json") as file:
         file.write((json.dumps(entries, indent=2) + "\n").encode())
     return target
+
+
+def _named(text: str) -> tuple[str | None, str]:
+    """``NAME=FILE`` -> its parts; what has no name, or is a file's path as it is, has None."""
+    name, sign, rest = text.partition("=")
+    if not sign or Path(text).is_file():
+        return None, text
+    if not name.strip() or not rest:
+        raise FinefillError(f"{text}: give NAME=FILE, both not empty")
+    return name.strip(), rest
 
 
 @functools.cache
