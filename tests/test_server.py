@@ -32,6 +32,7 @@ import finefill
 from finefill.files.reading import read_photo
 from finefill.masks.drawing import center_square
 from tests.conftest import CARD, write_model
+from tests.networks import copy_known_mean, lama, two_colours
 
 httpx = pytest.importorskip("httpx", reason="needs the extras web and test")
 schemathesis = pytest.importorskip("schemathesis", reason="needs the extra test")
@@ -274,6 +275,57 @@ def test_a_model_that_fails_is_the_servers_fault(temporary: Path, tmp_path: Path
         response = client.post("/v1/complete", files=image, data={"boxes": "3,3,9,9"})
         problem = check_problem(response, 500, "not an image of the input's size")
     assert str(tmp_path) not in problem["detail"]
+
+
+def test_somebody_elses_networks_are_offered_by_the_names_they_are_given(
+    temporary: Path, tmp_path: Path
+) -> None:
+    one, two = lama(tmp_path / "net.onnx"), copy_known_mean(tmp_path / "other.onnx", marks=(1, 0))
+    says = {"like": "lama", "terms": "for tests", "licence": "MIT", "domain": "two colours",
+            "mask": {"keep": 1, "hole": 0}, "output": {"range": [0, 1]}}  # fmt: skip
+    (tmp_path / "other.json").write_text(json.dumps(says))
+    (tmp_path / "says.json").write_text(json.dumps(says | {"terms": "for nothing"}))
+    models = (f"big={one}", f"grün={two}", str(two), "places")
+    conventions = (f"grün={tmp_path / 'says.json'}",)
+    image, hole = two_colours((64, 64), (24, 24, 16, 16))
+    with serving(models=models, conventions=conventions) as client:
+        listed = client.get("/v1/models").json()["models"]
+        assert [one["name"] for one in listed] == ["big", "grün", "other", "places"]
+        assert [one["default"] for one in listed] == [True, False, False, False]
+        assert [one["terms"] for one in listed[:3]] == ["not stated", "for nothing", "for tests"]
+        assert (listed[0]["trained_size"], listed[0]["hole_range"]) == (512, [16, 256])
+        for name in ("big", "grün", "other"):
+            response = client.post(
+                "/v1/complete",
+                files={"image": encoded(image), "mask": encoded(hole)},
+                data={"model": name},
+            )
+            assert response.status_code == 200, response.text
+            result = np.asarray(Image.open(io.BytesIO(response.content)))
+            assert np.unique(result[hole], axis=0).tolist() == [[20, 100, 150]]
+            np.testing.assert_array_equal(result[~hole], image[~hole])
+
+
+@pytest.mark.parametrize(
+    ("models", "conventions", "message"),
+    [
+        (("a={0}", "a={0}"), (), "another model has the name 'a'"),
+        (("a/net.onnx", "b/net.onnx"), (), "no such model file"),
+        (("x={0}",), ("y=lama",), "belongs to no --model"),
+        (("x={1}",), (), "say how to use it"),
+        (("={0}",), (), "both not empty"),
+    ],
+)
+def test_models_that_cannot_be_served_are_told_at_the_start(
+    models: tuple[str, ...], conventions: tuple[str, ...], message: str, temporary: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    paths = lama(tmp_path / "net.onnx"), copy_known_mean(tmp_path / "other.onnx")
+    given = tuple(text.format(*paths) for text in models)
+    with pytest.raises(finefill.FinefillError, match=message):
+        asyncio.run(
+            serve(Settings(models=given, conventions=conventions), "127.0.0.1", 0, lambda *_: None)
+        )
 
 
 def _bad_uploads() -> dict[str, tuple[dict[str, Any], dict[str, Any], int, str]]:

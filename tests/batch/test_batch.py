@@ -150,6 +150,8 @@ def test_manifest(files: Files) -> None:
         "output": "b/a.png",
         "model": "small",
         "model_sha256": sha256(files.model),
+        "model_file": "small.onnx",
+        "convention": "finefill",
         "photo_sha256": sha256(source),
         "mask_sha256": sha256(mask),
         "keep_polarity": False,

@@ -1,4 +1,4 @@
-"""The commands complete, demo and models, as a user types them."""
+"""The commands complete and demo, as a user types them."""
 
 from __future__ import annotations
 
@@ -552,19 +552,6 @@ def test_demo(
     np.testing.assert_array_equal(before[~hole], after[~hole])
     # White rocks on a dark meadow are gone.
     assert (before[hole].min(axis=1) > 180).sum() > 3 * (after[hole].min(axis=1) > 180).sum()
-
-
-def test_models(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(monkeypatch, "models") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if not line.startswith(" ")] == [
-        "places",
-        "faces",
-        "places-fp32",
-        "faces-fp32",
-    ]
-    assert sum(line.startswith("  licence: ") for line in lines) == 4
-    assert sum(line.startswith("  data: ") for line in lines) == 4
 
 
 def test_registering_a_model(tmp_path: Path, model_path: Path) -> None:

@@ -41,6 +41,14 @@ def files_of(path: Path) -> list[Path]:
     return [path, *(path.parent / name for name in sorted(found))]
 
 
+def missing_of(path: Path) -> list[Path]:
+    """Of those files, the ones that are not there; none where the file is damaged itself."""
+    try:
+        return [part for part in files_of(path) if not part.is_file()]
+    except (ValueError, KeyError, OSError, RecursionError):
+        return []
+
+
 def sha256(path: Path) -> str:
     """Of an .onnx file and what belongs to it, as if they were one file."""
     total = hashlib.sha256()
@@ -78,10 +86,10 @@ def _fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int]]:
 
 def _number(file: BinaryIO) -> int:
     """A number of variable length."""
-    value = shift = 0
-    while True:
+    value = 0
+    for shift in range(0, 64, 7):
         (byte,) = file.read(1)
         value |= (byte & 127) << shift
-        shift += 7
         if byte < 128:
             return value
+    raise ValueError("not a number of 64 bits")

@@ -87,7 +87,8 @@ async function listModels() {
   const { value } = $("model");
   $("model").replaceChildren(
     ...models.map((model) => {
-      const option = new Option(`${model.name}: ${model.domain}`, model.name, model.default);
+      const text = model.domain ? `${model.name}: ${model.domain}` : model.name;
+      const option = new Option(text, model.name, model.default);
       const told = { Licence: model.licence, Terms: model.terms };
       option.dataset.terms = Object.entries(told)
         .filter(([, text]) => text)
