@@ -23,7 +23,10 @@ from finefill import FinefillError, batch
 from finefill.batch import Batch, Entry, Task, manifest, prepare, preview
 from finefill.batch.places import place
 from tests.batch.test_batch import Files, start, tree
+from tests.cli.test_cli_networks import with_weights_beside
 from tests.cli.test_cli_use import run as run_command
+from tests.completion.test_convention import PLAIN
+from tests.networks import copy_known_mean
 
 CHANGING = ("seconds", "time")
 
@@ -138,7 +141,25 @@ def test_ray_with_a_killed_worker_gives_what_one_process_gives(files: Files, clu
     assert sorted(again.values()) == ["failed"] * 2 + ["skipped"] * 12
 
 
-def _die_on_poison(tasks: list[Task], digest: str, model: list[Any], version: str) -> list[Entry]:
+def test_ray_takes_a_convention_and_weights_beside_the_model_along(
+    files: Files, cluster: Any, tmp_path: Path
+) -> None:
+    files.many(2)
+    files.model, _ = with_weights_beside(copy_known_mean(tmp_path / "net.onnx", marks=(1, 0)))
+    beside = tmp_path / "net.json"
+    beside.write_text(json.dumps(PLAIN | {"mask": {"name": "mask", "keep": 1, "hole": 0}}))
+    files.run()
+    expected, lines = pictures(files.out), told(files.lines())
+    assert all(line["result"] == "done" for line in lines.values())
+    shutil.rmtree(files.out)
+    again = prepare(files.batch(engine="ray", jobs=2))
+    beside.unlink()  # what was said goes along
+    assert [entry.result for entry in batch.run(again)] == ["done", "done"]
+    assert pictures(files.out) == expected
+    assert told(files.lines()) == lines
+
+
+def _die_on_poison(tasks: list[Task], *rest: Any) -> list[Entry]:
     """The work of a process, which some photos kill."""
     from finefill.batch.cluster import _work
 
@@ -146,7 +167,7 @@ def _die_on_poison(tasks: list[Task], digest: str, model: list[Any], version: st
         for name in ("p001-poison.png", "other.png"):  # another process is writing the second
             tasks[0].target.with_name(f".{name}.1.part").touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return _work(tasks, digest, model, version)
+    return _work(tasks, *rest)
 
 
 def test_photos_that_kill_their_workers_fail_alone(
