@@ -38,7 +38,7 @@ def small() -> dict[str, Variant]:
         half = variant.recipe.rec_samples > 0, variant.recipe.all_samples > 0
         recipe = dataclasses.replace(
             variant.recipe,
-            size=SIZE, crop=SIZE, shorter_side=SIZE, widths=(4, 8), depths=(1, 1),
+            size=SIZE, crop=(SIZE, SIZE), shorter_side=SIZE, widths=(4, 8), depths=(1, 1),
             dilations=(2, 4), discriminator_width=4, validation=4, batch=4, balance_batches=1,
             discriminator_warmup=2, checkpoint_every=3, log_every=3,
             vgg_layers=(("relu1_1", 1.0),), perceptual_window=24,
@@ -336,12 +336,14 @@ class TestRemoval:
         assert result.exit_code == 0, result.output
         assert "## Figure 9" in (out / "README.md").read_text(encoding="utf-8")
         with Image.open(out / "figure9.webp") as sheet:
-            pixels = np.asarray(sheet).astype(int)
+            assert sheet.width == 1600
+            # As large as it was drawn, on cells of 2 x 320 pixels with gaps between.
+            pixels = np.asarray(sheet.resize((3 * (640 + 5 * sheets.GAP), 260))).astype(int)
         red = (pixels[..., 0] > 200) & (pixels[..., 1] < 90) & (pixels[..., 2] < 90)
         second = 160 + sheets.GAP  # where the completion begins
         assert red[:, 30:70].sum() > 400  # before: the car
         assert red[:, second + 26 : second + 74].sum() == 0  # after: gone
-        assert red[:, second + 98 : second + 112].sum() > 20  # the other one is still there
+        assert red[:, second + 98 : second + 112].sum() > 10  # the other one is still there
 
 
 def test_bad_commands(tmp_path: Path, folder: Path) -> None:
