@@ -32,8 +32,8 @@ FACES = {
         random_square random_strokes read_mask scale too_tight
     """,
     "finefill.completion": """
-        Box CARD_KEY Chosen Convention Engine Filled MAX_THREADS NEAR Report Window check_arrays
-        choose complete cpus fill_photo fill_with_report find groups load load_ahead locate names
+        Box CARD_KEY Chosen Convention Engine FILLS Fill Filled MAX_THREADS NEAR Report Way Window
+        check_arrays check_fill choose complete cpus fill_photo fill_with_report find groups load load_ahead locate names
         verify_file window_around
     """,
     "finefill.data": """

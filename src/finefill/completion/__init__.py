@@ -1,9 +1,10 @@
 """The photograph gets filled: from image and mask to the completed image.
 
 Reads in this order: ``plan`` chooses the windows, ``engine`` runs the network, ``detail`` and
-``blend`` finish its fill, ``photo`` carries all of it out on photographs of any size;
-``confidence`` and ``verify`` look at the result; ``catalog`` holds the shipped models, and
-``convention`` and ``binding`` say how other people's are used.
+``blend`` finish its fill, or ``exemplar`` copies regions from around the hole instead; ``photo``
+carries all of it out on photographs of any size; ``confidence`` and ``verify`` look at the result;
+``catalog`` holds the shipped models, and ``convention`` and ``binding`` say how other people's are
+used.
 """
 
 from __future__ import annotations
@@ -14,17 +15,21 @@ from finefill.lazy import lazy
 
 __all__ = [
     "CARD_KEY",
+    "FILLS",
     "MAX_THREADS",
     "NEAR",
     "Box",
     "Chosen",
     "Convention",
     "Engine",
+    "Fill",
     "Filled",
     "Report",
+    "Way",
     "Window",
     "check_arrays",
     "choose",
+    "check_fill",
     "complete",
     "cpus",
     "fill_photo",
@@ -43,11 +48,13 @@ if TYPE_CHECKING:
     from finefill.completion.catalog import Chosen, choose, find, load, load_ahead, locate, names
     from finefill.completion.convention import Convention
     from finefill.completion.engine import CARD_KEY, MAX_THREADS, Engine, check_arrays, cpus
+    from finefill.completion.exemplar import FILLS, Fill, Way
     from finefill.completion.photo import (
         NEAR,
         Box,
         Filled,
         Report,
+        check_fill,
         complete,
         fill_photo,
         fill_with_report,
@@ -63,11 +70,13 @@ else:
             "catalog": ["Chosen", "choose", "find", "load", "load_ahead", "locate", "names"],
             "convention": ["Convention"],
             "engine": ["CARD_KEY", "MAX_THREADS", "Engine", "check_arrays", "cpus"],
+            "exemplar": ["FILLS", "Fill", "Way"],
             "photo": [
                 "NEAR",
                 "Box",
                 "Filled",
                 "Report",
+                "check_fill",
                 "complete",
                 "fill_photo",
                 "fill_with_report",

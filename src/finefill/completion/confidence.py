@@ -83,17 +83,19 @@ def disagreement(fill: RGB, other: RGB, hole: Mask) -> float:
     return float(np.sqrt(np.mean(difference**2)))
 
 
-def warning(window: Window, sure: float | None, card: Mapping[str, Any]) -> str:
+def warning(
+    window: Window, sure: float | None, card: Mapping[str, Any], way: str = "network"
+) -> str:
     """Why a fill should be looked at, in a sentence; empty where nothing is known against it.
 
     Args:
         window: what was filled.
         sure: its :func:`measure`; None = not measured.
         card: the model's.
+        way: "network" or "regions"; these are copied at the photo's resolution, whatever the size.
     """
-    height, width = window.hole.shape
-    name = f"the hole of {width}x{height} pixels at {window.hole.left},{window.hole.top}"
-    if window.scale < COARSE:
+    name = name_of(window)
+    if way == "network" and window.scale < COARSE:
         largest = int(card["hole_range"][1] / COARSE) // 10 * 10
         return (
             f"{name} is completed at {window.scale:.0%} of the photo's resolution: model "
@@ -102,6 +104,12 @@ def warning(window: Window, sure: float | None, card: Mapping[str, Any]) -> str:
     if sure is not None and sure < LOW:
         return f"{name}: low confidence ({sure:.2f}): look at it"
     return ""
+
+
+def name_of(window: Window) -> str:
+    """What a message calls a window's hole."""
+    height, width = window.hole.shape
+    return f"the hole of {width}x{height} pixels at {window.hole.left},{window.hole.top}"
 
 
 def _mirrored(array: Any) -> Any:

@@ -7,7 +7,8 @@ copy, the result. Only masked pixels change.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, overload
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill.completion import confidence, plain
+from finefill.completion.blend import meet_edges
 from finefill.completion.catalog import load
-from finefill.completion.detail import add_detail
+from finefill.completion.detail import EDGE, add_detail
 from finefill.completion.engine import Engine, check_arrays
+from finefill.completion.exemplar import FILLS, Fill, Way, allowed, fill_hole, structured
 from finefill.completion.plan import NEAR, Box, Window, groups, plan
 from finefill.errors import FinefillError
 from finefill.files import RGB, for_network, photo_of, put_back, turn
@@ -31,6 +34,7 @@ __all__ = [
     "Box",
     "Filled",
     "Report",
+    "check_fill",
     "complete",
     "fill_photo",
     "fill_with_report",
@@ -49,11 +53,13 @@ class Filled:
 
     Attributes:
         window: the piece of the plan.
+        way: "network"; "regions": copied from around the hole; "plain": one colour or plane.
         confidence: 0 to 1 (see :mod:`finefill.completion.confidence`); None: not measured.
         warning: why its fill should be looked at, in a sentence; empty = nothing known against it.
     """
 
     window: Window
+    way: Way
     confidence: float | None
     warning: str
 
@@ -88,16 +94,26 @@ class Report:
 
 @overload
 def complete(
-    image: NDArray[np.uint8], mask: NDArray[Any] | Image.Image, model: str | Engine = "places"
+    image: NDArray[np.uint8],
+    mask: NDArray[Any] | Image.Image,
+    model: str | Engine = "places",
+    *,
+    fill: Fill = "auto",
 ) -> NDArray[np.uint8]: ...
 @overload
 def complete(
-    image: Image.Image, mask: NDArray[Any] | Image.Image, model: str | Engine = "places"
+    image: Image.Image,
+    mask: NDArray[Any] | Image.Image,
+    model: str | Engine = "places",
+    *,
+    fill: Fill = "auto",
 ) -> Image.Image: ...
 def complete(
     image: NDArray[np.uint8] | Image.Image,
     mask: NDArray[Any] | Image.Image,
     model: str | Engine = "places",
+    *,
+    fill: Fill = "auto",
 ) -> NDArray[np.uint8] | Image.Image:
     """Complete the masked part of a photograph.
 
@@ -107,6 +123,8 @@ def complete(
         mask: pixel for pixel as ``image`` is in memory: (H, W) or (H, W, 1) bool, 0..255 or
             0..1, or a Pillow image; True or white = to be completed.
         model: a name that ``finefill models`` lists, the path of an .onnx file, or an engine.
+        fill: "network": by the network; "regions": copied in large pieces from around the hole,
+            which continues facades, windows and tiles; "auto": what suits each hole's surroundings.
 
     Returns:
         What was given, array or Pillow image of the same size and mode; pixels outside the mask
@@ -116,7 +134,8 @@ def complete(
         FinefillError: an argument cannot be used; the message tells which and what would.
 
     Warns:
-        UserWarning: a Pillow image whose mask is its alpha channel or whose ICC profile is damaged.
+        UserWarning: a Pillow image whose mask is its alpha channel or whose ICC profile is damaged;
+            a hole that regions were asked for and too little is known around.
     """
     if not isinstance(image, np.ndarray | Image.Image):
         raise FinefillError(
@@ -130,7 +149,7 @@ def complete(
     hole = _mask_of(mask)
     if isinstance(image, np.ndarray):
         check_arrays(image, hole)
-        return fill_photo(engine, image, check(hole))
+        return _told(fill_with_report(engine, image, check(hole), fill=fill), fill)
     photo = photo_of(image)
     if hole.shape != (image.height, image.width):
         raise FinefillError(
@@ -139,24 +158,28 @@ def complete(
         )
     upright = turn(check(hole).astype(np.uint8), photo.orientation).astype(bool)
     photo = for_network(photo, upright)
-    return put_back(photo, fill_photo(engine, photo.rgb, upright), upright)
+    filled = _told(fill_with_report(engine, photo.rgb, upright, fill=fill), fill)
+    return put_back(photo, filled, upright)
 
 
-def fill_photo(engine: Engine, image: RGB, mask: Mask) -> RGB:
+def fill_photo(engine: Engine, image: RGB, mask: Mask, *, fill: Fill = "auto") -> RGB:
     """Complete an upright photo of any size.
 
     Args:
         engine: the model.
         image: (H, W, 3) uint8; not changed.
         mask: (H, W) bool, True = to be completed.
+        fill: as for :func:`complete`.
 
     Returns:
         (H, W, 3) uint8, a new array, equal to ``image`` outside the mask.
     """
-    return fill_with_report(engine, image, mask).rgb
+    return fill_with_report(engine, image, mask, fill=fill).rgb
 
 
-def fill_with_report(engine: Engine, image: RGB, mask: Mask, *, measure: bool = False) -> Report:
+def fill_with_report(
+    engine: Engine, image: RGB, mask: Mask, *, measure: bool = False, fill: Fill = "auto"
+) -> Report:
     """Complete an upright photo as :func:`fill_photo` does, and tell how sure the fills are.
 
     Args:
@@ -166,31 +189,58 @@ def fill_with_report(engine: Engine, image: RGB, mask: Mask, *, measure: bool = 
         measure: run the network a second time on every window to measure the confidence, unless
             nothing is known about the model's. Without it only holes too large for the model are
             warned of, which costs nothing.
+        fill: as for :func:`complete`.
 
     Returns:
         The photo, equal to ``image`` outside the mask, and an entry for each window.
+
+    Raises:
+        FinefillError: shapes or types do not fit, or the model does not allow such a ``fill``.
     """
     check_arrays(image, mask)
     card = engine.card
+    check_fill(fill, card)
     notes = tuple(filter(None, [confidence.unmeasured(card)])) if measure else ()
     result, left = image.copy(), mask.copy()
     filled = []
     for planned in _chunks(plan(mask, card)):
         windows = plain.fill(result, left, planned)
         sure_of_it = 1.0 if measure and not notes else None
-        filled += [Filled(one, sure_of_it, "") for one in planned if one not in windows]
+        filled += [Filled(one, "plain", sure_of_it, "") for one in planned if one not in windows]
         inputs = [_shrink(result, _unknown(left, window), window) for window in windows]
         smalls, holes = [small for small, _ in inputs], [hole for _, hole in inputs]
         fills = engine.fill_many(smalls, holes)
         surenesses: list[float | None] = [None] * len(windows)
         if measure and not notes:
             surenesses = [*confidence.measure(engine, smalls, holes, fills)]
-        for window, small, hole, fill, sure in zip(
+        for window, small, hole, guess, sure in zip(
             windows, smalls, holes, fills, surenesses, strict=True
         ):
-            _put(result, _unknown(left, window), window, small, hole, fill, detail=card["detail"])
-            filled.append(Filled(window, sure, confidence.warning(window, sure, card)))
+            way: Way = "network"
+            wanted = fill == "regions" or (allowed(card) and structured(small, hole))
+            if fill != "network" and wanted:
+                way = _put_regions(result, left, window, small, hole, guess)
+            if way == "network":
+                unknown = _unknown(left, window)
+                _put(result, unknown, window, small, hole, guess, detail=card["detail"])
+            left[window.hole.slices] = False
+            warning = confidence.warning(window, sure, card, way)
+            if fill == "regions" and way == "network":
+                warning = (
+                    f"{confidence.name_of(window)}: too little is known around it to copy from"
+                )
+            filled.append(Filled(window, way, sure, warning))
     return Report(result, tuple(filled), notes)
+
+
+def check_fill(fill: str, card: Mapping[str, Any]) -> None:
+    """Refuse what is no way of filling, or none that a model, by its card, allows."""
+    if fill not in FILLS:
+        raise FinefillError(f"fill: {fill!r}: use one of {', '.join(FILLS)}")
+    if fill == "regions" and not allowed(card):
+        raise FinefillError(
+            f"fill: model {card['name']} does not allow regions: use auto or network"
+        )
 
 
 def _chunks(windows: list[Window]) -> Iterator[list[Window]]:
@@ -219,6 +269,30 @@ def _shrink(image: RGB, unknown: Mask, window: Window) -> tuple[RGB, Mask]:
         raise FinefillError("the mask leaves too little of the photo to complete it from")
     # Area averages: outside the pixels that the hole touches at all, nothing of it is mixed in.
     return _resized(part, size, Image.Resampling.BOX), hole
+
+
+def _put_regions(result: RGB, left: Mask, window: Window, small: RGB, hole: Mask, fill: RGB) -> Way:
+    """Complete a window's hole in the photo from around it, the network's fill for a guide.
+
+    Tells by which way it is completed: "network", where that could not be done.
+    """
+    met = meet_edges(small.astype(np.float32), fill.astype(np.float32), hole, EDGE)
+    guide = np.rint(met).clip(0, 255).astype(np.uint8)
+    copied = fill_hole(result, left, window.hole, guide, window.box)
+    if copied is None:
+        return "network"
+    own, around = left[window.hole.slices], result[window.box.slices]
+    copied = plain.toned(copied, around, ~left[window.box.slices])
+    np.copyto(result[window.hole.slices], copied, where=own[..., None])
+    return "regions"
+
+
+def _told(report: Report, fill: Fill) -> RGB:
+    """A report's photo; warns where what was asked for could not be done."""
+    for one in report.filled:
+        if fill == "regions" and one.way == "network":
+            warnings.warn(one.warning, stacklevel=3)
+    return report.rgb
 
 
 def _put(

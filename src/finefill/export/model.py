@@ -32,7 +32,7 @@ TOLERANCE = 1e-4  # largest difference from PyTorch allowed, in [-1, 1]
 OPSET = 18
 CARD_FIELDS = (
     *("name", "version", "domain", "licence", "terms", "data", "metrics"),
-    *("detail", "doubt"),
+    *("detail", "regions", "doubt"),
 )
 
 
@@ -83,7 +83,8 @@ def export(
             again when the file is loaded, so it runs as fast; PyTorch is compared with the same
             rounded weights, and the card tells what the rounding changed (``rounding``).
         about: what only people know, for the card: name, version, domain, licence, terms, data,
-            metrics, whether fills get their fine detail from the photograph (detail), and the
+            metrics, whether fills get their fine detail from the photograph (detail), whether
+            regions of the photograph may fill a hole (regions; as detail where not told), and the
             levels of 255 from which on two fills that differ are doubted (doubt).
         photos: folders or tar shards of photographs; with them the file is in 8 bits, a third of
             the time, and compared with the exact one (see :mod:`finefill.quantize`).
@@ -107,6 +108,7 @@ def export(
         "data": f"sha256 {state['data']}",
         "metrics": {},
         "detail": False,
+        "regions": about.get("detail", False),
         **about,
         "trained_size": recipe.size,
         "hole_range": [round(side * recipe.size / 128) for side in recipe.square_sides],

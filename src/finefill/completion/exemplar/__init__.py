@@ -1,0 +1,15 @@
+"""Completion from the photograph itself, by large regions of one offset each.
+
+A network continues what it has seen often; a wall with windows is continued better by the wall.
+For each tile of the hole, offsets are looked up at which its surroundings are alike
+(``candidates``); each tile takes the one that fits it and its neighbours best (``labels``); cuts go
+where they show least (``seams``); all of that at a reduced scale (``window``, ``look``, ``tiles``).
+At the photograph's own scale every region's offset is corrected as a whole (``align``), the cuts
+are renewed, and brightness is matched across them (``poisson``). ``choose`` tells which holes are
+completed so.
+"""
+
+from finefill.completion.exemplar.choose import FILLS, Fill, Way, allowed, structured
+from finefill.completion.exemplar.regions import fill_hole
+
+__all__ = ["FILLS", "Fill", "Way", "allowed", "fill_hole", "structured"]

@@ -1,0 +1,146 @@
+"""What pieces are compared by: colours close by, and blurred colours and activity further around.
+
+The same structure stands at many places of a wall. Which of them continues the wall is told by what
+lies around, more than by the few known pixels beside a piece.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finefill.completion.blend import blur, blur_where, spread
+from finefill.completion.exemplar.window import Canvas, Values
+from finefill.masks import Mask
+
+# Chosen on validation photographs. Contexts are compared at half the scale of matching.
+NEAR = 6  # pixels: half the side of the near context
+FAR = 8  # samples along each side of the far context
+STRIDE = 3  # pixels between two of them
+REACH = 12  # pixels on each side that a context may see
+NEAR_WEIGHT = 2.0  # of a sample of the near context, beside 1 of a known pixel of the piece
+FAR_WEIGHT = 7.2  # of all samples of the far context together
+GUIDE_NEAR = 0.08  # weight of a pixel of the guide beside a known one
+GUIDE_FAR = 0.3
+ACTIVITY = 2.0  # weight of the activity beside colours
+
+
+@dataclass(frozen=True)
+class Look:
+    """A canvas as it is compared.
+
+    Attributes:
+        canvas: at the scale of matching.
+        half: (H/2, W/2, 3) float32, the colours at half the scale.
+        wide: (H/2, W/2, 4) float32, blurred colours and ACTIVITY x activity.
+        trust_near: (H/2, W/2) float32, 1 where known, GUIDE_NEAR in the hole, 0 elsewhere.
+        trust_far: the same with GUIDE_FAR.
+        usable: (H/2, W/2) bool, centres whose 3x3 pixels are known.
+        noise: a small squared difference between colours: the median of neighbours', at least 20.
+    """
+
+    canvas: Canvas
+    half: Values
+    wide: Values
+    trust_near: Values
+    trust_far: Values
+    usable: Mask
+    noise: float
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """What surrounds some centres: values (n, d, C) and their weights (n, d), near and far."""
+
+    near: Values
+    near_weight: Values
+    far: Values
+    far_weight: Values
+
+
+def look_at(canvas: Canvas) -> Look:
+    """Compute all that pieces of a canvas are compared by."""
+    half = halve(canvas.pixels)
+    known = halve(canvas.known[..., None].astype(np.float32))[..., 0] > 0.99
+    hole = halve(canvas.hole[..., None].astype(np.float32))[..., 0] > 0
+    wide = np.concatenate([blur(half, 1), ACTIVITY * activity(half, known, hole)], axis=2)
+    return Look(
+        canvas,
+        half,
+        wide,
+        np.where(known, 1, GUIDE_NEAR * hole).astype(np.float32),
+        np.where(known, 1, GUIDE_FAR * hole).astype(np.float32),
+        _all_known_around(known),
+        _noise(canvas),
+    )
+
+
+def activity(image: Values, known: Mask, hole: Mask) -> Values:
+    """How much goes on around each pixel: (h, w, 1).
+
+    The mean of |d/dx| + |d/dy| of the mean of the channels, over the known pixels within some 6; in
+    the hole, that of its surroundings.
+    """
+    grey = image.mean(axis=2)
+    both = known.copy()
+    both[1:] &= known[:-1]
+    both[:, 1:] &= known[:, :-1]
+    gradient = np.zeros_like(grey)
+    gradient[1:] += np.abs(grey[1:] - grey[:-1])
+    gradient[:, 1:] += np.abs(grey[:, 1:] - grey[:, :-1])
+    mean = blur_where(np.repeat(gradient[..., None], 3, axis=2), both, 3)
+    weight = both[..., None].astype(np.float32)
+    return np.where(hole[..., None], spread(mean * weight, weight), mean)[..., :1]
+
+
+def halve(image: Values) -> Values:
+    """Means of 2x2 pixels of an image with even sides."""
+    pairs = image[::2] + image[1::2]
+    return (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
+
+
+def near_places() -> NDArray[np.intp]:
+    """(72, 2): rows and columns of the near context around its centre, as on a chessboard."""
+    rows, columns = np.meshgrid(*[np.arange(-NEAR, NEAR)] * 2, indexing="ij")
+    chosen = (rows + columns) % 2 == 0
+    return np.stack([rows[chosen], columns[chosen]], axis=1)
+
+
+def far_places() -> NDArray[np.intp]:
+    """(64, 2): rows and columns of the far context around its centre."""
+    steps = STRIDE * np.arange(FAR) - (STRIDE * (FAR - 1) + 1) // 2
+    return np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def contexts(look: Look, centres: NDArray[np.intp]) -> Contexts:
+    """What surrounds centres (n, 2) at half scale; nearer pixels count more."""
+    near, far = near_places(), far_places()
+    near_fall = np.exp(-(((near + 0.5) / NEAR) ** 2).sum(1))
+    far_fall = np.exp(-0.7 * (((far + 0.5) / REACH) ** 2).sum(1))
+    near_at, far_at = centres[:, None] + near, centres[:, None] + far
+    near_weight = look.trust_near[near_at[..., 0], near_at[..., 1]] * near_fall
+    far_weight = look.trust_far[far_at[..., 0], far_at[..., 1]] * far_fall
+    far_weight /= np.maximum(far_weight.sum(1, keepdims=True), 1e-6)
+    return Contexts(
+        look.half[near_at[..., 0], near_at[..., 1]],
+        (NEAR_WEIGHT * near_weight).astype(np.float32),
+        look.wide[far_at[..., 0], far_at[..., 1]],
+        (FAR_WEIGHT * far_weight).astype(np.float32),
+    )
+
+
+def _all_known_around(known: Mask) -> Mask:
+    usable = np.zeros_like(known)
+    rows = known[:-2] & known[1:-1] & known[2:]
+    usable[1:-1, 1:-1] = rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]
+    return usable
+
+
+def _noise(canvas: Canvas) -> float:
+    """Median squared difference, over the channels, of known neighbours in a row."""
+    both = canvas.known[:, 1:] & canvas.known[:, :-1]
+    difference = (canvas.pixels[:, 1:] - canvas.pixels[:, :-1])[both]
+    squares = np.einsum("pc,pc->p", difference, difference)
+    return max(float(np.median(squares)), 20.0) if squares.size else 20.0

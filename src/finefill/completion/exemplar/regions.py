@@ -1,0 +1,206 @@
+"""Completion by regions: what a hole is filled with is copied from around it, in large pieces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from finefill.completion.exemplar.align import Regions, align, enlarged, reach
+from finefill.completion.exemplar.candidates import Problem, candidates
+from finefill.completion.exemplar.labels import choose_labels
+from finefill.completion.exemplar.look import look_at
+from finefill.completion.exemplar.poisson import blended
+from finefill.completion.exemplar.seams import COARSE, FINE, choices_of_tiles, cut
+from finefill.completion.exemplar.tiles import Indices, tiles_of
+from finefill.completion.exemplar.window import (
+    AROUND,
+    MATCHED,
+    Canvas,
+    Values,
+    at_size,
+    full_canvas,
+    matching_canvas,
+    scaled_slices,
+)
+from finefill.completion.plan import Box, window_around
+from finefill.files import RGB
+from finefill.masks import Mask
+
+STEPS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
+
+
+# Of a window at once; larger holes are completed at a reduced scale. Bounds the memory: the
+# canvas has some four times its pixels.
+WINDOW_PIXELS = 6_000_000
+
+
+def fill_hole(photo: RGB, unknown: Mask, hole: Box, guide: RGB, guided: Box) -> RGB | None:
+    """Complete a hole of a photograph with regions from around it.
+
+    Args:
+        photo: (H, W, 3) uint8; not changed.
+        unknown: (H, W) bool, all that is masked and not yet filled.
+        hole: what of that to fill is in here.
+        guide: (h, w, 3) uint8, another fill, at any scale; it says roughly what belongs there.
+        guided: what of the photo ``guide`` shows; ``hole`` lies in it.
+
+    Returns:
+        (h, w, 3) uint8, the pixels of ``hole``, completed. None where too little is known around it
+        to copy from.
+    """
+    side = max(round(AROUND * hole.side), guided.side, MATCHED)
+    box = window_around(hole, side, unknown.shape)
+    window, missing, inside = photo[box.slices], unknown[box.slices], hole.within(box)
+    scale = min(1.0, (WINDOW_PIXELS / missing.size) ** 0.5)
+    if scale < 1:
+        size = round(missing.shape[0] * scale), round(missing.shape[1] * scale)
+        window, missing = at_size(window, missing, size)
+    target = np.zeros_like(missing)
+    part = scaled_slices(inside, missing.shape[0] / box.shape[0], missing.shape[1] / box.shape[1])
+    target[part] = missing[part]
+    zoom = max(1.0, hole.side * scale / MATCHED)
+    size = max(16, round(missing.shape[0] / zoom)), max(16, round(missing.shape[1] / zoom))
+    filled = fill_window(window, missing, target, _guide_in(box, size, inside, guide, guided))
+    if filled is None:
+        return None
+    if scale == 1:
+        return filled[inside.slices]
+    across, down = filled.shape[1] / box.shape[1], filled.shape[0] / box.shape[0]
+    cut = (inside.left * across, inside.top * down, inside.right * across, inside.bottom * down)
+    shape = (inside.shape[1], inside.shape[0])
+    return np.asarray(Image.fromarray(filled).resize(shape, Image.Resampling.BICUBIC, cut))
+
+
+def fill_window(window: RGB, unknown: Mask, hole: Mask, guide: Values) -> RGB | None:
+    """Complete a window from itself.
+
+    Args:
+        window: (H, W, 3) uint8; not changed.
+        unknown: (H, W) bool, what of it is masked.
+        hole: (H, W) bool, what of that is to be filled.
+        guide: (h, w, 3) float32 in 0..255, a fill at the scale of matching; right in the hole.
+
+    Returns:
+        (H, W, 3) uint8, a new array, equal to ``window`` outside ``hole``. None where too little
+        is known to copy from.
+    """
+    low = matching_canvas(window, unknown, hole, guide)
+    regions = match(low)
+    if regions is None:
+        return None
+    sources = regions.pixels[:, 1] + regions.offsets[regions.label, 1]
+    used = sorted({0, *low.panel_of(sources).tolist()})
+    margin = 2 * reach(hole.shape[0] / guide.shape[0]) + 4
+    high = full_canvas(window, unknown, hole, used, margin)
+    fine = at_full_size(low, high, regions, used)
+    if fine is None:
+        return None
+    colours = blended(high, fine.pixels, fine.offsets[fine.label])
+    result = window.copy()
+    rows, columns = (fine.pixels - high.margin).T
+    result[rows, columns] = np.rint(colours).clip(0, 255).astype(np.uint8)
+    return result
+
+
+def match(canvas: Canvas) -> Regions | None:
+    """The hole of a canvas at the scale of matching, in regions of one offset each.
+
+    None where a tile has nothing that it could be copied from.
+    """
+    problem = Problem(look_at(canvas), tiles_of(canvas.hole))
+    offered = candidates(problem)
+    if not problem.possible(offered).any(1).all():
+        return None
+    offsets, region_of = np.unique(choose_labels(problem, offered), axis=0, return_inverse=True)
+    pixels = np.argwhere(canvas.hole)
+    tiles, prices = choices_of_tiles(problem.tiles, pixels, problem.look.noise)
+    coarse = Regions(pixels, region_of.ravel()[tiles[:, 0]], offsets, problem.look.noise)
+    return replace(coarse, label=cut(canvas, coarse, region_of.ravel()[tiles], prices, COARSE))
+
+
+def at_full_size(low: Canvas, high: Canvas, regions: Regions, used: list[int]) -> Regions | None:
+    """The same regions on the canvas of the window's own scale, their offsets and cuts renewed.
+
+    Args:
+        low: the canvas of the regions.
+        high: the other, of the panels ``used`` only.
+        regions: see there.
+        used: numbers of panels, ascending.
+
+    Returns:
+        None where a pixel can be copied from nowhere.
+    """
+    around, pixels = labels_around(low, high, regions), np.argwhere(high.hole)
+    fine = Regions(pixels, around[:, 0], enlarged(low, high, regions, used), regions.noise)
+    zoom = high.sizes[0][0] / low.sizes[0][0]
+    if zoom > 1:
+        fine = replace(fine, offsets=align(high, fine, reach(zoom)))
+        free = np.zeros(around.shape, np.float32)
+        fine = replace(fine, label=cut(high, fine, around, free, FINE))
+    return _all_known(high, fine)
+
+
+def labels_around(low: Canvas, high: Canvas, regions: Regions) -> Indices:
+    """The labels that a pixel of a larger canvas's hole may have: (p, 5).
+
+    Those of the smaller canvas's pixel that it lies in, and of the four beside that.
+    """
+    number = np.full(low.known.shape, -1, np.intp)
+    number[tuple(regions.pixels.T)] = regions.label
+    for _ in range(2):  # roundings may lead out of the hole
+        for row, column in STEPS[1:]:
+            number = np.where(number < 0, np.roll(number, (row, column), (0, 1)), number)
+    zoom = np.array(high.sizes[0]) / low.sizes[0]
+    rows, columns = (
+        np.minimum((np.argwhere(high.hole) - high.margin) / zoom, np.array(low.sizes[0]) - 1)
+        .astype(np.intp)
+        .T
+    ) + low.margin
+    around = [number[rows + row, columns + column] for row, column in STEPS]
+    return np.stack([np.where(label >= 0, label, around[0]) for label in around], axis=1)
+
+
+def _all_known(canvas: Canvas, regions: Regions) -> Regions | None:
+    """The regions, pixels that would be copied from what is not known moved to another one."""
+    label = regions.label.copy()
+    at = regions.pixels + regions.offsets[label]
+    lost = np.flatnonzero(~canvas.known[at[:, 0], at[:, 1]])
+    for region in np.argsort(-np.bincount(label), kind="stable"):
+        if not lost.size:
+            break
+        at = regions.pixels[lost] + regions.offsets[region]
+        inside = ((at >= 0) & (at < canvas.known.shape)).all(1)
+        inside[inside] = canvas.known[tuple(at[inside].T)]
+        label[lost[inside]] = region
+        lost = lost[~inside]
+    return None if lost.size else replace(regions, label=label)
+
+
+def _guide_in(box: Box, size: tuple[int, int], hole: Box, guide: RGB, guided: Box) -> Values:
+    """The guide as a window's fill: (h, w, 3) float32, right in ``hole``, a box of the window.
+
+    Args:
+        box: the window, in the photo's pixels as ``guided``.
+        size: (h, w).
+        hole: counted from the window's corner.
+        guide: of what ``guided`` shows.
+        guided: see there.
+    """
+    result = np.zeros((*size, 3), np.float32)
+    down, across = size[0] / box.shape[0], size[1] / box.shape[1]
+    rows, columns = scaled_slices(hole, down, across)
+    zoom = guide.shape[0] / guided.shape[0], guide.shape[1] / guided.shape[1]
+    top, bottom = ((row / down + box.top - guided.top) * zoom[0] for row in (rows.start, rows.stop))
+    left, right = (
+        (column / across + box.left - guided.left) * zoom[1]
+        for column in (columns.start, columns.stop)
+    )
+    seen = (
+        max(left, 0.0), max(top, 0.0), min(right, guide.shape[1]), min(bottom, guide.shape[0]),
+    )  # fmt: skip
+    shape = (columns.stop - columns.start, rows.stop - rows.start)
+    part = Image.fromarray(guide).resize(shape, Image.Resampling.BICUBIC, seen)
+    result[rows, columns] = np.asarray(part)
+    return result

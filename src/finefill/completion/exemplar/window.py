@@ -1,0 +1,167 @@
+"""What a hole can be completed from: the photograph around it, also mirrored, smaller and larger.
+
+These *panels* stand side by side on one *canvas*. So an offset on the canvas tells everything about
+where a pixel is copied from: the place, and whether mirrored or scaled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from finefill.completion.blend import spread
+from finefill.completion.plan import Box
+from finefill.files import RGB
+from finefill.masks import Mask, grow, scale
+
+Values = NDArray[np.float32]
+
+# Chosen on validation photographs, by distance of features and by looking.
+AROUND = 3.5  # side of the window in sides of its hole
+MATCHED = 64  # pixels, the longer side of a hole at the scale where pieces are matched
+MARGIN = 24  # pixels around each panel at that scale: what a context sees beyond its panel
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A variant of the window: mirrored left to right, or scaled by a factor."""
+
+    mirrored: bool = False
+    factor: float = 1.0
+
+    def size(self, whole: tuple[int, ...]) -> tuple[int, int]:
+        """(height, width) where the window has ``whole``."""
+        return max(16, round(whole[0] * self.factor)), max(16, round(whole[1] * self.factor))
+
+
+# The first must be the window itself: the hole lies there. Mirrored and scaled ones continue what
+# recedes, as the front of a house along a street does.
+PANELS = (Panel(), Panel(mirrored=True), Panel(factor=0.85), Panel(factor=1.18))
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Panels side by side, each with a margin of repeated edges around it.
+
+    Attributes:
+        pixels: (H, W, 3), uint8 or float32 in 0..255; H and W are even.
+        known: (H, W) bool, what may be copied.
+        hole: (H, W) bool, what is to be filled; in the first panel only.
+        lefts: the column at which each panel begins.
+        sizes: (height, width) of each panel.
+        margin: the row at which every panel begins.
+    """
+
+    pixels: NDArray[Any]
+    known: Mask
+    hole: Mask
+    lefts: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]
+    margin: int
+
+    def panel_of(self, columns: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The panels, by number, that columns lie in."""
+        starts = np.array(self.lefts) - self.margin
+        return np.searchsorted(starts, columns, side="right") - 1
+
+
+def lay_out(panels: Sequence[tuple[NDArray[Any], Mask]], hole: Mask, margin: int) -> Canvas:
+    """Put panels side by side.
+
+    Args:
+        panels: (h, w, 3) pixels and (h, w) bool, what of them is known; the first is the window.
+        hole: (h, w) bool, what of the first is to be filled.
+        margin: in pixels.
+    """
+    tallest = max(known.shape[0] for _, known in panels)
+    tallest += tallest % 2
+    pixels, knowns, lefts, left = [], [], [], margin
+    for image, known in panels:
+        height, width = known.shape
+        border = ((margin, margin + tallest - height), (margin, margin + width % 2))
+        pixels.append(np.pad(image, (*border, (0, 0)), mode="edge"))
+        knowns.append(np.pad(known, border))
+        lefts.append(left)
+        left += pixels[-1].shape[1]
+    everything, known = np.concatenate(pixels, axis=1), np.concatenate(knowns, axis=1)
+    target = np.zeros(known.shape, bool)
+    target[margin : margin + hole.shape[0], margin : margin + hole.shape[1]] = hole
+    sizes = tuple(known.shape for _, known in panels)
+    return Canvas(everything, known, target, tuple(lefts), sizes, margin)
+
+
+def matching_canvas(window: RGB, unknown: Mask, hole: Mask, guide: Values) -> Canvas:
+    """The canvas at the scale of matching, in float32.
+
+    Args:
+        window: (H, W, 3) uint8.
+        unknown: (H, W) bool, what of it is masked.
+        hole: (H, W) bool, what of that is to be filled now.
+        guide: (h, w, 3) float32 in 0..255, a fill of the window at the scale of matching; right in
+            the hole only.
+    """
+    size = guide.shape[:2]
+    small, missing = at_size(window, unknown, size)
+    target = missing & scale(hole, (size[0], size[1]))
+    # Nothing of what is masked may be seen: other holes get the smooth colours around them.
+    seen = (~missing)[..., None].astype(np.float32)
+    first = np.where(target[..., None], guide, spread(small * seen, seen))
+    panels: list[tuple[NDArray[Any], Mask]] = []
+    for panel in PANELS:
+        image, masked = first, missing
+        if panel.factor != 1:
+            there = panel.size(size)
+            image, masked = at_size(window, unknown, there)
+            image = np.where(masked[..., None], resized(first, there), image).astype(np.float32)
+        if panel.mirrored:
+            image, masked = image[:, ::-1], masked[:, ::-1]
+        panels.append((image, ~masked))
+    return lay_out(panels, target, MARGIN)
+
+
+def full_canvas(window: RGB, unknown: Mask, hole: Mask, used: Sequence[int], margin: int) -> Canvas:
+    """The canvas at the window's own scale, in uint8, of some panels (by number, 0 the first)."""
+    panels: list[tuple[NDArray[Any], Mask]] = []
+    for panel in (PANELS[number] for number in used):
+        image, masked = at_size(window, unknown, panel.size(unknown.shape))
+        if panel.mirrored:
+            image, masked = image[:, ::-1], masked[:, ::-1]
+        panels.append((image, ~masked))
+    return lay_out(panels, hole, margin)
+
+
+def at_size(window: RGB, unknown: Mask, size: tuple[int, ...]) -> tuple[RGB, Mask]:
+    """A window at another size, and what of it is masked, or has anything masked mixed in."""
+    if window.shape[:2] == size:
+        return window, unknown
+    how = _filter(window.shape, size)
+    image = np.asarray(Image.fromarray(window).resize((size[1], size[0]), how))
+    # An area average mixes what it touches; a bicubic enlargement two pixels on each side.
+    touched = unknown if how is Image.Resampling.BOX else grow(unknown, 2)
+    return image, scale(touched, (size[0], size[1]))
+
+
+def scaled_slices(box: Box, down: float, across: float) -> tuple[slice, slice]:
+    """The pixels that a box touches after scaling its rows and columns."""
+    return (
+        slice(int(box.top * down), math.ceil(round(box.bottom * down, 6))),
+        slice(int(box.left * across), math.ceil(round(box.right * across, 6))),
+    )
+
+
+def resized(image: Values, size: tuple[int, ...]) -> Values:
+    """(h, w, 3) float32 at another size (height, width)."""
+    how = _filter(image.shape, size)
+    planes = (Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(image, 2, 0))
+    return np.stack([np.asarray(p.resize((size[1], size[0]), how)) for p in planes], axis=2)
+
+
+def _filter(shape: tuple[int, ...], size: tuple[int, ...]) -> Image.Resampling:
+    grows = size[0] > shape[0] or size[1] > shape[1]
+    return Image.Resampling.BICUBIC if grows else Image.Resampling.BOX
