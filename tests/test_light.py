@@ -33,8 +33,8 @@ FACES = {
     """,
     "finefill.completion": """
         Box CARD_KEY Chosen Convention Engine FILLS Fill Filled MAX_THREADS NEAR Report Way Window
-        check_arrays check_fill choose complete cpus fill_photo fill_with_report find groups load load_ahead locate names
-        verify_file window_around
+        check_arrays check_fill choose complete cpus fill_photo fill_with_report find groups
+        load load_ahead locate names verify_file window_around
     """,
     "finefill.data": """
         Exclusions Photos Pixels Recipe SUFFIXES Stream from_json is_stream iterate_images
