@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import pkgutil
 import re
 import subprocess
 import sys
@@ -124,6 +126,26 @@ def headings(page: Path) -> set[str]:
     """What links to a document's headings have after the #."""
     found = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_documented_names_exist(page: Path) -> None:
+    """``finefill.completion.plan.plan`` in a document, or what an example imports."""
+    text = page.read_text(encoding="utf-8")
+    names = set(re.findall(r"`(finefill(?:\.\w+)+)[`(]", text))
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("finefill"):
+                names |= {f"{node.module}.{one.name}" for one in node.names}
+    for name in names:
+        assert pkgutil.resolve_name(name) is not None
+
+
+def test_names_in_docstrings_exist() -> None:
+    """What ``:func:`finefill.completion.load` `` and its like name."""
+    for path in sorted(ROOT.glob("src/**/*.py")):
+        for name in re.findall(r":\w+:`(finefill(?:\.\w+)+)`", path.read_text(encoding="utf-8")):
+            assert pkgutil.resolve_name(name) is not None, path
 
 
 def test_documented_commands_and_options_exist() -> None:

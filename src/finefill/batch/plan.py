@@ -18,7 +18,7 @@ from finefill.errors import FinefillError
 from finefill.files import EXTENSIONS, MAX_PIXELS, decode
 
 ENGINES = ("local", "ray")
-# What `images.replacing` leaves behind in the output folder when its process is killed.
+# What `files.replacing` leaves behind in the output folder when its process is killed.
 _PART = re.compile(
     rf"\.(.+({'|'.join(re.escape(suffix) for suffix in EXTENSIONS)}))\.\d+\.part", re.IGNORECASE
 )

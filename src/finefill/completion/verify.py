@@ -20,7 +20,7 @@ def verify_file(photo: Photo, mask: Mask, output: Path, *, max_pixels: int = MAX
         photo: as it was read.
         mask: (H, W) bool, upright, True = completed.
         output: the written file.
-        max_pixels: as for :func:`finefill.files.photo.read_photo`.
+        max_pixels: as for :func:`finefill.files.read_photo`.
 
     Raises:
         FinefillError: it is not the same, though the format could keep it.

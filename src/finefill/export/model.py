@@ -87,7 +87,7 @@ def export(
             regions of the photograph may fill a hole (regions; as detail where not told), and the
             levels of 255 from which on two fills that differ are doubted (doubt).
         photos: folders or tar shards of photographs; with them the file is in 8 bits, a third of
-            the time, and compared with the exact one (see :mod:`finefill.quantize`).
+            the time, and compared with the exact one (see :mod:`finefill.export.quantize`).
 
     Returns:
         The card, with ``difference``, the largest found between ONNX Runtime and PyTorch.
