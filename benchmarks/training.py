@@ -35,17 +35,20 @@ from finefill.training.ahead import Ahead
 from finefill.training.steps import train_step
 
 ASSETS = Path(finefill.__file__).parent / "assets"
-# Each adds to the one before, but for the last two, which add to the third last. bf16 is left out
-# where the device does not calculate in it.
+# Each adds to the one before, but for the last two, which add to the perceptual window. bf16 is
+# left out where the device does not calculate in it.
 VARIANTS = (
     "fp32, contiguous",
     "bf16",
     "channels-last",
     "fused Adam",
     "perceptual window",
+    "perceptual term every second step",
+    "perceptual term every second step, to relu3_3",
     "one cached batch",
     "compiled generator",
 )
+SELDOM = "perceptual term every second step", "perceptual term every second step, to relu3_3"
 
 
 def main() -> None:
@@ -56,7 +59,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of a CPU")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5, help="turns of each variant")
-    parser.add_argument("--steps", type=int, default=1, help="steps of a turn; 20 on a GPU")
+    parser.add_argument("--steps", type=int, default=2, help="steps of a turn; 20 on a GPU")
     parser.add_argument(
         "--data", type=Path, nargs="*", help="photographs; crops of the bundled one"
     )
@@ -64,6 +67,8 @@ def main() -> None:
     parser.add_argument("--stages", nargs="*", default=["L_rec", "all terms"])
     parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args()
+    if options.steps % 2:
+        parser.error("--steps must be even: some variants do more in every second step")
 
     torch.set_num_threads(options.threads)
     device = setup.choose_device(options.device)
@@ -123,7 +128,7 @@ def measure(
     counts: dict[str, dict[str, float]] = {}
     notes: dict[str, str] = {}
     for number, name in enumerate(VARIANTS):
-        if name == "perceptual window" and stage == "L_rec":
+        if "perceptual" in name and stage == "L_rec":
             continue
         if name == "compiled generator" and options.no_compile:
             continue
@@ -133,7 +138,7 @@ def measure(
         try:
             turn(0)  # graphs are compiled
             if name != "compiled generator":
-                counts[name] = count(lambda turn=turn: turn(0))  # type: ignore[misc]  # bound at once
+                counts[name] = count(turn)
         except Exception as error:  # a compiler that is not there, for one
             notes[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
             continue
@@ -175,6 +180,11 @@ def variant(
     A call takes a step.
     """
     name = VARIANTS[number]
+    if name in SELDOM:
+        recipe = dataclasses.replace(recipe, perceptual_every=2)
+    if name == SELDOM[1]:
+        shallow = tuple(pair for pair in recipe.vgg_layers if pair[0] < "relu4")
+        recipe = dataclasses.replace(recipe, vgg_layers=shallow)
     recipe = dataclasses.replace(
         recipe,
         precision="fp32" if number == 0 else reduced,
@@ -205,7 +215,9 @@ def variant(
         image, mask = batches.next_batch(parts, photos, step) if fresh else cached
         if number < 2:
             image = image.contiguous()
-        train_step(parts, image, mask, schedule.label_source(parts.recipe, step))
+        labels = schedule.label_source(parts.recipe, step)
+        due = schedule.perceptual_due(parts.recipe, step)
+        train_step(parts, image, mask, labels, perceptual=due)
 
     return turn
 
@@ -251,11 +263,12 @@ class Bytes(TorchDispatchMode):
         return out
 
 
-def count(step: Callable[[], None]) -> dict[str, float]:
-    """FLOP and bytes of a step."""
+def count(turn: Callable[[int], None]) -> dict[str, float]:
+    """FLOP and bytes of a step: mean of two that follow each other."""
     with FlopCounterMode(display=False) as flop, Bytes() as moved:
-        step()
-    return {"flop": float(flop.get_total_flops()), "bytes": float(moved.total)}
+        turn(0)
+        turn(1)
+    return {"flop": flop.get_total_flops() / 2, "bytes": moved.total / 2}
 
 
 def clock(device: torch.device) -> Callable[[], float]:

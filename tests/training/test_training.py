@@ -45,6 +45,7 @@ RECIPE = recipes.override(
     ],
 )
 LENGTH = RECIPE.total_steps
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -473,7 +474,7 @@ def test_fine_tuning_begins_with_the_generator_of_another_run(
 
 def held_out(photos: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
     crops = Photos([photos], RECIPE)
-    cpu = torch.device("cpu")
+    cpu = CPU
     return [to_device(*batch, cpu) for batch in validation_batches(crops, RECIPE)]
 
 
@@ -522,3 +523,44 @@ def test_models_that_nothing_can_begin_with(photos: Path, tmp_path: Path) -> Non
         begin_with(begin_at("places"), build.generator(RECIPE), [])
     with pytest.raises(FinefillError, match=r"nowhere: .* \(places, faces"):
         begin_at("nowhere")
+
+
+@pytest.mark.parametrize("discriminator", ["patch", "features"])
+def test_the_loss_adds_what_a_step_looks_at(discriminator: str, photos: Path) -> None:
+    """Eq. 1 from the terms that are logged; the perceptual one twice as much every second step."""
+    every = 2 if discriminator == "patch" else 1
+    recipe = dataclasses.replace(
+        RECIPE, discriminator=discriminator, judged_layers=("relu1_2",), perceptual_every=every
+    )
+    batch = to_device(*next(validation_batches(Photos([photos], RECIPE), RECIPE)), CPU)
+    parts = stages.first_stage(recipe, CPU)
+    stages.second_stage(parts, None)
+    parts.lambdas = {"adv": 0.5, "per": 0.25}
+    for step in range(recipe.rec_steps, recipe.rec_steps + 3):
+        looks = schedule.perceptual_due(recipe, step)
+        assert looks == (every == 1 or step % 2 == recipe.rec_steps % 2)
+        labels = schedule.label_source(recipe, step)
+        found = steps.train_step(parts, *batch, labels, perceptual=looks)
+        assert ("per" in found) == looks
+        expected = found["rec"] + 0.5 * found["adv"]
+        if looks:
+            expected = expected + every * 0.25 * found["per"]
+        assert found["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    for wrong in ("perceptual_every=0", "perceptual_every=2"):
+        with pytest.raises(FinefillError, match="perceptual_every must be"):
+            recipes.override(
+                dataclasses.replace(recipe, perceptual_every=1, discriminator="features"), [wrong]
+            )
+
+
+def test_a_run_with_a_discriminator_of_features_is_resumed(photos: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(RECIPE, discriminator="features", judged_layers=("relu2_2",))
+    loop.train(recipe, [photos], tmp_path / "one", device="cpu", quiet=True)
+    half = dataclasses.replace(recipe, all_samples=recipe.all_samples // 2)
+    loop.train(half, [photos], tmp_path / "two", device="cpu", quiet=True)
+    tensors, _ = checkpoint.load(tmp_path / "two" / checkpoint.LAST)
+    assert "discriminator.mix_relu2_2" in tensors
+    assert loop.train(recipe, [photos], tmp_path / "two", resume=True, device="cpu", quiet=True)
+    first, second = (checkpoint.load(tmp_path / n / checkpoint.LAST)[0] for n in ("one", "two"))
+    mixture = "discriminator.mix_relu2_2"
+    assert torch.equal(first[mixture], second[mixture])

@@ -58,6 +58,9 @@ class Recipe:
         ("relu4_3", 1.0),
     )
     perceptual_window: int = 0
+    # Steps from one in which the perceptual term counts to the next; it then weighs as many times
+    # as much, so that its share over the steps stays. Saves most of the perceptual network's time.
+    perceptual_every: int = 1
     # Eq. 3, or "l2": Context Encoders' squared error that reaches `overlap` pixels (at size 128)
     # beyond the hole.
     reconstruction: str = "smooth_l1"
@@ -101,6 +104,10 @@ class Recipe:
             < self.crop[0]
             <= self.crop[1],
             "rotation must be from 0 to 45 degrees": not 0 <= self.rotation <= 45,
+            "perceptual_every must be at least 1, and 1 where the discriminator sees features": (
+                self.perceptual_every < 1
+                or (self.discriminator == "features" and self.perceptual_every > 1)
+            ),
             "reconstruction must be smooth_l1 or l2": self.reconstruction
             not in ("smooth_l1", "l2"),
             "fixed_lambdas knows adv and per": any(

@@ -117,7 +117,9 @@ def train(
 
                 schedule.set_rates(parts, step)
                 image, mask = next_batch(parts, photos, step)
-                scalars = train_step(parts, image, mask, schedule.label_source(recipe, step))
+                labels = schedule.label_source(recipe, step)
+                looks = schedule.perceptual_due(recipe, step)
+                scalars = train_step(parts, image, mask, labels, perceptual=looks)
                 step += 1
                 check_finite(scalars, step, parts.device, force=step % recipe.log_every == 0)
                 report.step(step, scalars, rate=schedule.rates(recipe, step - 1)[0])

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class Report:
     def __init__(self, run: Path, recipe: Recipe, step: int, *, quiet: bool) -> None:
         self.run, self.recipe = run, recipe
         self.sums: dict[str, Tensor] = {}
+        self.counts = Counter[str]()
         self.since, self.started = 0, time.monotonic()
         with writing(run):
             run.mkdir(parents=True, exist_ok=True)
@@ -86,6 +88,7 @@ class Report:
         """Collect a step's scalars; every ``log_every`` steps write their means."""
         for name, value in scalars.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] += 1  # the perceptual term may count in some steps alone
         self.since += 1
         if self.bar is not None:
             stage = "rec" if step <= self.recipe.rec_steps else "all"
@@ -93,7 +96,7 @@ class Report:
             self.bar.update(self.recipe.batch)
         if step % self.recipe.log_every:
             return
-        means = {name: float(total) / self.since for name, total in self.sums.items()}
+        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
         now = time.monotonic()
         speed = self.since * self.recipe.batch / (now - self.started)
         self.line(
@@ -105,7 +108,7 @@ class Report:
             **{name: round(value, 6) for name, value in means.items()},
         )
         self._scalars("train", step, means | {"rate": rate, "images_per_second": speed})
-        self.sums, self.since, self.started = {}, 0, now
+        self.sums, self.counts, self.since, self.started = {}, Counter(), 0, now
 
     def validation(self, step: int, scores: dict[str, float], grid: Tensor) -> None:
         """Scores and an image grid (K, 4, 3, H, W): a row each of input, output, completion, x."""

@@ -43,6 +43,11 @@ def label_source(recipe: Recipe, number: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(words[0]) % 2**63)
 
 
+def perceptual_due(recipe: Recipe, step: int) -> bool:
+    """Whether the perceptual term counts in this step of the second stage."""
+    return (step - recipe.rec_steps) % recipe.perceptual_every == 0
+
+
 def rebalance_due(recipe: Recipe, step: int) -> bool:
     """Whether the recipe wants the lambdas measured again before this step."""
     since = step - recipe.rec_steps

@@ -117,7 +117,8 @@ def second_stage(parts: Parts, vgg: Path | None, tensors: dict[str, Tensor] | No
             restore(parts, tensors, "discriminator")
         parts.shared["discriminator"] = parts.world.share(net, parts.device)
     if recipe.perceptual_layers:
-        parts.vgg = load_vgg16(recipe.perceptual_layers, vgg)
+        # Its weights never change: rounded once here, not in every step.
+        parts.vgg = load_vgg16(recipe.perceptual_layers, vgg).to(parts.precision)
         parts.vgg.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
 
 
@@ -129,7 +130,7 @@ def warm_up(parts: Parts, photos: Photos | Stream, step: int) -> None:
     for number in range(parts.recipe.discriminator_warmup):
         image, mask = next_batch(parts, photos, step + number)
         with torch.no_grad():
-            scene = see(parts, image, mask)
+            scene = see(parts, image, mask, perceptual=parts.recipe.discriminator == "features")
         # Its own stream of labels: negative seeds do not occur in the steps themselves.
         discriminator_step(parts, scene, label_source(parts.recipe, -1 - number))
 

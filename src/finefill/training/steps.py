@@ -70,11 +70,18 @@ def generate(parts: Parts, image: Tensor, mask: Tensor, net: nn.Module | None = 
     return output.float()
 
 
-def see(parts: Parts, image: Tensor, mask: Tensor, net: nn.Module | None = None) -> Scene:
+def see(
+    parts: Parts,
+    image: Tensor,
+    mask: Tensor,
+    net: nn.Module | None = None,
+    *,
+    perceptual: bool = True,
+) -> Scene:
     """Complete a batch, and look at it with the perceptual network if there is one by now."""
     output = generate(parts, image, mask, net)
     scene = Scene(image, mask, output, losses.composite(image, output, mask))
-    if parts.vgg is not None:
+    if parts.vgg is not None and perceptual:
         original, completed, scene.window = image, scene.completed, mask
         if side := parts.recipe.perceptual_window:
             original, completed, scene.window = around_holes(original, completed, mask, side)
@@ -195,7 +202,12 @@ def generator_terms(parts: Parts, scene: Scene) -> dict[str, Tensor]:
 
 
 def train_step(
-    parts: Parts, image: Tensor, mask: Tensor, labels: torch.Generator
+    parts: Parts,
+    image: Tensor,
+    mask: Tensor,
+    labels: torch.Generator,
+    *,
+    perceptual: bool = True,
 ) -> dict[str, Tensor]:
     """One step of every network on one batch; returns detached scalars for the log.
 
@@ -204,8 +216,9 @@ def train_step(
         image: (N, 3, H, W) in [-1, 1]; mask: (N, 1, H, W), 1 = hole; of several processes each
             has its slice of the batch, and all take the step of the whole.
         labels: source of the smoothed labels.
+        perceptual: whether the perceptual term counts in this step; see ``perceptual_every``.
     """
-    scene = see(parts, image, mask, parts.learner("generator"))
+    scene = see(parts, image, mask, parts.learner("generator"), perceptual=perceptual)
     scalars: dict[str, Tensor] = {}
     if parts.discriminator is not None:
         parts.discriminator.requires_grad_(True)
@@ -219,7 +232,7 @@ def train_step(
         terms.get("adv", zero),
         terms.get("per", zero),
         parts.lambdas.get("adv", 0.0),
-        parts.lambdas.get("per", 0.0),
+        parts.lambdas.get("per", 0.0) * parts.recipe.perceptual_every,
     )
     parts.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
