@@ -447,6 +447,7 @@ def test_a_job_that_fails_and_one_that_is_deleted(client: Client, photo: NDArray
 
 
 def test_what_is_there(client: Client) -> None:
+    assert client.head("/healthz").status_code == client.head("/").status_code == 200
     assert client.get("/healthz").json() == {"status": "ok", "version": finefill.__version__}
     (model,) = client.get("/v1/models").json()["models"]
     card = finefill.load("places").card

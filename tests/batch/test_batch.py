@@ -425,6 +425,33 @@ def test_folders_that_do_not_fit(
     refuse("not an image", photos, files.folder / "m.png", out)
 
 
+def test_what_is_left_out_is_told(
+    files: Files,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("one.jpg", "two.JFIF", "three.jpe"):
+        files.photo(name)
+        files.mask(name)
+    for name in ("old.tga", "raw.DNG", "b.dng", "film", "notes.txt", "a.json", ".hidden.tga"):
+        (files.photos / name).write_bytes(b"something")
+    assert run_command(monkeypatch, *files.command()) == 0
+    out, err = capsys.readouterr()
+    assert "done 3, skipped 0, failed 0" in out
+    assert (
+        "finefill: 4 files of other kinds were left out (no extension 1, .dng 2, .tga 1): "
+        "camera raw must be developed first" in err
+    )
+    with Image.open(files.out / "two.JFIF") as image:
+        assert image.format == "JPEG"
+    only = tmp_path / "only"
+    only.mkdir()
+    (only / "a.nef").write_bytes(b"something")
+    with pytest.raises(FinefillError, match=r"no photographs .*; 1 file of another kind was"):
+        prepare(Batch(only, files.masks, files.out))
+
+
 def test_output_and_masks_may_lie_among_the_photos(files: Files) -> None:
     files.photo("a.png")
     files.masks = files.photos / "masks"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,14 @@ from finefill.batch.places import Place, Url
 from finefill.batch.task import Entry, Task, entry_of, is_done, now
 from finefill.completion import Engine, load
 from finefill.errors import FinefillError
-from finefill.files import EXTENSIONS, MAX_PIXELS, decode
+from finefill.files import EXTENSIONS, MAX_PIXELS, decode, remedy, usable
 
 ENGINES = ("local", "ray")
+# Files that lie beside photographs and that nobody takes for one.
+_BESIDE = {
+    ".aae", ".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".pdf", ".thm",
+    ".toml", ".txt", ".xml", ".xmp", ".yaml", ".yml", ".zip",
+}  # fmt: skip
 # What `files.replacing` leaves behind in the output folder when its process is killed.
 _PART = re.compile(
     rf"\.(.+({'|'.join(re.escape(suffix) for suffix in EXTENSIONS)}))\.\d+\.part", re.IGNORECASE
@@ -81,12 +87,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked :class:`Batch`: how many photos it has, and its model."""
+    """A checked :class:`Batch`: how many photos it has, and its model.
+
+    Attributes:
+        left_out: files that no photo can be of, in a sentence; empty where there are none.
+    """
 
     batch: Batch
     total: int
     engine: Engine
     model_sha256: str
+    left_out: str = ""
 
 
 def prepare(batch: Batch) -> Plan:
@@ -102,16 +113,18 @@ def prepare(batch: Batch) -> Plan:
         places.check(place)
     try:
         _check_places(batch)
-        total = _count(batch)
+        total, others = _count(batch)
     except OSError as error:  # a storage's names no file
         place = error.filename or batch.photos
         raise FinefillError(f"{place}: cannot be read: {places.reason(error)}") from error
+    left_out = _told(others)
     if not total:
+        more = f"; {left_out}" if left_out else ""
         raise FinefillError(
-            f"{batch.photos}: no photographs (files ending in {' '.join(EXTENSIONS)})"
+            f"{batch.photos}: no photographs (files ending in {' '.join(EXTENSIONS)}){more}"
         )
     engine = load(batch.model, batch.convention)
-    return Plan(batch, total, engine, engine.sha256)
+    return Plan(batch, total, engine, engine.sha256, left_out)
 
 
 def preview(plan: Plan) -> Iterator[tuple[Task, bool]]:
@@ -148,11 +161,15 @@ def clear_parts(folder: Place, only: str = "") -> None:
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder's photos: its path below PHOTOS, their names, or why it cannot be listed."""
+    """A folder's photos: its path below PHOTOS, their names, or why it cannot be listed.
+
+    ``others`` are the extensions of the files that are left out, but for those of ``_BESIDE``.
+    """
 
     path: str
     names: list[str]
     problem: str = ""
+    others: tuple[str, ...] = ()
 
 
 def _check_engine(batch: Batch) -> None:
@@ -196,9 +213,12 @@ def _check_places(batch: Batch) -> None:
                 decode(file, max_pixels=batch.max_pixels)
 
 
-def _count(batch: Batch) -> int:
-    """The photos and the folders that cannot be listed; no two may have one output."""
-    total = 0
+def _count(batch: Batch) -> tuple[int, Counter[str]]:
+    """The photos and the folders that cannot be listed, and the extensions of what is left out.
+
+    No two photos may have one output.
+    """
+    total, others = 0, Counter[str]()
     for folder in _folders(batch):
         if folder.problem and not folder.path:
             raise FinefillError(f"{batch.photos}: {folder.problem}")
@@ -212,7 +232,18 @@ def _count(batch: Batch) -> int:
                     f"{_join(folder.path, _output(batch, name))}: rename one, or keep the format"
                 )
         total += len(folder.names) + bool(folder.problem)
-    return total
+        others.update(folder.others)
+    return total, others
+
+
+def _told(others: Counter[str]) -> str:
+    """What is left out, in a sentence, with what would change that."""
+    if not (count := others.total()):
+        return ""
+    kinds = ", ".join(f"{kind or 'no extension'} {others[kind]}" for kind in sorted(others))
+    files = "file of another kind was" if count == 1 else "files of other kinds were"
+    remedies = "; ".join(dict.fromkeys(filter(None, map(remedy, sorted(others)))))
+    return f"{count:,} {files} left out ({kinds})" + (f": {remedies}" if remedies else "")
 
 
 def _join(folder: str, name: str) -> str:
@@ -220,7 +251,11 @@ def _join(folder: str, name: str) -> str:
 
 
 def _is_image(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in EXTENSIONS
+    return not name.startswith(".") and usable(os.path.splitext(name)[1])
+
+
+def _extension(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def _output(batch: Batch, name: str) -> str:
@@ -231,7 +266,8 @@ def _folders(batch: Batch) -> Iterator[_Folder]:
     """The folders with photos, sorted by name, listed one at a time."""
     if places.is_file(batch.photos):
         name = batch.photos.name
-        yield _Folder("", [name] if os.path.splitext(name)[1].lower() in EXTENSIONS else [])
+        taken = usable(_extension(name))
+        yield _Folder("", [name] if taken else [], others=() if taken else (_extension(name),))
         return
     avoided = {places.key(batch.out), places.key(batch.masks)}
 
@@ -253,10 +289,15 @@ def _folders(batch: Batch) -> Iterator[_Folder]:
             and (item.file or item.link)
             and not (item.name == batch.masks.name and is_avoided(path, item.name))
         ]
-        if names:
-            yield _Folder(path, names)
+        others = tuple(
+            _extension(item.name)
+            for item in items
+            if item.file and not _is_image(item.name) and _extension(item.name) not in _BESIDE
+        )
+        if names or others:
+            yield _Folder(path, names, others=others)
         below = [item.name for item in items if item.folder and not is_avoided(path, item.name)]
-        del items, names
+        del items, names, others
         for name in below:
             yield from visit(_join(path, name))
 

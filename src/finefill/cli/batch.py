@@ -189,6 +189,7 @@ def _list(plan: Plan) -> int:
             count["do"] += 1
             mask, target = (click.format_filename(str(path)) for path in (task.mask, task.target))
             click.echo(f"{photo} + {mask} -> {target}")
+    _tell_left_out(plan)
     click.echo(f"to do {count['do']}, to skip {count['skip']}, problems {count['problems']}")
     return 1 if count["problems"] else 0
 
@@ -221,12 +222,18 @@ def _run(plan: Plan) -> int:
             click.echo(note, err=True)
         if more:
             click.echo(f"and {more} more: see {plan.batch.out / MANIFEST}", err=True)
+        _tell_left_out(plan)
         totals = ", ".join(f"{name} {count[name]}" for name in TOTALS)
         click.echo(f"{totals}, {rate()}")
     if stop.is_set():
         click.echo("finefill: stopped: the same command goes on from here", err=True)
         return 130
     return 1 if count["failed"] else 0
+
+
+def _tell_left_out(plan: Plan) -> None:
+    if plan.left_out:
+        click.echo(f"finefill: {_line(plan.left_out)}", err=True)
 
 
 def _notes(entry: Entry) -> list[str]:

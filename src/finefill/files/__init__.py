@@ -6,7 +6,7 @@ can hold, ``shown`` what the networks get to see. ``colour``, ``deep`` (16 bits)
 ``iptc``, ``xmp`` and ``previews``.
 """
 
-from finefill.files.formats import EXTENSIONS, output_format
+from finefill.files.formats import EXTENSIONS, output_format, remedy, usable
 from finefill.files.metadata import orientation_of
 from finefill.files.photo import (
     MIN_SIDE,
@@ -40,8 +40,10 @@ __all__ = [
     "photo_of",
     "put_back",
     "read_photo",
+    "remedy",
     "replacing",
     "to_network",
     "turn",
+    "usable",
     "write_photo",
 ]

@@ -8,11 +8,13 @@ from pathlib import Path
 from PIL import Image
 
 from finefill.errors import FinefillError
+from finefill.files import heif, raw
 
 # Output formats by file name extension, with the modes each can store.
 EXTENSIONS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF",
-    ".tiff": "TIFF", ".bmp": "BMP", ".gif": "GIF", ".avif": "AVIF",
+    ".tiff": "TIFF", ".bmp": "BMP", ".gif": "GIF", ".avif": "AVIF", ".jpe": "JPEG",
+    ".jfif": "JPEG", ".heic": "HEIF", ".heif": "HEIF",
 }  # fmt: skip
 MODES = {
     "JPEG": ("L", "RGB", "CMYK", "YCbCr"),
@@ -22,10 +24,25 @@ MODES = {
     "BMP": ("1", "L", "P", "RGB"),
     "GIF": ("1", "L", "P", "RGB", "RGBA"),
     "AVIF": ("RGB", "RGBA"),
+    "HEIF": ("L", "RGB", "RGBA"),
 }
+_REMEDIES = {"HEIF": "HEIC needs the extra formats: pip install 'finefill[formats]'"}
 KEEPS_ORIENTATION_TAG = ("JPEG", "PNG", "WEBP", "AVIF")
-KEEPS_PROFILE = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
+KEEPS_PROFILE = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
 LOSSLESS_TIFF = ("raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "group4")
+
+
+def usable(extension: str) -> bool:
+    """Whether files of an extension, in any case, can be read and written here."""
+    fmt = EXTENSIONS.get(extension.lower())
+    return fmt is not None and (fmt != "HEIF" or heif.installed())
+
+
+def remedy(extension: str) -> str:
+    """What makes files of an extension usable, in a sentence; empty where nothing is known."""
+    if extension.lower() in raw.EXTENSIONS:
+        return "camera raw must be developed first"
+    return _REMEDIES.get(EXTENSIONS.get(extension.lower(), ""), "")
 
 
 def output_format(path: str | os.PathLike[str]) -> str:
@@ -37,6 +54,8 @@ def output_format(path: str | os.PathLike[str]) -> str:
     path = Path(path)
     if (fmt := EXTENSIONS.get(path.suffix.lower())) is None:
         raise FinefillError(f"{path}: unknown kind of output: use one of {' '.join(EXTENSIONS)}")
+    if not usable(path.suffix):
+        raise FinefillError(f"{path}: cannot be written: {remedy(path.suffix)}")
     if path.is_dir():
         raise FinefillError(f"{path}: cannot be written: it is a folder: name a file")
     if not path.parent.is_dir():

@@ -201,6 +201,9 @@ def options(kept: Kept, fmt: str, orientation: int, *, upright: bool) -> dict[st
         found = {"tags": _tiff_tags(kept, packet)}
     elif fmt in ("WEBP", "AVIF"):
         found = {"exif": exif, "xmp": packet}
+    elif fmt == "HEIF":  # libheif turns what it writes by what is told
+        exif = tiff.with_orientation(exif, 1)
+        found = {"exif": exif, "xmp": xmp.without_orientation(packet)}
     elif fmt == "GIF":
         found = {"comment": kept.comment}
     return {name: data for name, data in found.items() if data}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from finefill.errors import FinefillError, NotAnImageError, TooLargeError
-from finefill.files import containers, deep, metadata, tiff
+from finefill.files import containers, deep, heif, metadata, tiff
 from finefill.files.metadata import Kept
 from finefill.files.photo import COLOUR, Photo, photo_of, turn
 from finefill.files.raw import raw_error, refuse_raw
@@ -73,8 +73,7 @@ def _decode(
                 file = source
             refuse_raw(file, name)
             file, picture = _picture_of(file, name)
-            with _no_limits():
-                image: Image.Image = Image.open(file)
+            image = _opened(file, name)
             width, height = image.size
             if width * height > max_pixels:
                 raise TooLargeError(
@@ -105,8 +104,14 @@ def _decode(
             _scale_key(image)
             _load(image)
             metadata.forget_texts(image)  # those after the pixels
-            if image.format == "AVIF" and containers.deep_avif(file):
+            if _is_cut(image, file):
                 warnings.warn(f"{name} has more than 8 bits a sample: cut to 8", stacklevel=4)
+            if image.format in ("AVIF", "HEIF") and containers.odd_colours(file, image):
+                warnings.warn(
+                    f"{name}: its colours are told by code points (nclx), not by a profile: "
+                    "they are taken for sRGB",
+                    stacklevel=4,
+                )
             kept = metadata.kept_of(image, file, picture)
             if kept.lost and keep_deep:
                 warnings.warn(f"{name}: left out: {'; '.join(kept.lost)}", stacklevel=4)
@@ -142,6 +147,25 @@ def _picture_of(file: IO[bytes], name: str) -> tuple[IO[bytes], tiff.Picture | N
         file = tiff.as_pillow_reads(file, picture)
     file.seek(0)
     return file, picture
+
+
+def _opened(file: IO[bytes], name: str) -> Image.Image:
+    """Open a file with Pillow, or with what the extra ``formats`` adds."""
+    try:
+        with _no_limits():
+            return Image.open(file)
+    except UnidentifiedImageError:
+        file.seek(0)
+        if heif.is_heif(file.read(16)):
+            return heif.opened(file, name)
+        raise
+
+
+def _is_cut(image: Image.Image, file: IO[bytes]) -> bool:
+    """Whether the decoder cuts more than 8 bits a sample to 8."""
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8)) > 8
+    return image.format == "AVIF" and containers.deep_avif(file)
 
 
 def _load(image: Image.Image) -> None:
@@ -240,6 +264,5 @@ def _damaged(name: str, error: Exception) -> FinefillError:
         return NotAnImageError(
             f"{name}: not an image that can be read (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF …)"
         )
-    return FinefillError(
-        f"{name}: damaged or truncated image: {str(error) or type(error).__name__}"
-    )
+    told = " ".join(str(error).split()) or type(error).__name__
+    return FinefillError(f"{name}: damaged or truncated image: {told}")

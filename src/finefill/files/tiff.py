@@ -313,6 +313,22 @@ def block(table: Table) -> bytes:
     return b"Exif\0\0" + file.getvalue()
 
 
+def with_orientation(exif: bytes, orientation: int) -> bytes:
+    """An EXIF block that tells this orientation, if it tells one; all else stays at its place."""
+    data = bytearray(exif)
+    start = len(exif) - len(exif.removeprefix(b"Exif\0\0"))
+    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2], "<")
+    try:
+        (first,) = struct.unpack_from(order + "I", data, start + 4)
+        (count,) = struct.unpack_from(order + "H", data, start + first)
+        for at in range(start + first + 2, start + first + 2 + 12 * count, 12):
+            if struct.unpack_from(order + "H", data, at)[0] == ORIENTATION:
+                struct.pack_into(order + "HIHH", data, at + 2, SHORT, 1, orientation, 0)
+    except struct.error:  # a damaged block
+        return exif
+    return bytes(data)
+
+
 def exif_table(exif: bytes) -> Table:
     """What an EXIF block says in its first table and those below it; empty where it is damaged."""
     try:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from finefill.errors import FinefillError, OperationError
-from finefill.files import deep, metadata, tiff
+from finefill.files import deep, heif, metadata, tiff
 from finefill.files.colour import Colours
 from finefill.files.formats import (
     KEEPS_ORIENTATION_TAG,
@@ -95,7 +95,9 @@ def write_photo(
             if fmt == "TIFF" and photo.kept.negative and image.mode in ("1", "L", "I;16", "I;16B"):
                 image, tags[tiff.PHOTOMETRIC] = _negative(image), tiff.short(0)
             options |= _options(photo, image, fmt, keeps_profile=keeps_profile)
-            if samples is None:
+            if fmt == "HEIF":
+                heif.save(image, file, options)
+            elif samples is None:
                 image.save(file, format=fmt, **options)
             else:
                 deep.write(samples, image.mode, file, fmt, options)
@@ -195,6 +197,8 @@ def _options(photo: Photo, image: Image.Image, fmt: str, *, keeps_profile: bool)
             options["lossless"] = True
     elif fmt == "AVIF":
         options |= {"quality": 90, "subsampling": "4:4:4"}
+    elif fmt == "HEIF":
+        options["quality"] = 90
     elif fmt == "TIFF":
         compression = info.get("compression", "raw")
         options["compression"] = compression if compression in LOSSLESS_TIFF else "tiff_lzw"

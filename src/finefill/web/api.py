@@ -192,7 +192,7 @@ def _add_completion(app: FinefillAPI, settings: Settings) -> None:
         "description": "The completed image, in the format of the upload or of `format`.",
         "content": {
             f"image/{kind}": {"schema": {"type": "string", "format": "binary"}}
-            for kind in ("png", "jpeg", "webp", "tiff", "avif", "bmp", "gif")
+            for kind in ("png", "jpeg", "webp", "tiff", "avif", "heic", "bmp", "gif")
         },
         "headers": {
             name: {"schema": {"type": "string"}} for name in RESULT_HEADERS if name.startswith("X-")
@@ -288,6 +288,9 @@ def _add_rest(app: FinefillAPI, metrics: Metrics) -> None:
         if pool.closing:
             pool.check()
         return JSONResponse(healthy)
+
+    # As load balancers ask.
+    app.add_api_route("/healthz", health, methods=["HEAD"], include_in_schema=False)
 
     card = {"name": "places", "domain": "outdoor scenes", "licence": "…", "terms": "…",
             "trained_size": 128, "hole_range": [48, 80], "default": True}  # fmt: skip

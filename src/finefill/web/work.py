@@ -30,6 +30,7 @@ KINDS = {
     "WEBP": (".webp", "image/webp"),
     "TIFF": (".tiff", "image/tiff"),
     "AVIF": (".avif", "image/avif"),
+    "HEIF": (".heic", "image/heic"),
     "BMP": (".bmp", "image/bmp"),
     "GIF": (".gif", "image/gif"),
 }
