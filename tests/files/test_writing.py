@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw
 
 from finefill import FinefillError
+from finefill.files.photo import photo_of, put_back, turn
 from finefill.files.reading import read_photo
 from finefill.files.writing import write_photo
 from tests.files.pictures import HOLE, picture
@@ -169,3 +170,47 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         fill_up()
     assert target.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["out.png"]
+
+
+@pytest.mark.parametrize("kind", ["photo", "noise", "drawing", "palette", "small"])
+def test_png_is_not_much_longer_than_it_was(
+    tmp_path: Path, demo_rgb: NDArray[np.uint8], kind: str
+) -> None:
+    """Whichever way of compressing is the fastest for it; run lengths alone double a drawing."""
+    rng = np.random.default_rng(0)
+    if kind == "photo":
+        image = Image.fromarray(np.tile(demo_rgb, (2, 2, 1)))
+    elif kind == "noise":
+        image = Image.fromarray(rng.integers(0, 256, (600, 800, 3), np.uint8))
+    elif kind == "small":
+        image = Image.fromarray(demo_rgb[:40, :50])
+    else:
+        image = Image.new("RGB", (1200, 900), "white")
+        draw = ImageDraw.Draw(image)
+        for corners in rng.integers(0, 1200, (200, 4)).tolist():
+            draw.line(corners, fill=tuple(corners[:3]), width=3)
+        if kind == "palette":
+            image = image.quantize(64)
+    image.save(tmp_path / "in.png")
+    photo = read_photo(tmp_path / "in.png")
+    mask = np.zeros((image.height, image.width), bool)
+    mask[20:30, 20:30] = True
+    write_photo(photo, photo.rgb, mask, tmp_path / "out.png")
+    before, after = ((tmp_path / name).stat().st_size for name in ("in.png", "out.png"))
+    assert after <= 1.1 * before
+    np.testing.assert_array_equal(read_photo(tmp_path / "out.png").rgb, photo.rgb)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK", "YCbCr"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_hole_alone_is_put_back_where_it_is(mode: str, orientation: int) -> None:
+    image = picture(mode, 40, 30)
+    image.getexif()[0x0112] = orientation
+    photo = photo_of(image)
+    rgb, mask = photo.rgb.copy(), np.zeros(photo.rgb.shape[:2], bool)
+    mask[3:9, 5:12], mask[20, 17] = True, True
+    rgb[mask] = 255
+    found, hole = put_back(photo, rgb, mask), turn(mask, orientation, back=True)
+    white = np.asarray(Image.new("RGB", (30, 40), "white").convert(mode))
+    np.testing.assert_array_equal(np.asarray(found)[hole], white[hole])
+    np.testing.assert_array_equal(np.asarray(found)[~hole], np.asarray(image)[~hole])

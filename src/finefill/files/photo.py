@@ -25,6 +25,8 @@ RGB = NDArray[np.uint8]
 MIN_SIDE = 16  # pixels; less than that holds nothing to complete from
 GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
 COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+_PLAIN = ("L", "RGB", "RGBX", "CMYK", "YCbCr")  # each pixel for itself, of 8 bits
+STRIP = 64  # rows that are converted at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,11 +123,32 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
     """
     stored = photo.stored
     result = stored.copy()  # with its palette, transparency, profile and EXIF
+    if stored.mode in _PLAIN and not stored.has_transparency_data and mask.any():
+        part, hole, where = _part_of_hole(photo, rgb, mask)
+        samples = np.array(stored.crop(where))
+        samples[hole] = _in_mode_of(stored, part[hole], photo.colours)
+        size = (where[2] - where[0], where[3] - where[1])
+        result.paste(Image.frombytes(stored.mode, size, samples.tobytes()), where[:2])
+        return result
     samples = filled(photo, np.array(stored), rgb, mask)
     if stored.mode == "1":
         samples = np.packbits(samples, axis=1)
     result.frombytes(samples.tobytes())
     return result
+
+
+def _part_of_hole(
+    photo: Photo, rgb: RGB, mask: NDArray[np.bool_]
+) -> tuple[RGB, NDArray[np.bool_], tuple[int, int, int, int]]:
+    """Pixels and mask of the hole's bounding box, turned as stored, and the box in stored pixels."""
+    hole = turn(mask, photo.orientation, back=True)
+    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    upright = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
+    part = rgb[tuple(slice(at[0], at[-1] + 1) for at in upright)]
+    part = turn(part, photo.orientation, back=True)
+    box = (int(left), int(top), int(right), int(bottom))
+    return part, hole[top:bottom, left:right], box
 
 
 def filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool_]) -> NDArray[Any]:
@@ -216,7 +239,8 @@ def without_alpha(image: Image.Image) -> Image.Image:
         return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype("u1"))
     if image.mode in ("P", "PA"):  # by RGBA: straight to RGB Pillow warns about transparency
         image = with_alpha(image)
-    return image.convert(space_of(image.mode))
+    space = space_of(image.mode)
+    return image if image.mode == space else image.convert(space)
 
 
 def with_alpha(image: Image.Image) -> Image.Image:
@@ -235,7 +259,14 @@ def alpha_of(image: Image.Image) -> Image.Image:
 def rgb_of(image: Image.Image, colours: Colours | None) -> RGB:
     """Stored pixels as (H, W, 3) uint8 in sRGB, alpha ignored."""
     plain = without_alpha(image)
-    return np.array(plain.convert("RGB")) if colours is None else colours.to_srgb(plain)
+    if colours is not None:
+        return colours.to_srgb(plain)
+    width, height = plain.size
+    result = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, STRIP):  # Pillow's own way takes three copies of it all
+        strip = plain.crop((0, top, width, min(top + STRIP, height)))
+        result[top : top + STRIP] = strip.convert("RGB")
+    return result
 
 
 def _in_mode_of(stored: Image.Image, pixels: RGB, colours: Colours | None) -> NDArray[Any]:

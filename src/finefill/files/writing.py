@@ -42,6 +42,11 @@ from finefill.files.photo import (
 )
 
 SAMPLED = 1_000_000  # pixels up to which the quality of WebP is tried on the whole image
+# Ways to compress PNG, the fastest first, and zlib's own. On a part of the image one is chosen that
+# is not much longer than zlib's own: run lengths for what is noisy, level 3 for drawings.
+PNG_WAYS: tuple[dict[str, int], ...] = ({"compress_type": 3}, {"compress_level": 3}, {})
+PNG_LONGER = 1.07  # so often as long as zlib's own a part may be
+PNG_SAMPLED = 250_000  # pixels of that part
 # Orientation of stored pixels -> what turns them upright. Pillow's own exif_transpose would write
 # all EXIF anew, and stumble over fields of a wrong type.
 _UPRIGHT = {
@@ -189,14 +194,18 @@ def _options(photo: Photo, image: Image.Image, fmt: str, *, keeps_profile: bool)
             options["keep_rgb"] = _stores_rgb(stored)
         else:
             options |= {"quality": 95, "subsampling": 0}
+    elif fmt == "PNG":
+        options |= _png_way(image)
     elif fmt == "WEBP":
         options["exact"] = True  # colours under alpha 0 stay too
         if photo.kept.webp:
             options["quality"] = _webp_quality(image, photo.kept.webp)
         else:
-            options["lossless"] = True
+            # Half the time of WebP's own choice, for 1 % more bytes, or fewer (drawings).
+            options |= {"lossless": True, "quality": 40, "method": 2}
     elif fmt == "AVIF":
-        options |= {"quality": 90, "subsampling": "4:4:4"}
+        # One step faster than its own choice: two thirds of the time for 2 to 8 % more bytes.
+        options |= {"quality": 90, "subsampling": "4:4:4", "speed": 7}
     elif fmt == "HEIF":
         options["quality"] = 90
     elif fmt == "TIFF":
@@ -214,13 +223,39 @@ def _stores_rgb(image: Any) -> bool:
     return [component[0] for component in image.layer] == [*b"RGB"]
 
 
+def _png_way(image: Image.Image) -> dict[str, int]:
+    """The fastest of ``PNG_WAYS`` that makes a file not much longer than zlib's own way."""
+    part = _sample(image, PNG_SAMPLED, 16)
+
+    def length(way: dict[str, int]) -> int:
+        target = io.BytesIO()
+        part.save(target, "PNG", icc_profile=None, exif=None, **way)
+        return target.tell()
+
+    *faster, own = PNG_WAYS
+    limit = PNG_LONGER * length(own)
+    return next((way for way in faster if length(way) <= limit), own)
+
+
+def _sample(image: Image.Image, pixels: int, rows: int) -> Image.Image:
+    """About so many pixels of a larger image, in evenly spread strips of so many rows."""
+    width, height = image.size
+    period = rows * -(-width * height // pixels)
+    if period == rows or period > height:
+        return image
+    count = height // period  # strips that are whole
+    sample = image.crop((0, 0, width, rows * count))
+    for number in range(count):
+        top = number * period
+        sample.paste(image.crop((0, top, width, top + rows)), (0, number * rows))
+    return sample
+
+
 def _webp_quality(image: Image.Image, size: int) -> int:
     """The quality at which lossy WebP has about ``size`` bytes; tried on a part of large images."""
-    width, height = image.size
-    if width * height > SAMPLED:  # evenly spread strips of whole macroblocks
-        period = 64 * -(-width * height // SAMPLED)
-        image = Image.fromarray(np.asarray(image)[np.arange(height) % period < 64])
-        size = size * image.height // height
+    height = image.height
+    image = _sample(image, SAMPLED, 64)  # of whole macroblocks
+    size = size * image.height // height
 
     def too_large(quality: int) -> bool:
         target = io.BytesIO()
