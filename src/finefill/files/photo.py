@@ -140,7 +140,7 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
 def _part_of_hole(
     photo: Photo, rgb: RGB, mask: NDArray[np.bool_]
 ) -> tuple[RGB, NDArray[np.bool_], tuple[int, int, int, int]]:
-    """Pixels and mask of the hole's bounding box, turned as stored, and the box in stored pixels."""
+    """Pixels and mask of the hole's bounding box, turned as stored, and that box as stored."""
     hole = turn(mask, photo.orientation, back=True)
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
