@@ -265,7 +265,7 @@ def rgb_of(image: Image.Image, colours: Colours | None) -> RGB:
     result = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, STRIP):  # Pillow's own way takes three copies of it all
         strip = plain.crop((0, top, width, min(top + STRIP, height)))
-        result[top : top + STRIP] = strip.convert("RGB")
+        result[top : top + STRIP] = np.asarray(strip.convert("RGB"))
     return result
 
 
