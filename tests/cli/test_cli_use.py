@@ -270,7 +270,7 @@ def test_what_is_painted_over(
         files.rgb = np.asarray(read.convert("RGB"))
     found = completed(files, monkeypatch, "--mask-color", "#FF00FF", "--mask-tolerance", 60)
     assert found[painted].mean() > 0.95
-    assert (found & ~expected).sum() < 60  # of the 70 pixels around the box
+    assert (found & ~expected).sum() < 150  # colour is smeared by up to three pixels
     assert capsys.readouterr().err == ""  # paint has an edge, but it is no object
 
 

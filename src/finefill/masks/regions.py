@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import Image
 
 from finefill.errors import FinefillError
-from finefill.files import MAX_PIXELS, RGB
-from finefill.masks.meaning import Mask, grow
+from finefill.files import MAX_PIXELS
+from finefill.masks.meaning import Mask
+from finefill.masks.painted import TOLERANCE, colour
 from finefill.masks.reading import placed, stored_size
+
+__all__ = ["TOLERANCE", "box", "coco", "colour", "labelme", "polygon"]
 
 Size = tuple[int, int]  # height, width
 File = str | os.PathLike[str]
 
-TOLERANCE = 30.0  # Euclidean distance of RGB values
 FARTHEST = 1_000_000  # pixels; coordinates beyond are a mistake
 
 
@@ -71,40 +73,6 @@ def polygon(text: str, size: Size) -> Mask:
     except ValueError:
         points = []
     return _inside(_polygon(points, size, name), name)
-
-
-def colour(
-    image: RGB, wanted: str, *, tolerance: float = TOLERANCE, name: str = "the photo"
-) -> Mask:
-    """The mask of what is painted over in one colour in the photo itself.
-
-    Args:
-        image: (H, W, 3) uint8.
-        wanted: ``#RRGGBB`` or a colour's name.
-        tolerance: largest Euclidean distance of RGB values, 0 to 442.
-        name: what messages call the photo.
-
-    Returns:
-        (H, W) bool, grown by a pixel, for JPEG smears the edges of what was painted.
-
-    Raises:
-        FinefillError: it is no colour, or nothing is painted in it.
-    """
-    try:
-        target = ImageColor.getrgb(wanted)[:3]
-    except ValueError:
-        raise FinefillError(f"colour {wanted}: give it as #RRGGBB, as #FF0000 for red") from None
-    squares = np.zeros(image.shape[:2], np.int32)
-    for channel, value in enumerate(target):
-        squares += (image[..., channel].astype(np.int32) - value) ** 2
-    mask = squares <= tolerance**2
-    if not mask.any():
-        nearest = math.ceil(math.sqrt(int(squares.min())))
-        raise FinefillError(
-            f"{name}: nothing is painted in {wanted}: the nearest colour is {nearest} away from it "
-            f"(--mask-tolerance {tolerance:g}): give the colour that was painted with"
-        )
-    return grow(mask, 1)
 
 
 def coco(

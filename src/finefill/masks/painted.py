@@ -1,0 +1,156 @@
+"""What is painted over in one colour in the photo itself, its soft and smeared rim included."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageColor
+
+from finefill.errors import FinefillError
+from finefill.files import RGB
+from finefill.masks.meaning import Mask, grow
+
+TOLERANCE = 30.0  # Euclidean distance of RGB values
+# Pixels around what is painted in which a brush's rim is looked for: farther while there is one.
+REACHES = (12, 24, 48)
+GROUND = 8  # pixels beyond, from which the colour of the ground is taken
+LEANING = 0.08  # of the way from the ground's colour to the paint's, of a pixel that has paint
+TELLS = 0.08  # of the way beyond the ground's, on average around the mask: that is warned of
+FEW = 0.2  # of the pixels beside what is painted; if fewer lean to it, they do so by chance
+DISTINCT = 40.0  # Euclidean distance of the paint from the ground; nearer ones cannot be told
+
+_Values = NDArray[np.float32]
+
+
+def colour(
+    image: RGB, wanted: str, *, tolerance: float = TOLERANCE, name: str = "the photo"
+) -> Mask:
+    """The mask of what is painted over in one colour in the photo itself.
+
+    A brush's soft rim, and what JPEG smears beyond an edge, has less of the colour than
+    ``tolerance`` allows: it is found by how far its colour lies on the way from that of the ground
+    around to that of the paint.
+
+    Args:
+        image: (H, W, 3) uint8.
+        wanted: ``#RRGGBB`` or a colour's name.
+        tolerance: largest Euclidean distance of RGB values, 0 to 442.
+        name: what messages call the photo.
+
+    Returns:
+        (H, W) bool, a pixel wider than what has paint.
+
+    Raises:
+        FinefillError: it is no colour, or nothing is painted in it.
+
+    Warns:
+        UserWarning: around the mask the photo still leans to the colour.
+    """
+    try:
+        target = ImageColor.getrgb(wanted)[:3]
+    except ValueError:
+        raise FinefillError(f"colour {wanted}: give it as #RRGGBB, as #FF0000 for red") from None
+    squares = np.zeros(image.shape[:2], np.int32)
+    for channel, value in enumerate(target):
+        squares += (image[..., channel].astype(np.int32) - value) ** 2
+    core = squares <= tolerance**2
+    if not core.any():
+        nearest = math.ceil(math.sqrt(int(squares.min())))
+        raise FinefillError(
+            f"{name}: nothing is painted in {wanted}: the nearest colour is {nearest} away from it "
+            f"(--mask-tolerance {tolerance:g}): give the colour that was painted with"
+        )
+    for reach in REACHES:
+        mask, clean = _with_rim(image, core, np.array(target, np.float32), reach)
+        if clean:
+            return mask
+    warnings.warn(
+        f"{name}: around what is painted in {wanted} the colours still lean to it, and the fill "
+        "will too: widen the mask with --grow",
+        stacklevel=2,
+    )
+    return mask
+
+
+def _with_rim(image: RGB, core: Mask, paint: _Values, reach: int) -> tuple[Mask, bool]:
+    """What is painted, with its rim up to ``reach`` pixels wide; and whether no more is around."""
+    rows, columns = (np.flatnonzero(core.any(axis=axis)) for axis in (1, 0))
+    margin = 2 * (reach + GROUND)
+    window = tuple(slice(max(at[0] - margin, 0), at[-1] + 1 + margin) for at in (rows, columns))
+    part = core[window]
+    near = grow(part, reach)
+    lean = _leaning(image[window], ~near, paint, reach + GROUND)
+    ground = lean[~near]
+    # Texture leans to black and white by itself, and a meadow a little to green.
+    usual, spread = (float(ground.mean()), float(ground.std())) if ground.size else (0.0, 0.0)
+    rim = (lean > usual + max(LEANING, 3 * spread)) & near
+    beside = grow(part, 1) & ~part
+    if not beside.any() or rim[beside].mean() < FEW:  # a hard edge
+        rim = part
+    painted = _connected(part, rim)
+    last = near & ~grow(part, reach - 1)
+    ends = not last.any() or painted[last].mean() <= FEW / 4
+    painted = grow(painted, 1)
+    mask = np.zeros_like(core)
+    mask[window] = painted
+    around = lean[grow(painted, 2) & ~painted] - usual
+    clean = not around.size or (
+        ends
+        and around.mean() <= TELLS + spread
+        and np.quantile(around, 0.95) <= 2 * TELLS + 3 * spread
+    )
+    return mask, bool(clean)
+
+
+def _leaning(image: RGB, ground_there: Mask, paint: _Values, radius: int) -> _Values:
+    """How far each pixel lies on the way from the ground's colour to the paint's: (h, w), 0 to 1.
+
+    Compared is what tells the paint from the ground best, colour or brightness: a smeared edge has
+    the ground's brightness, and only the paint's hue.
+    """
+    values = _opponent(image.astype(np.float32))
+    share = _mean_around(ground_there.astype(np.float32), radius)
+    sums = [_mean_around(values[..., channel] * ground_there, radius) for channel in range(3)]
+    ground = np.stack(sums, axis=-1) / np.maximum(share, 1e-6)[..., None]
+    way = _opponent(paint[None, None]) - ground
+    hue = np.hypot(way[..., 1], way[..., 2])
+    weights = np.ones_like(way)
+    weights[..., 0] = hue < DISTINCT  # the brightness of a clear hue's rim says nothing
+    length = (way**2 * weights).sum(axis=-1)
+    along = ((values - ground) * way * weights).sum(axis=-1) / np.maximum(length, 1e-6)
+    along[(length < DISTINCT**2) | (share <= 0)] = 0
+    return np.asarray(along.clip(0, 1), np.float32)
+
+
+def _opponent(rgb: _Values) -> _Values:
+    """Brightness and two differences of colours, (…, 3), as in YCbCr but of RGB's lengths."""
+    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+    light = 0.299 * red + 0.587 * green + 0.114 * blue
+    return np.stack([light, 0.713 * (red - light), 0.564 * (blue - light)], axis=-1)
+
+
+def _mean_around(values: _Values, radius: int) -> _Values:
+    """The mean of (h, w) over squares of 2 radius + 1 pixels; beyond the border is nothing."""
+    for axis in (0, 1):
+        sums = np.cumsum(values, axis=axis, dtype=np.float64)
+        sums = np.moveaxis(sums, axis, 0)
+        sums = np.concatenate([np.zeros_like(sums[:1]), sums])
+        length = len(sums) - 1
+        first = np.maximum(np.arange(length) - radius, 0)
+        last = np.minimum(np.arange(length) + radius + 1, length)
+        means = (sums[last] - sums[first]) / (2 * radius + 1)
+        values = np.moveaxis(means.astype(np.float32), 0, axis)
+    return values
+
+
+def _connected(core: Mask, rim: Mask) -> Mask:
+    """The core and what of the rim hangs together with it."""
+    result = core
+    while True:
+        wider = result | (grow(result, 1) & rim)
+        if (wider == result).all():
+            return result
+        result = wider

@@ -1,0 +1,103 @@
+"""What is painted over in the photo itself: hard edges, smeared ones, soft brushes."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from finefill.completion import fill_photo, load
+from finefill.masks import grow
+from finefill.masks.painted import colour
+
+RED = (255, 0, 0)
+BOX = np.zeros((240, 320), bool)
+BOX[100:140, 100:200] = True
+
+
+def decoded(rgb: NDArray[np.uint8], kind: str, **options: Any) -> NDArray[np.uint8]:
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, kind, **options)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def red(rgb: NDArray[np.uint8]) -> int:
+    """Pixels that look red."""
+    channels = rgb.astype(int)
+    return int((channels[..., 0] - channels[..., 1:].max(axis=2) > 60).sum())
+
+
+@pytest.fixture(scope="module")
+def meadow(demo_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return demo_rgb[220:460, 200:520]
+
+
+def brushed(
+    rgb: NDArray[np.uint8], paint: tuple[int, int, int], softness: float
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The photo under a soft brush's stroke, and how much of each pixel is paint."""
+    stroke = Image.new("L", (rgb.shape[1], rgb.shape[0]))
+    ImageDraw.Draw(stroke).line((80, 90, 240, 150), fill=255, width=round(14 + 2 * softness))
+    stroke = stroke.filter(ImageFilter.GaussianBlur(softness))
+    image = Image.fromarray(rgb)
+    image.paste(paint, (0, 0), stroke)
+    return np.asarray(image), np.asarray(stroke) / 255
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {"quality": 92}), ("JPEG", {"quality": 60}), ("WEBP", {"quality": 85}),
+        ("JPEG", {"quality": 92, "subsampling": "4:2:2"}),
+    ],
+)  # fmt: skip
+def test_what_sampling_smears_belongs_to_it(
+    meadow: NDArray[np.uint8], kind: str, options: dict[str, Any]
+) -> None:
+    """Colour is stored for two by two pixels, and two beside an edge get some of it."""
+    image = decoded(np.where(BOX[..., None], np.uint8(RED), meadow), kind, **options)
+    found = colour(image, "#FF0000")
+    assert found[grow(BOX, 2)].mean() > 0.95
+    assert not found[~grow(BOX, 6)].any()
+    assert red(fill_photo(load("places"), image, found)) <= 2
+
+
+@pytest.mark.parametrize("options", [None, {"quality": 92, "subsampling": "4:4:4"}])
+def test_a_hard_edge_is_widened_by_a_pixel(
+    meadow: NDArray[np.uint8], options: dict[str, Any] | None
+) -> None:
+    image = np.where(BOX[..., None], np.uint8(RED), meadow)
+    if options:
+        image = decoded(image, "JPEG", **options)
+    np.testing.assert_array_equal(colour(image, "red"), grow(BOX, 1))
+
+
+@pytest.mark.parametrize("paint", [(255, 0, 0), (0, 255, 0), (255, 0, 255), (0, 0, 255)])
+@pytest.mark.parametrize("softness", [1.5, 3, 10])
+def test_a_soft_brush(
+    meadow: NDArray[np.uint8], paint: tuple[int, int, int], softness: float
+) -> None:
+    image, share = brushed(meadow, paint, softness)
+    found = colour(image, "#{:02X}{:02X}{:02X}".format(*paint))
+    assert found[share > 0.15].mean() > 0.99
+    assert (found & (share == 0)).sum() < 0.1 * found.sum()
+
+
+def test_white_and_black_strokes(meadow: NDArray[np.uint8]) -> None:
+    """Texture leans to them by itself: only what is brighter or darker than it is told apart."""
+    for paint, name in (((255, 255, 255), "white"), ((0, 0, 0), "black")):
+        image, share = brushed(meadow, paint, 3)
+        found = colour(image, name)
+        assert found[share > 0.6].mean() > 0.98
+
+
+def test_what_still_leans_to_the_colour_is_told(meadow: NDArray[np.uint8]) -> None:
+    rows = np.abs(np.arange(240) - 120) / 120  # 1.05 - 1.5 rows: 76 pixels to nothing
+    share = np.clip(1.05 - 1.5 * rows, 0, 1)[:, None, None]
+    image = np.rint(meadow * (1 - share) + np.array(RED) * share).astype(np.uint8)
+    with pytest.warns(UserWarning, match=r"^p\.jpg: around what is painted in #FF0000.*--grow"):
+        colour(image, "#FF0000", name="p.jpg")
