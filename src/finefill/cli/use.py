@@ -189,10 +189,11 @@ def complete(
             hole |= regions.coco(coco, photo.name, size, labels, resize=resize_mask, **lies)
         if labelme:
             hole |= regions.labelme(labelme, size, labels, resize=resize_mask, **lies)
+        outlined = hole  # paint covers its object: its edge is none
         if colour:
-            hole |= regions.colour(read.rgb, colour, tolerance=tolerance, name=str(photo))
+            hole = hole | regions.colour(read.rgb, colour, tolerance=tolerance, name=str(photo))
         hole = masks.check(masks.grow(hole, grow), str(photo))
-        if more := masks.too_tight(read.rgb, hole):
+        if more := masks.too_tight(read.rgb, masks.grow(outlined, grow)):
             warnings.warn(
                 f"{photo}: the mask seems to end at its object's edge, and what it leaves of the "
                 f"object grows back: draw it wider, or widen it with --grow {grow + more}",
