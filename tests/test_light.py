@@ -33,8 +33,8 @@ FACES = {
     """,
     "finefill.completion": """
         Box CARD_KEY Chosen Convention Engine FILLS Fill Filled MAX_THREADS NEAR Report Way Window
-        check_arrays check_fill choose complete cpus fill_photo fill_with_report find groups
-        load load_ahead locate names verify_file window_around
+        check_arrays check_fill choose complete cpus fill_photo fill_with_report find groups load
+        load_ahead locate names verify_file window_around
     """,
     "finefill.data": """
         Exclusions Photos Pixels Recipe SUFFIXES Stream from_json is_stream iterate_images
@@ -43,9 +43,8 @@ FACES = {
     """,
     "finefill.nets": """
         CompletionNet ContextEncoder Discriminator FeatureDiscriminator GFCGenerator Generator
-        LatentGenerator
-        PatchDiscriminator PlusGenerator RegionDiscriminator VGG16Features around_holes load_vgg16
-        vgg16_at_hand
+        LatentGenerator PatchDiscriminator PlusGenerator RegionDiscriminator VGG16Features
+        around_holes load_vgg16 vgg16_at_hand
     """,
     "finefill.training": """
         build checkpoint load_dcgan losses place stored_recipe train train_dcgan
