@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from PIL import Image
 
 import finefill
 from finefill import Engine
+from finefill.completion import convention as conventions
 from finefill.data import recipes
 
 SOURCE = Path(finefill.__file__).parents[1]
@@ -73,6 +75,7 @@ def test_train_export_and_use_without_the_optional_packages(photos: Path, tmp_pa
     result = run("export", folder, "-o", output)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
+    assert not output.with_suffix(".json").exists()
     card = Engine(output).card
     assert card["recipe"]["name"] == "tiny"
 
@@ -82,8 +85,15 @@ def test_train_export_and_use_without_the_optional_packages(photos: Path, tmp_pa
     again = tmp_path / "again.onnx"
     one_line(run("export", output, "-o", again), "mine.onnx", "--card")
     one_line(run("export", output, "-o", again, "--card", about, "--half-weights"), "--card alone")
-    result = run("export", output, "-o", again, "--card", about)
+    one_line(
+        run("export", output, "-o", tmp_path / "card.onnx", "--card", about, "--json"),
+        "--json would write over",
+    )
+    result = run("export", output, "-o", again, "--card", about, "--json")
     assert result.returncode == 0, result.stderr
+    says = json.loads(again.with_suffix(".json").read_text())
+    assert (says["name"], says["doubt"], says["mask"]["hole"]) == ("mine", 8.5, 1)
+    assert conventions.get(again.with_suffix(".json")) == Engine(again).convention
     assert Engine(again).card == {**card, "name": "mine", "version": "2", "doubt": 8.5}
     assert onnx.load(again).graph == onnx.load(output).graph
     one_line(run("export", tmp_path / "none.onnx", "-o", again, "--card", about), "none.onnx")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +38,7 @@ def models(model: str | None, convention: str | None, recipe: bool, as_json: boo
     if model is not None:
         engine = Engine(find(model), convention=convention)
         if as_json:
-            click.echo(json.dumps(engine.convention.to_json(), indent=2, ensure_ascii=False))
+            click.echo(engine.convention.text(), nl=False)
             return
         tell(engine)
         _show(engine, recipe)

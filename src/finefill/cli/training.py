@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from finefill.completion import catalog
+from finefill.completion import Engine, catalog
 from finefill.data import recipes
 from finefill.errors import FinefillError
+from finefill.files import replacing
 
 
 @click.command()
@@ -147,6 +148,9 @@ def need_torch() -> None:
     type=click.Path(path_type=Path),
     help="JSON with name, version, domain, licence, terms, data, metrics, detail, doubt.",
 )
+@click.option(
+    "--json", "as_json", is_flag=True, help="Also write FILE.json: how other programs use the file."
+)
 @click.option("--half-weights", is_flag=True, help="Store weights as float16: half the file.")
 @click.option(
     "--int8", is_flag=True, help="Calculate in 8 bits: a third of the time. Needs --calibration."
@@ -164,6 +168,7 @@ def export(
     output: Path,
     last: bool,
     card: Path | None,
+    as_json: bool,
     half_weights: bool,
     int8: bool,
     calibration: tuple[Path, ...],
@@ -193,6 +198,8 @@ def export(
             about = json.loads(card.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise FinefillError(f"{card}: not a readable JSON file ({error})") from error
+    if as_json and card is not None and output.with_suffix(".json").resolve() == card.resolve():
+        raise FinefillError(f"--json would write over {card}: give --card a file of another name")
     if output.is_dir():
         raise FinefillError(f"{output}: is a folder: name an .onnx file")
     if not output.parent.is_dir():
@@ -204,6 +211,8 @@ def export(
             )
         done = rewrite_card(run, output, about)
         click.echo(f"{output}: {done['name']}, version {done['version']}, with the new card")
+        if as_json:
+            _write_json(output)
         return
     for source in calibration:
         next(iterate_images([source]))  # wrong ones are told now, not after the export
@@ -218,6 +227,16 @@ def export(
         + (f", mean change by rounding {done['rounding']:.1e}" if half_weights else "")
         + (f"; in 8 bits {_change(done['int8'])}" if int8 else "")
     )
+    if as_json:
+        _write_json(output)
+
+
+def _write_json(output: Path) -> None:
+    """Say beside a model how it is used."""
+    path = output.with_suffix(".json")
+    with replacing(path) as file:
+        file.write(Engine(output, threads=1).convention.text().encode())
+    click.echo(f"{path}: how other programs use it")
 
 
 def _change(found: dict[str, float]) -> str:

@@ -127,6 +127,10 @@ class Convention:
                 del part[key]
         return json.loads(json.dumps(found))  # type: ignore[no-any-return]  # lists for tuples
 
+    def text(self) -> str:
+        """The content of a JSON file that says the same, as people read it."""
+        return json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n"
+
     @property
     def label(self) -> str:
         """The name of a built-in convention, or the SHA-256 of what another one says."""
