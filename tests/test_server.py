@@ -119,6 +119,18 @@ def metric(client: Client, name: str) -> float:
     return float(match[1])
 
 
+def test_how_holes_are_filled_is_chosen_and_told(client: Client) -> None:
+    rows, columns = np.mgrid[:128, :128] // 8
+    wall = np.repeat(np.where((rows + columns) % 2, 40, 200).astype(np.uint8)[..., None], 3, 2)
+    files = {"image": encoded(wall), "mask": encoded(center_square(128, 128, 30))}
+    for fill, way in (("auto", "regions"), ("regions", "regions"), ("network", "network")):
+        response = client.post("/v1/complete", files=files, data={"fill": fill})
+        assert response.status_code == 200
+        assert response.headers["x-finefill-ways"] == way
+    response = client.post("/v1/complete", files=files, data={"fill": "patches"})
+    check_problem(response, 422, "fill: Input should be 'auto', 'network' or 'regions'")
+
+
 def check_problem(response: Any, status: int, detail: str) -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"

@@ -157,6 +157,7 @@ def test_manifest(files: Files) -> None:
         "keep_polarity": False,
         "mask_values": [],
         "mask_drawn": None,
+        "fill": "auto",
         "grow": 0,
         "output_sha256": sha256(target),
         "output_bytes": target.stat().st_size,
@@ -165,6 +166,7 @@ def test_manifest(files: Files) -> None:
         "hole_pixels": 30 * 30 + 4 * 5,
         "groups": 1,
         "windows": [[0, 80, 0, 96, 1.0]],
+        "ways": ["network"],
         "confidence": None,
         "result": "done",
         "error": "",
@@ -335,6 +337,32 @@ def test_warnings_are_listed(
     assert len(line["warnings"]) == 1
     assert "several pictures" in line["warnings"][0]
     assert capsys.readouterr().err == f"a.gif: warning: {line['warnings'][0]}\n"
+
+
+def test_how_holes_are_filled_is_chosen_and_told(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, columns = np.mgrid[:120, :120] // 8
+    wall = np.repeat(np.where((rows + columns) % 2, 40, 200).astype(np.uint8)[..., None], 3, 2)
+    hole = np.zeros((120, 120), bool)
+    hole[40:70, 40:70] = True
+    Image.fromarray(wall).save(files.photos / "a.png")
+    Image.fromarray(hole).save(files.masks / "a.png")
+    places = [*files.command("--jobs", 1), "--model", "places"]
+    assert run_command(monkeypatch, *places) == 0
+    assert run_command(monkeypatch, *places) == 0  # skipped: no line
+    assert run_command(monkeypatch, *places, "--fill", "network") == 0
+    first, second = files.lines()
+    assert (first["fill"], first["ways"]) == ("auto", ["regions"])
+    assert (second["fill"], second["ways"]) == ("network", ["network"])
+    assert first["output_sha256"] != second["output_sha256"]
+    capsys.readouterr()
+    faces = [*files.command("--jobs", 1), "--model", "faces", "--fill", "regions"]
+    assert run_command(monkeypatch, *faces) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "finefill: fill: model faces does not allow regions: use auto or network"
+    ]
+    assert len(files.lines()) == 2
 
 
 def test_a_hole_too_large_for_the_model_is_told(

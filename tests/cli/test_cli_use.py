@@ -19,7 +19,8 @@ from PIL import Image
 
 from finefill import Engine, FinefillError
 from finefill.cli import main
-from finefill.completion import catalog
+from finefill.cli import models as cli_models
+from finefill.completion import FILLS, catalog
 from finefill.completion.photo import Report
 from tests.conftest import CARD, write_model
 from tests.files.pictures import bad_files
@@ -67,6 +68,28 @@ def test_complete(
     np.testing.assert_array_equal(result[~files.hole], files.rgb[~files.hole])
     assert (result[files.hole] != files.rgb[files.hole]).mean() > 0.5
     assert sorted(os.listdir(files.folder)) == ["m.png", "o.png", "p.png"]
+
+
+def test_how_a_hole_is_filled(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, columns = np.mgrid[:100, :120] // 8
+    wall = np.repeat(np.where((rows + columns) % 2, 40, 200).astype(np.uint8)[..., None], 3, 2)
+    Image.fromarray(wall).save(files.photo)
+    for way, exact in (("auto", True), ("regions", True), ("network", False)):
+        assert files.run(monkeypatch, "--model", "places", "--fill", way) == 0
+        assert np.array_equal(np.asarray(Image.open(files.out)), wall) is exact
+    files.out.unlink()
+    capsys.readouterr()
+    assert files.run(monkeypatch, "--model", "faces", "--fill", "regions") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "finefill: fill: model faces does not allow regions: use auto or network"
+    ]
+    assert not files.out.exists()
+
+
+def test_ways_of_filling_are_one_list() -> None:
+    assert cli_models.FILLS == FILLS
 
 
 def test_the_photo_itself_may_be_the_output(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +207,12 @@ def negative(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is completed becomes the photo's negative, so that all of it differs."""
 
     def fill(
-        engine: Engine, image: NDArray[np.uint8], mask: NDArray[np.bool_], *, measure: bool
+        engine: Engine,
+        image: NDArray[np.uint8],
+        mask: NDArray[np.bool_],
+        *,
+        measure: bool,
+        fill: str,
     ) -> Report:
         return Report(np.where(mask[..., None], 255 - image, image), ())
 

@@ -14,7 +14,7 @@ from finefill.batch import extras, places
 from finefill.batch.manifest import MANIFEST, read_done
 from finefill.batch.places import Place, Url
 from finefill.batch.task import Entry, Task, entry_of, is_done, now
-from finefill.completion import Engine, load
+from finefill.completion import Engine, Fill, check_fill, load
 from finefill.errors import FinefillError
 from finefill.files import EXTENSIONS, MAX_PIXELS, decode, remedy, usable
 
@@ -49,6 +49,7 @@ class Batch:
         mask_values: the masks' values or colours to take; empty: what the masks show.
         mask_drawn: on the photos as they are ``shown`` or ``stored``; None: as shown, unless their
             size tells that they were not.
+        fill: as for :func:`finefill.complete`.
         grow: widen the masks by so many pixels on all sides.
         png: write PNG files whatever the photo's format is.
         max_pixels: refuse larger images before decoding them.
@@ -75,6 +76,7 @@ class Batch:
     engine: str = "local"
     address: str | None = None
     convention: str | None = None
+    fill: Fill = "auto"
 
     @property
     def in_memory(self) -> bool:
@@ -124,6 +126,7 @@ def prepare(batch: Batch) -> Plan:
             f"{batch.photos}: no photographs (files ending in {' '.join(EXTENSIONS)}){more}"
         )
     engine = load(batch.model, batch.convention)
+    check_fill(batch.fill, engine.card)
     return Plan(batch, total, engine, engine.sha256, left_out)
 
 
@@ -325,6 +328,7 @@ def _tasks(plan: Plan, done: Mapping[str, bytes], *, clear: bool = False) -> Ite
             keep_polarity=batch.keep_polarity,
             mask_values=batch.mask_values,
             mask_drawn=batch.mask_drawn,
+            fill=batch.fill,
             grow=batch.grow,
             max_pixels=batch.max_pixels,
             confidence=batch.confidence,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from finefill.batch.places import Place, created, digest, opened, size, stamp
-from finefill.completion import NEAR, Engine, fill_with_report, groups
+from finefill.completion import NEAR, Engine, Fill, fill_with_report, groups
 from finefill.errors import FinefillError
 from finefill.files import MAX_PIXELS, for_network, read_photo, write_photo
 from finefill.masks import check, grow, read_mask
@@ -33,6 +33,7 @@ class Task:
         model_sha256: its file's digest.
         model_file: the name of its file.
         convention: how that is used: see :attr:`finefill.Engine.label`.
+        fill: as for :func:`finefill.complete`.
         confidence: measure it, by a second run of the network.
         problem: why it cannot be done (no mask, say); empty = nothing known against it.
         done: what an earlier run did (see :func:`state`); None = it has not done this photo, or
@@ -57,6 +58,7 @@ class Task:
     done: bytes | None = None
     model_file: str = ""
     convention: str = "finefill"
+    fill: Fill = "auto"
 
 
 @dataclass
@@ -70,6 +72,8 @@ class Entry:
         groups: of holes that lie close together.
         windows: what the network saw, in the order in which they were filled: top, bottom, left
             and right in pixels of the upright photo, ends excluded, and the scale, at most 1.
+        fill: what was asked for.
+        ways: by which way each of the windows was filled: network, regions, or plain.
         confidence: 0 to 1, of the window with the lowest; None where it was not measured.
         seconds: for all of it, reading and writing included.
         time: when it ended, UTC.
@@ -88,6 +92,7 @@ class Entry:
     keep_polarity: bool = False
     mask_values: tuple[str, ...] = ()
     mask_drawn: str | None = None
+    fill: str = "auto"
     grow: int = 0
     output_sha256: str | None = None
     output_bytes: int | None = None
@@ -96,6 +101,7 @@ class Entry:
     hole_pixels: int | None = None
     groups: int | None = None
     windows: list[tuple[int, int, int, int, float]] | None = None
+    ways: list[str] | None = None
     confidence: float | None = None
     seconds: float | None = None
     time: str = ""
@@ -151,6 +157,7 @@ def entry_of(task: Task, **values: Any) -> Entry:
         keep_polarity=task.keep_polarity,
         mask_values=task.mask_values,
         mask_drawn=task.mask_drawn,
+        fill=task.fill,
         grow=task.grow,
         **values,
     )
@@ -190,7 +197,8 @@ def options_of(values: Mapping[str, Any]) -> list[object]:
     drawn = values.get("mask_drawn")
     chosen = list(values.get("mask_values", ()))
     convention = values.get("convention", "finefill")
-    return [values["keep_polarity"], values["grow"], chosen, drawn, convention]
+    fill = values.get("fill", "auto")
+    return [values["keep_polarity"], values["grow"], chosen, drawn, convention, fill]
 
 
 def is_done(task: Task) -> bool:
@@ -236,11 +244,12 @@ def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> li
     entry.hole_pixels = int(mask.sum())
     entry.groups = len(groups(mask, NEAR))
     photo = for_network(photo, mask)
-    report = fill_with_report(engine, photo.rgb, mask, measure=task.confidence)
+    report = fill_with_report(engine, photo.rgb, mask, measure=task.confidence, fill=task.fill)
     boxes = [(one.window.box, one.window.scale) for one in report.filled]
     entry.windows = [
         (box.top, box.bottom, box.left, box.right, round(scale, 4)) for box, scale in boxes
     ]
+    entry.ways = [one.way for one in report.filled]
     if report.confidence is not None:
         entry.confidence = round(report.confidence, 4)
     with created(task.target) as path:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import click
 
 from finefill import files
-from finefill.cli.models import CONVENTION, tell
+from finefill.cli.models import CONVENTION, FILL, FILLS, tell
 
 if TYPE_CHECKING:
     from finefill.batch import Entry, Place, Plan
+    from finefill.completion import Fill
 
 TOTALS = ("done", "skipped", "failed", "warnings")
 SHOWN = 1000  # failures and warnings listed at the end; the manifest has all
@@ -54,6 +55,7 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
     help="A name that `finefill models` lists, or an .onnx file.",
 )
 @click.option("--convention", help=CONVENTION)
+@click.option("--fill", type=click.Choice(FILLS), default="auto", show_default=True, help=FILL)
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -123,6 +125,7 @@ def batch(
     out: Place,
     model: str,
     convention: str | None,
+    fill: Fill,
     jobs: int | None,
     engine: str,
     address: str | None,
@@ -166,6 +169,7 @@ def batch(
             engine=engine,
             address=address,
             convention=convention,
+            fill=fill,
         )
     )
     tell(plan.engine)

@@ -14,6 +14,11 @@ CONVENTION = (
     "How to use somebody else's .onnx file: lama, migan, or a JSON file (docs/networks.md).  "
     "[default: as its card says, or FILE.json beside it, or what its inputs match]"
 )
+FILLS = ("auto", "network", "regions")
+FILL = (
+    "How holes are filled: by the network; by regions copied from around them, which continue "
+    "facades, windows and tiles; or what suits each hole's surroundings."
+)
 # What is shown of a card, in this order; a key that it lacks is left out.
 _SHOWN = (
     "domain", "version", "date", "trained_size", "fixed_size", "hole_range", "size_multiple",

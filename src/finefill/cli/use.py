@@ -8,15 +8,19 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
 from finefill import files, masks
-from finefill.cli.models import CONVENTION, opened
+from finefill.cli.models import CONVENTION, FILL, FILLS, opened
 from finefill.completion import fill_photo, fill_with_report, load, load_ahead, verify_file
 from finefill.errors import FinefillError
 from finefill.masks import regions
+
+if TYPE_CHECKING:
+    from finefill.completion import Fill
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -84,6 +88,7 @@ ASSETS = Path(__file__).parent.parent / "assets"
     help="A name that `finefill models` lists, or an .onnx file.",
 )
 @click.option("--convention", help=CONVENTION)
+@click.option("--fill", type=click.Choice(FILLS), default="auto", show_default=True, help=FILL)
 @click.option(
     "--grow",
     type=click.IntRange(min=0),
@@ -138,6 +143,7 @@ def complete(
     output: Path,
     model: str,
     convention: str | None,
+    fill: Fill,
     grow: int,
     resize_mask: bool,
     keep_polarity: bool,
@@ -200,7 +206,8 @@ def complete(
                 stacklevel=1,
             )
     shown = files.for_network(read, hole)
-    report = fill_with_report(opened(model, convention), shown.rgb, hole, measure=confidence)
+    engine = opened(model, convention)
+    report = fill_with_report(engine, shown.rgb, hole, measure=confidence, fill=fill)
     with _warnings_on_stderr(strict=strict, writing=True):
         for text in report.warnings:
             warnings.warn(f"{photo}: {text}", stacklevel=1)

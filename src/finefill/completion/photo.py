@@ -86,6 +86,11 @@ class Report:
         )
 
     @property
+    def ways(self) -> tuple[str, ...]:
+        """By which ways the holes were filled, each once."""
+        return tuple(dict.fromkeys(one.way for one in self.filled))
+
+    @property
     def warnings(self) -> list[str]:
         """What is to be told, each once."""
         found = (*self.notes, *(one.warning for one in self.filled if one.warning))

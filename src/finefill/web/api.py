@@ -28,8 +28,9 @@ from finefill.web.settings import Settings
 MAX_GROW = 1000  # pixels
 MAX_BOXES = 1000
 MAX_VALUES = 256
-RESULT_HEADERS = ["X-Finefill-Model", "X-Finefill-Changed-Pixels", "X-Finefill-Seconds",
-                  "X-Finefill-Warnings", "Retry-After", "Location"]  # fmt: skip
+RESULT_HEADERS = ["X-Finefill-Model", "X-Finefill-Ways", "X-Finefill-Changed-Pixels",
+                  "X-Finefill-Seconds", "X-Finefill-Warnings", "Retry-After",
+                  "Location"]  # fmt: skip
 _REFUSALS = (400, 401, 403, 408, 413, 415, 422, 429, 503)
 _JOB = {"id": "bm9ib2R5IGd1ZXNzZXM", "status": "queued", "seconds": 0.1, "position": 1}
 
@@ -84,6 +85,13 @@ class Upload:
             ),
         ] = None,
         model: Annotated[str | None, Form(description="A name that GET /v1/models lists.")] = None,
+        fill: Annotated[
+            Literal["auto", "network", "regions"],
+            Form(
+                description="By the network; by regions copied from around the hole, which "
+                "continue facades, windows and tiles; or what suits each hole's surroundings."
+            ),
+        ] = "auto",
         grow: Annotated[
             int, Form(ge=0, le=MAX_GROW, description="Widen the mask by so many pixels.")
         ] = 0,
@@ -131,6 +139,7 @@ class Upload:
             max_pixels=pool.settings.max_pixels,
             boxes=texts,
             mask=self.mask is not None,
+            fill=fill,
             grow=grow,
             format=format,
             resize_mask=resize_mask,
@@ -357,6 +366,7 @@ async def _result(job: Job) -> Response:
     headers = {
         "Content-Disposition": f'inline; filename="{done.file}"',
         "X-Finefill-Model": done.model.encode("ascii", "backslashreplace").decode(),
+        "X-Finefill-Ways": ", ".join(done.ways),
         "X-Finefill-Changed-Pixels": str(done.changed),
         "X-Finefill-Seconds": f"{done.seconds:.3f}",
         "X-Finefill-Warnings": json.dumps(done.warnings),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 IMAGE, MASK = "image", "mask"  # file names in a job's folder
 
@@ -30,6 +31,7 @@ class Order:
     keep_polarity: bool = False
     mask_values: tuple[str, ...] = ()
     mask_drawn: str | None = None
+    fill: Literal["auto", "network", "regions"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -42,3 +44,4 @@ class Done:
     changed: int
     seconds: float
     warnings: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ()

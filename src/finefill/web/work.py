@@ -63,7 +63,7 @@ def run(setup: Setup, order: Order, folder: Path) -> Done:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            file, media_type, changed = _complete(engine, order, folder)
+            file, media_type, changed, ways = _complete(engine, order, folder)
     except FinefillError as error:
         status = _STATUS.get(type(error), 400)
         raise Refused(status, _for_client(str(error), folder, engine)) from None
@@ -73,11 +73,15 @@ def run(setup: Setup, order: Order, folder: Path) -> Done:
         if issubclass(warning.category, UserWarning)
     )
     seconds = time.perf_counter() - begin
-    return Done(file, media_type, order.model, changed, seconds, told)
+    return Done(file, media_type, order.model, changed, seconds, told, ways)
 
 
-def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int]:
-    """Write the completed image; returns its file's name, its media type and the pixels changed."""
+def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int, tuple[str, ...]]:
+    """Write the completed image.
+
+    Returns:
+        Its file's name, its media type, the pixels changed, and how its holes were filled.
+    """
     limit = order.max_pixels
     photo = files.read_photo(_Named(folder / IMAGE, "the image"), max_pixels=limit)
     size = photo.rgb.shape[:2]
@@ -107,11 +111,11 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
     suffix, media_type = KINDS.get((order.format or stored).upper(), KINDS["PNG"])
     target = folder / f"completed{suffix}"
     shown = files.for_network(photo, hole)
-    report = fill_with_report(engine, shown.rgb, hole)
+    report = fill_with_report(engine, shown.rgb, hole, fill=order.fill)
     for text in report.warnings:
         warnings.warn(text, stacklevel=1)
     files.write_photo(shown, report.rgb, hole, target)
-    return target.name, media_type, int(np.count_nonzero(hole))
+    return target.name, media_type, int(np.count_nonzero(hole)), report.ways
 
 
 def _for_client(text: str, folder: Path, engine: Engine) -> str:

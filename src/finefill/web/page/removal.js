@@ -35,6 +35,7 @@ export async function remove() {
       image: new File([photo.blob], photo.name, { type: photo.blob.type }),
       mask: new File([mask], "mask.png", { type: mask.type }),
       model: $("model").value,
+      fill: $("fill").value,
       grow: grow(),
       keep_polarity: "true", // what is red on the screen is meant
       mask_drawn: "shown",
