@@ -37,9 +37,9 @@ FACES = {
         load_ahead locate names verify_file window_around
     """,
     "finefill.data": """
-        Exclusions Photos Pixels Recipe SUFFIXES Stream from_json is_stream iterate_images
-        iterate_labelled random_mask read_exclusions read_image recipes shrink training_batch
-        validation_batches
+        Exclusions Photos Pixels Recipe SUFFIXES Stream from_json is_photo is_stream
+        iterate_images iterate_labelled random_mask read_exclusions read_image recipes shrink
+        source_name training_batch validation_batches
     """,
     "finefill.nets": """
         CompletionNet ContextEncoder Discriminator FeatureDiscriminator GFCGenerator Generator
@@ -53,8 +53,8 @@ FACES = {
         begin_with export folded load_generator rewrite_card
     """,
     "finefill.evaluation": """
-        AnyMetric MaskSet Method MethodResult TestSet kinds latent_search load_baseline metrics
-        outputs prepare_folder protocol report sheets
+        AnyMetric MaskSet Method MethodResult TestSet bursts kinds latent_search leaks
+        load_baseline metrics outputs pairs prepare_folder protocol report sheets
     """,
     "finefill.reproduce": """
         Bench Budget Experiment Variant base experiments load_method measure page removal

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from finefill.evaluation import kinds, metrics
 if TYPE_CHECKING:
     from finefill.completion import Chosen, Engine
     from finefill.evaluation import AnyMetric, MaskSet, Method, MethodResult, TestSet
+    from finefill.files import RGB
 
 SAMPLES = 48  # completions on the contact sheet
 KEEP_ALL = 1 << 30  # bytes of test images up to which every completion is kept, for the best ones
@@ -76,9 +79,14 @@ PACKAGES = (
     "--data",
     "paths",
     multiple=True,
-    required=True,
     type=click.Path(path_type=Path),
     help="Folder of images, tar shard or folder in a shard; more than one may be given.",
+)
+@click.option(
+    "--bursts",
+    "scenes",
+    type=click.Path(path_type=Path),
+    help="In place of --data: folders of frames from a standing camera; what passes is removed.",
 )
 @click.option(
     "--masks",
@@ -121,9 +129,25 @@ PACKAGES = (
     "-o",
     "--output",
     "folder",
-    required=True,
     type=click.Path(path_type=Path),
     help="Folder for tables (CSV, JSON, Markdown) and contact sheets.",
+)
+@click.option(
+    "--pairs",
+    "compared",
+    nargs=2,
+    metavar="A B",
+    help="Write blind pairs of two methods, by their names in the tables, for people to judge.",
+)
+@click.option("--pair-count", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--verdict", type=click.Path(path_type=Path), help="What a page of pairs saved.")
+@click.option("--key", type=click.Path(path_type=Path), help="The pairs' key.json, for --verdict.")
+@click.option(
+    "--against",
+    "trained",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="List the photographs of --data that training photographs there look like; no measuring.",
 )
 def evaluate(
     models: tuple[str, ...],
@@ -132,6 +156,7 @@ def evaluate(
     baselines: tuple[str, ...],
     outputs: tuple[Path, ...],
     paths: tuple[Path, ...],
+    scenes: Path | None,
     masks: str,
     objects: tuple[Path, ...],
     object_labels: tuple[int, ...],
@@ -143,7 +168,12 @@ def evaluate(
     threads: int,
     vgg: Path | None,
     write_inputs: Path | None,
-    folder: Path,
+    folder: Path | None,
+    compared: tuple[str, str] | None,
+    pair_count: int,
+    verdict: Path | None,
+    key: Path | None,
+    trained: tuple[Path, ...],
 ) -> None:
     """Measure models, runs, baselines and others' outputs on the same images and masks.
 
@@ -153,9 +183,20 @@ def evaluate(
     image by image. Contact sheets show 48 completions drawn by the seed, and the twelve best and
     worst of each method. With --masks all every kind has a folder of its own below --output, and
     --outputs and --write-inputs take one below theirs.
+
+    Without measuring: --verdict JSON --key KEY counts a person's answers, --data TEST --against
+    TRAIN looks for test photographs among training ones.
     """
+    if verdict or key:
+        return _judge(verdict, key)
+    if bool(paths) == bool(scenes):
+        raise FinefillError("give test photographs with --data, or frames with --bursts")
+    if trained:
+        return _look_for_leaks(paths, trained, limit, folder)
+    if folder is None:
+        raise FinefillError("give a folder for the results with -o")
     from finefill.completion import choose, fill_photo
-    from finefill.evaluation import load_baseline, protocol, report
+    from finefill.evaluation import bursts, load_baseline, protocol, report
     from finefill.evaluation import outputs as others
 
     chosen = choose(models, conventions)
@@ -169,26 +210,33 @@ def evaluate(
     methods: dict[str, Method] = {}
     for name, engine in engines.items():
         methods[name] = functools.partial(fill_photo, engine)
-        if engine.card["detail"] and not whole:
+        if engine.card["detail"] and not whole and not scenes:
             methods[f"{name}, network alone"] = engine.fill
     methods |= _runs(runs, threads)
     methods |= {name: load_baseline(name, threads) for name in baselines}
-    test = protocol.load_test_set(paths, limit, size, whole=whole)
-    sets = _mask_sets(masks, test, seed, objects, object_labels)
+    if scenes:
+        cases = bursts.load_bursts(scenes, limit)
+    else:
+        test = protocol.load_test_set(paths, limit, size, whole=whole)
+        sets = _mask_sets(masks, test, seed, objects, object_labels)
+        cases = [(test, holes) for holes in sets]
+    several = len(cases) > 1
     of_others = {
         holes.kind: {
-            path.resolve().name: others.read_outputs(_below(path, holes, sets), test)
+            path.resolve().name: others.read_outputs(_below(path, holes, several), test)
             for path in outputs
         }
-        for holes in sets
+        for test, holes in cases
     }
+    if compared:
+        _check_pair(compared, [*methods, *of_others[cases[0][1].kind]], several)
+    test = cases[0][0]
     for metric in measures:
         if isinstance(metric, metrics.SetMetric) and len(test.names) < metric.least:
             click.echo(f"without {metric.key}: it takes at least {metric.least} images")
     if write_inputs is not None:
         others.keys(test)  # names that clash are told before anything is written
     report.prepare_folder(folder)
-    click.echo(f"{len(test.names)} images, data SHA-256 {test.sha256}")
     if test.enlarged:
         click.echo(f"warning: {test.enlarged} images were smaller than the crop and scaled up")
     run = {
@@ -198,15 +246,19 @@ def evaluate(
         "models": {name: _facts(engine) for name, engine in engines.items()},
     }
     summaries = []
-    for holes in sets:
+    for test, holes in cases:
+        click.echo(f"{len(test.names)} images, data SHA-256 {test.sha256}")
         click.echo(f"{holes.kind} masks, seed {seed}, mask set SHA-256 {holes.sha256}")
         if write_inputs is not None:
-            target = _below(write_inputs, holes, sets)
+            target = _below(write_inputs, holes, several)
             others.write_inputs(target, test, holes)
             click.echo(f"written to {target}: inputs, masks, originals")
         if everyone := methods | of_others[holes.kind]:
-            target = _below(folder, holes, sets)
-            summaries.append(_measure(target, test, holes, everyone, measures, run, seed))
+            target = _below(folder, holes, several)
+            facts, results = _measure(target, test, holes, everyone, measures, run, seed)
+            summaries.append(facts)
+            if compared:
+                _pairs(folder, test, holes, results, compared, seed, pair_count)
     if len(summaries) > 1:
         page = {
             "summary.json": report.to_json({"masks": summaries}).encode(),
@@ -215,6 +267,76 @@ def evaluate(
         _write(folder, page)
         click.echo("\n" + report.table(summaries, measures))
         click.echo(f"\nwritten to {folder}: {', '.join(page)}")
+
+
+def _judge(verdict: Path | None, key: Path | None) -> None:
+    from finefill.evaluation import pairs
+
+    if verdict is None or key is None:
+        raise FinefillError("--verdict and --key go together: what pairs.html saved, and key.json")
+    click.echo(pairs.table(pairs.judge(verdict, key)))
+
+
+def _look_for_leaks(
+    paths: Sequence[Path], trained: Sequence[Path], limit: int | None, folder: Path | None
+) -> None:
+    """List test photographs that look like training photographs; to files where there is -o."""
+    from finefill.data import iterate_images, source_name
+    from finefill.evaluation import leaks, report
+
+    if not paths:
+        raise FinefillError("--against compares photographs of --data: give some")
+    if folder is not None:
+        report.prepare_folder(folder)
+    count = Counter[str]()
+
+    def seen() -> Iterator[tuple[str, str, RGB]]:
+        for path in trained:
+            for name, image in iterate_images([path]):
+                count["trained"] += 1
+                yield source_name(path), name, image
+
+    def tested() -> Iterator[tuple[str, RGB]]:
+        for item in islice(iterate_images(paths), limit):
+            count["tested"] += 1
+            yield item
+
+    found = leaks.find_leaks(seen(), tested())
+    page = leaks.page(found, count["trained"], count["tested"])
+    click.echo(page)
+    if folder is not None:
+        files = {"leaks.md": page.encode(), "exclude.txt": leaks.exclusions(found).encode()}
+        _write(folder, files)
+        click.echo(f"written to {folder}: {', '.join(files)}")
+
+
+def _check_pair(compared: tuple[str, str], methods: Sequence[str], several: bool) -> None:
+    for name in compared:
+        if name not in methods:
+            raise FinefillError(
+                f"--pairs {name}: no such method; there are {', '.join(map(repr, methods))}"
+            )
+    if compared[0] == compared[1]:
+        raise FinefillError(f"--pairs {compared[0]} twice: name two methods")
+    if several:
+        raise FinefillError("--pairs takes one kind of masks: choose one with --masks")
+
+
+def _pairs(
+    folder: Path,
+    test: TestSet,
+    holes: MaskSet,
+    results: Mapping[str, MethodResult],
+    compared: tuple[str, str],
+    seed: int,
+    count: int,
+) -> None:
+    from finefill.evaluation import pairs
+
+    one, two = ((name, results[name].completions) for name in compared)
+    files = pairs.make_pairs(test, holes, one, two, seed=seed, count=count)
+    _write(folder, files)
+    click.echo(f"blind pairs in {folder}: open pairs.html; keep key.json from who judges")
 
 
 def _mask_sets(
@@ -229,9 +351,9 @@ def _mask_sets(
     return [kinds.make_masks(kind, test.shapes, seed, outlines=outlines) for kind in chosen]
 
 
-def _below(folder: Path, holes: MaskSet, sets: Sequence[MaskSet]) -> Path:
+def _below(folder: Path, holes: MaskSet, several: bool) -> Path:
     """Where files of one kind of masks lie: of several, each kind has a folder."""
-    return folder / holes.kind if len(sets) > 1 else folder
+    return folder / _slug(holes.kind) if several else folder
 
 
 def _measure(
@@ -242,8 +364,8 @@ def _measure(
     measures: Sequence[AnyMetric],
     run: Mapping[str, Any],
     seed: int,
-) -> dict[str, Any]:
-    """Measure all methods with one kind of masks, write the results, return the summary."""
+) -> tuple[dict[str, Any], dict[str, MethodResult]]:
+    """Measure all methods with one kind of masks, write the results, return summary and results."""
     from finefill.evaluation import report, sheets
 
     report.prepare_folder(folder)
@@ -269,7 +391,7 @@ def _measure(
     _write(folder, files)
     click.echo("\n" + report.table([facts], measures))
     click.echo(f"\nwritten to {folder}: {', '.join(files)}")
-    return facts
+    return facts, results
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

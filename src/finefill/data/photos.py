@@ -246,6 +246,11 @@ class Photos:
         self.count = len(self.train)
 
 
+def source_name(path: Path) -> str:
+    """What exclusions call a path: the file name of its shard, or of the folder."""
+    return (_shard_of(Path(path)) or Path(path)).name
+
+
 def excluded(exclude: Exclusions, shard: str, name: str) -> bool:
     """Whether a photograph of a shard (its file name) is to be left out."""
     return (shard, name) in exclude or ("*", name) in exclude
@@ -259,11 +264,11 @@ def _without(paths: Sequence[Path], exclude: Exclusions) -> Iterable[tuple[str, 
     """
     found, shards = set[tuple[str, str]](), set[str]()
     for path in paths:
-        shard = _shard_of(Path(path)) or Path(path)
-        shards.add(shard.name)
+        shard = source_name(path)
+        shards.add(shard)
         for name, image in iterate_images([path]):
-            found.add((shard.name, name))
-            if not excluded(exclude, shard.name, name):
+            found.add((shard, name))
+            if not excluded(exclude, shard, name):
                 yield name, image
     if missing := sorted(line for line in exclude - found if line[0] in shards):
         warnings.warn(

@@ -16,11 +16,14 @@ __all__ = [
     "Method",
     "MethodResult",
     "TestSet",
+    "bursts",
     "kinds",
     "latent_search",
+    "leaks",
     "load_baseline",
     "metrics",
     "outputs",
+    "pairs",
     "prepare_folder",
     "protocol",
     "report",
@@ -28,7 +31,17 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from finefill.evaluation import kinds, metrics, outputs, protocol, report, sheets
+    from finefill.evaluation import (
+        bursts,
+        kinds,
+        leaks,
+        metrics,
+        outputs,
+        pairs,
+        protocol,
+        report,
+        sheets,
+    )
     from finefill.evaluation.baselines import load_baseline
     from finefill.evaluation.kinds import MaskSet
     from finefill.evaluation.latent import latent_search

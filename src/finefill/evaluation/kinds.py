@@ -39,6 +39,11 @@ class MaskSet:
     masks: tuple[Mask, ...]
     sha256: str
 
+    @classmethod
+    def of(cls, kind: str, found: Sequence[Mask]) -> MaskSet:
+        """Masks, one for each image, with their hash."""
+        return cls(kind, tuple(found), _sha256(found))
+
     @property
     def share(self) -> float:
         """Mean share of an image that is to be completed."""
@@ -85,7 +90,7 @@ def make_masks(
             ) from error
     else:
         found = [_read_mask(Path(spec), shape) for shape in shapes]
-    return MaskSet(spec, tuple(found), _sha256(found))
+    return MaskSet.of(spec, found)
 
 
 def _drawing(kind: str, outlines: Sequence[Mask]) -> Draw:

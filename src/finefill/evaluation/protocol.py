@@ -58,6 +58,18 @@ class TestSet:
     enlarged: int = 0  # how many were smaller than a crop and had to be scaled up
     whole: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        names: Sequence[str],
+        images: Sequence[RGB],
+        *,
+        enlarged: int = 0,
+        whole: bool = False,
+    ) -> TestSet:
+        """Images with their names and hash."""
+        return cls(tuple(names), tuple(images), _sha256(images), enlarged, whole)
+
     @property
     def shapes(self) -> list[tuple[int, int]]:
         """Height and width of each image."""
@@ -133,13 +145,13 @@ def load_test_set(
             break
     if not crops:
         raise FinefillError("no images to evaluate on: give folders or tar shards with --data")
-    return TestSet(tuple(names), tuple(crops), _sha256(crops), enlarged, whole)
+    return TestSet.of(names, crops, enlarged=enlarged, whole=whole)
 
 
-def corrupt(image: RGB, mask: Mask, grey: int = HOLE_GREY) -> RGB:
+def corrupt(image: RGB, mask: Mask, colour: int | tuple[int, ...] = HOLE_GREY) -> RGB:
     """A copy of the image whose hole is flat grey: all that a method gets to see."""
     damaged = image.copy()
-    damaged[mask] = grey
+    damaged[mask] = colour
     return damaged
 
 
