@@ -47,6 +47,9 @@ from finefill.files import replacing
 @click.option("--max-minutes", type=float, help="Stop cleanly with a checkpoint after this time.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option(
+    "--resident", is_flag=True, help="Keep photographs on the device, and cut crops there."
+)
 @click.option("--vgg", type=click.Path(path_type=Path), help="VGG16 weights to use.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def train(
@@ -60,6 +63,7 @@ def train(
     max_minutes: float | None,
     settings: tuple[str, ...],
     device: str,
+    resident: bool,
     vgg: Path | None,
     quiet: bool,
 ) -> None:
@@ -100,6 +104,7 @@ def train(
         start=None if start is None else functools.partial(begin_with, begin_at(start)),
         max_minutes=max_minutes,
         device=device,
+        resident=resident,
         vgg=vgg,
         quiet=not shown,
     )

@@ -287,16 +287,22 @@ def training_batch(
     flip and mask are drawn from (seed, step). Of several ``ranks`` each gets its slice of the
     same batch, N / ranks long.
     """
+    chosen = [photos.train[n] for n in batch_numbers(len(photos.train), recipe, step)]
+    return crops_and_masks(chosen, recipe, step, rank, ranks)
+
+
+def batch_numbers(count: int, recipe: Recipe, step: int) -> list[int]:
+    """Which of ``count`` photographs are in batch number ``step``: see training_batch."""
     first = step * recipe.batch
-    chosen: list[Pixels] = []
+    chosen: list[int] = []
     orders: dict[int, NDArray[np.intp]] = {}
     for number in range(first, first + recipe.batch):
-        epoch, position = divmod(number, len(photos.train))
+        epoch, position = divmod(number, count)
         if epoch not in orders:
             order_rng = np.random.default_rng((recipe.seed, 2, epoch))
-            orders[epoch] = order_rng.permutation(len(photos.train))
-        chosen.append(photos.train[orders[epoch][position]])
-    return crops_and_masks(chosen, recipe, step, rank, ranks)
+            orders[epoch] = order_rng.permutation(count)
+        chosen.append(int(orders[epoch][position]))
+    return chosen
 
 
 def crops_and_masks(
@@ -306,9 +312,8 @@ def crops_and_masks(
 
     Everything is drawn from (seed, step) for the whole batch, and done for the slice of ``rank``.
     """
-    rng = np.random.default_rng((recipe.seed, 1, step))
-    frames = [random_frame(rng, image, recipe) for image in chosen]
-    holes = [random_mask(rng, recipe) for _ in chosen]
+    sizes = [(image.shape[0], image.shape[1]) for image in chosen]
+    frames, holes = frames_and_masks(sizes, recipe, step)
     length = len(chosen) // ranks
     own = slice(rank * length, (rank + 1) * length)
     images = [
@@ -316,6 +321,15 @@ def crops_and_masks(
         for image, frame in zip(chosen[own], frames[own], strict=True)
     ]
     return np.stack(images), np.stack(holes[own])
+
+
+def frames_and_masks(
+    sizes: Sequence[tuple[int, int]], recipe: Recipe, step: int
+) -> tuple[list[Frame], list[masks.Mask]]:
+    """Frames in photographs of these sizes (H, W), and masks (S, S), drawn from (seed, step)."""
+    rng = np.random.default_rng((recipe.seed, 1, step))
+    frames = [random_frame(rng, size, recipe) for size in sizes]
+    return frames, [random_mask(rng, recipe) for _ in sizes]
 
 
 class HeldOut(Protocol):
@@ -379,13 +393,13 @@ class Frame:
     flip: bool = False
 
 
-def random_frame(rng: np.random.Generator, image: Pixels, recipe: Recipe) -> Frame:
-    """A frame inside the photograph (H, W, 3), by the recipe's ``crop``, ``rotation``, ``flip``.
+def random_frame(rng: np.random.Generator, size: tuple[int, int], recipe: Recipe) -> Frame:
+    """A frame inside a photograph (H, W), by the recipe's ``crop``, ``rotation``, ``flip``.
 
     The side's logarithm is uniform, and where the photograph is smaller than the side drawn, the
     frame is as large as that; places are uniform.
     """
-    height, width = image.shape[:2]
+    height, width = size
     low, high = recipe.crop
     side = min(round(low * (high / low) ** float(rng.random())), height, width)
     # A turned square of side s needs s (cos a + sin a) = sqrt(2) s sin(a + 45 degrees).

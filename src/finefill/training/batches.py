@@ -9,15 +9,20 @@ from torch import Tensor
 
 from finefill.data import Photos, Stream, training_batch
 from finefill.training.ahead import Batch
+from finefill.training.resident import Resident
 from finefill.training.steps import Parts
 
+Source = Photos | Stream | Resident
 
-def next_batch(parts: Parts, photos: Photos | Stream, number: int) -> tuple[Tensor, Tensor]:
+
+def next_batch(parts: Parts, photos: Source, number: int) -> tuple[Tensor, Tensor]:
     """This process's slice of batch ``number``, on its device: see :func:`to_device`.
 
     A stream goes on from where it is; only its crops and masks depend on the number.
     """
     recipe, world = parts.recipe, parts.world
+    if isinstance(photos, Resident):
+        return photos.batch(number, world.rank, world.size)
 
     def draw(number: int) -> Batch:
         if isinstance(photos, Photos):

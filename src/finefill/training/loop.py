@@ -14,8 +14,9 @@ from finefill.data import Photos, Recipe, Stream
 from finefill.errors import FinefillError
 from finefill.training import checkpoint, schedule
 from finefill.training.ahead import Ahead
-from finefill.training.batches import next_batch
+from finefill.training.batches import Source, next_batch
 from finefill.training.distributed import join
+from finefill.training.resident import on_device
 from finefill.training.setup import about, check_batch, choose_device, open_report, stop_signals
 from finefill.training.stages import (
     Start,
@@ -43,6 +44,7 @@ def train(
     start: Start | None = None,
     max_minutes: float | None = None,
     device: str = "auto",
+    resident: bool = False,
     vgg: Path | None = None,
     quiet: bool = False,
 ) -> bool:
@@ -61,6 +63,7 @@ def train(
         start: what gives a new run's generator its weights, in place of fresh ones (fine-tuning).
         max_minutes: stop cleanly with a checkpoint after this time.
         device: auto, cpu or cuda.
+        resident: keep all photographs on the device and cut crops there; not with a stream.
         vgg: weights of the perceptual network; found by itself when None.
         quiet: no progress bar.
 
@@ -75,7 +78,9 @@ def train(
     if last.exists() and not resume:
         raise FinefillError(f"{run}: holds a run already; add --resume or choose another folder")
     tensors, state = checkpoint.load(last) if resume else ({}, {"step": 0, "lambdas": {}})
-    photos = Photos(data, recipe, progress=not quiet) if isinstance(data, Sequence) else data
+    photos: Source = (
+        Photos(data, recipe, progress=not quiet) if isinstance(data, Sequence) else data
+    )
     if state.get("data", photos.fingerprint) != photos.fingerprint:
         raise FinefillError(f"{run}: --data holds other photographs than the run was started with")
     step = int(state["step"])
@@ -88,6 +93,8 @@ def train(
             "the processes were given other photographs, checkpoints or settings: start all of "
             "them with the same command, and keep -o where every machine sees it",
         )
+        if resident:
+            photos = on_device(photos, recipe, own_device)
         parts = first_stage(recipe, own_device, world)
         if resume:
             go_on(parts, tensors, state)

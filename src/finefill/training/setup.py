@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 
-from finefill.data import Photos, Recipe, Stream, from_json
+from finefill.data import Recipe, from_json
 from finefill.errors import FinefillError
 from finefill.training import checkpoint
+from finefill.training.batches import Source
 from finefill.training.distributed import World, place
 from finefill.training.report import Report, Silence
 from finefill.training.steps import Parts
@@ -132,7 +133,7 @@ def stop_signals() -> Iterator[list[int]]:
             signal.signal(known, previous)
 
 
-def about(parts: Parts, photos: Photos | Stream) -> dict[str, object]:
+def about(parts: Parts, photos: Source) -> dict[str, object]:
     """What the log says about a run at its start."""
     return {
         "recipe": json.loads(parts.recipe.to_json()),

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from finefill.data import Photos, Recipe, Stream, from_json, validation_batches
+from finefill.data import Recipe, from_json, validation_batches
 from finefill.nets import CompletionNet, load_vgg16
 from finefill.training import build, checkpoint
 from finefill.training.balance import weights
-from finefill.training.batches import next_batch, to_device
+from finefill.training.batches import Source, next_batch, to_device
 from finefill.training.distributed import ALONE, World, synchronise
 from finefill.training.report import Report
 from finefill.training.schedule import label_source, rebalance_due, set_rates
@@ -45,7 +45,7 @@ def first_stage(recipe: Recipe, device: torch.device, world: World = ALONE) -> P
     )
 
 
-def begin(parts: Parts, photos: Photos | Stream, start: Start | None) -> None:
+def begin(parts: Parts, photos: Source, start: Start | None) -> None:
     """A new run: ``start`` may set the generator's weights.
 
     Raises:
@@ -122,7 +122,7 @@ def second_stage(parts: Parts, vgg: Path | None, tensors: dict[str, Tensor] | No
         parts.vgg.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
 
 
-def warm_up(parts: Parts, photos: Photos | Stream, step: int) -> None:
+def warm_up(parts: Parts, photos: Source, step: int) -> None:
     """Let the discriminator alone learn a little, or its first gradients mean nothing."""
     if parts.discriminator is None:
         return
@@ -135,7 +135,7 @@ def warm_up(parts: Parts, photos: Photos | Stream, step: int) -> None:
         discriminator_step(parts, scene, label_source(parts.recipe, -1 - number))
 
 
-def balance(parts: Parts, photos: Photos | Stream, step: int, report: Report) -> None:
+def balance(parts: Parts, photos: Source, step: int, report: Report) -> None:
     """Set the lambdas where that is due: as the recipe fixes them, or measured."""
     if parts.recipe.fixed_lambdas:
         parts.lambdas = dict(parts.recipe.fixed_lambdas)
@@ -143,7 +143,7 @@ def balance(parts: Parts, photos: Photos | Stream, step: int, report: Report) ->
         measure(parts, photos, step, report)
 
 
-def measure(parts: Parts, photos: Photos | Stream, step: int, report: Report) -> None:
+def measure(parts: Parts, photos: Source, step: int, report: Report) -> None:
     """Set the lambdas from mean gradient norms over the next batches (§4.2); log both."""
     recipe = parts.recipe
     active = proportions(recipe)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from finefill.data import Photos, Stream, validation_batches
-from finefill.training.batches import to_device
+from finefill.data import validation_batches
+from finefill.training.batches import Source, to_device
 from finefill.training.distributed import ALONE
 from finefill.training.steps import Parts, generator_terms, psnr, see
 
 
 @torch.no_grad()
-def validate(parts: Parts, photos: Photos | Stream) -> tuple[float, dict[str, float], Tensor]:
+def validate(parts: Parts, photos: Source) -> tuple[float, dict[str, float], Tensor]:
     """Score the (averaged) generator on the validation photographs, in one process.
 
     Returns:
