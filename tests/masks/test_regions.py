@@ -182,7 +182,12 @@ RUNS = {"counts": [35], "size": [5, 7]}
         ({"annotations": [{**CAR, "segmentation": [[1, 2, 3, 4]]}]}, "three or more corners"),
         ({"annotations": [{**CAR, "segmentation": [[1, 2, 3, 4, 5]]}]}, "pairs of numbers"),
         ({"annotations": [{**CAR, "segmentation": [[1, 2, 3, 4, 5, "x"]]}]}, "pairs of numbers"),
-        ({"annotations": [{**CAR, "segmentation": {**RUNS, "counts": "PPYo0"}}]}, "compressed"),
+        ({"annotations": [{**CAR, "segmentation": {**RUNS, "counts": "PPYo0"}}]}, "add up to"),
+        ({"annotations": [{**CAR, "segmentation": {**RUNS, "counts": "`"}}]}, "are damaged"),
+        ({"annotations": [{**CAR, "segmentation": {**RUNS, "counts": "` 0"}}]}, "are damaged"),
+        ({"annotations": [{**CAR, "segmentation": {**RUNS, "counts": "é0"}}]}, "are damaged"),
+        ({"annotations": [{**CAR, "segmentation": {**RUNS, "counts": "o" * 99}}]}, "are damaged"),
+        ({"annotations": [{**CAR, "bbox": [1, 2, 0, 3]}]}, "annotation 1: its box has no area"),
         ({"annotations": [{**CAR, "segmentation": {**RUNS, "counts": [1, 2]}}]}, "add up to"),
         ({"annotations": [{**CAR, "segmentation": {**RUNS, "counts": [-1, 36]}}]}, "add up to"),
         ({"annotations": [{**CAR, "segmentation": {**RUNS, "counts": [35.0]}}]}, "add up to"),
@@ -241,10 +246,7 @@ def test_labelme_labels_and_unions(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="line 'road': left out"):
         found = regions.labelme(path, SIZE)
     expect(found, "#......", ".......", "..#....", ".......", "......#")
-    with (
-        pytest.warns(UserWarning, match="line 'road': left out"),
-        pytest.raises(FinefillError, match="no shape with an area"),
-    ):
+    with pytest.raises(FinefillError, match=r"no shape with an area: line 'road': .*--line-width"):
         regions.labelme(path, SIZE, ["road"])
     with pytest.raises(FinefillError, match="labelled dog: choose from car, man, road"):
         regions.labelme(path, SIZE, ["dog"])

@@ -61,6 +61,12 @@ ASSETS = Path(__file__).parent.parent / "assets"
     help="Take only objects of this name from --coco and --labelme.",
 )
 @click.option(
+    "--line-width",
+    type=click.FloatRange(min=0, min_open=True, max=1000),
+    help="Draw the lines and points of --labelme so many pixels wide; without it they are left "
+    "out.",
+)
+@click.option(
     "--mask-color",
     "colour",
     metavar="#RRGGBB",
@@ -138,6 +144,7 @@ def complete(
     coco: Path | None,
     labelme: Path | None,
     labels: tuple[str, ...],
+    line_width: float | None,
     colour: str | None,
     tolerance: float,
     output: Path,
@@ -192,9 +199,11 @@ def complete(
             for text in texts:
                 hole |= masks.by_numbers(functools.partial(draw, text), size, **lies)
         if coco:
-            hole |= regions.coco(coco, photo.name, size, labels, resize=resize_mask, **lies)
+            hole |= regions.coco(coco, str(photo), size, labels, resize=resize_mask, **lies)
         if labelme:
-            hole |= regions.labelme(labelme, size, labels, resize=resize_mask, **lies)
+            hole |= regions.labelme(
+                labelme, size, labels, resize=resize_mask, line_width=line_width, **lies
+            )
         outlined = hole  # paint covers its object: its edge is none
         if colour:
             hole = hole | regions.colour(read.rgb, colour, tolerance=tolerance, name=str(photo))
