@@ -49,6 +49,12 @@ FIGURE9 = "figure9"
 @click.option("--subject", default="", help="What the photographs show, to keep sections apart.")
 @click.option("--samples", type=int, default=500_000, show_default=True, help="For each variant.")
 @click.option("--size", type=int, default=128, show_default=True, help="Image side, 64 or 128.")
+@click.option(
+    "--crop",
+    type=click.IntRange(min=1),
+    help="Side of the squares cut from photographs as they are and scaled to --size: the paper's "
+    "faces are 160 to 128, at half their size 80 to 64. Default: the shorter side fits first.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--limit", type=click.IntRange(min=2), help="Only the first so many test images.")
 @click.option("--max-minutes", type=float, help="Stop training cleanly after this time.")
@@ -66,6 +72,7 @@ def reproduce(
     subject: str,
     samples: int,
     size: int,
+    crop: int | None,
     seed: int,
     limit: int | None,
     max_minutes: float | None,
@@ -91,7 +98,7 @@ def reproduce(
     from finefill.reproduce import experiments as known
 
     chosen = known.select(tuple(name for name in experiments if name != FIGURE9))
-    budget = Budget(samples, size, seed)
+    budget = Budget(samples, size, seed, crop)
     plans = variants.variants(budget)
     chosen = [_reachable(experiment, plans, vgg) for experiment in chosen]
     if chosen and (not photos or runs is None):
@@ -154,7 +161,7 @@ def _measure(
     for name, why in skipped.items():
         click.echo(f"without {name}: {why}")
     bench = Bench(
-        protocol.load_test_set(test, limit, budget.size),
+        protocol.load_test_set(test, limit, budget.size, side=budget.crop),
         measures,
         runs,
         plans,
@@ -173,6 +180,7 @@ def _measure(
                 "--subject": (subject,) if subject else (),
                 "--samples": (budget.samples,),
                 "--size": (budget.size,),
+                "--crop": () if budget.crop is None else (budget.crop,),
                 "--seed": (budget.seed,),
                 "--limit": () if limit is None else (limit,),
             },

@@ -97,16 +97,20 @@ class MethodResult:
         return int(np.isfinite(self.outside).sum())
 
 
-def crop(image: RGB, size: int = SIZE) -> RGB:
+def crop(image: RGB, size: int = SIZE, side: int | None = None) -> RGB:
     """Centre crop (size, size, 3) of an image (H, W, 3).
 
     With a shorter side of ``size`` to 5/4 of it the crop is taken as it is; otherwise
     the image is first scaled so that its shorter side is ``size`` (the paper's way with Paris
-    StreetView).
+    StreetView). With ``side`` a square of that many pixels, or of the shorter side if that is less,
+    is scaled to ``size`` (its way with CelebA).
     """
     height, width = image.shape[:2]
     shorter = min(height, width)
-    side = size if size <= shorter <= LARGEST_UNSCALED * size // SIZE else shorter
+    if side is not None:
+        side = min(side, shorter)
+    else:
+        side = size if size <= shorter <= LARGEST_UNSCALED * size // SIZE else shorter
     top, left = (height - side) // 2, (width - side) // 2
     patch = np.ascontiguousarray(image[top : top + side, left : left + side])
     if side == size:
@@ -116,13 +120,19 @@ def crop(image: RGB, size: int = SIZE) -> RGB:
 
 
 def load_test_set(
-    paths: Sequence[Path], limit: int | None = None, size: int = SIZE, *, whole: bool = False
+    paths: Sequence[Path],
+    limit: int | None = None,
+    size: int = SIZE,
+    *,
+    side: int | None = None,
+    whole: bool = False,
 ) -> TestSet:
     """Centre crops of ``size`` pixels of the first ``limit`` images (default: all) in ``paths``.
 
     The hash covers the images' pixels in order, so that a folder and a tar of the same agree.
 
     Args:
+        side: of the square in the photograph that becomes the crop; see :func:`crop`.
         whole: photographs as they are in place of crops.
 
     Raises:
@@ -140,7 +150,7 @@ def load_test_set(
             )
         enlarged += shorter < size and not whole
         names.append(name)
-        crops.append(image if whole else crop(image, size))
+        crops.append(image if whole else crop(image, size, side))
         if len(crops) == limit:
             break
     if not crops:
