@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -391,6 +392,51 @@ def test_what_a_convention_says_can_be_written_and_read(tmp_path: Path) -> None:
 def test_conventions_that_are_not_there(given: Any) -> None:
     with pytest.raises(FinefillError, match=r"unknown convention|cannot be read|is a int"):
         conventions.get(given)
+
+
+def test_conventions_made_in_python_are_looked_at_too(tmp_path: Path) -> None:
+    path = lama(tmp_path / "net.onnx")
+    good = BUILT_IN["lama"]
+    image, mask = two_colours((64, 64), (24, 24, 16, 16))
+    assert Engine(path, convention=good).fill(image, mask)[30, 30].tolist() == list(MEAN)
+    wrong: dict[str, Any] = {
+        "size_multiple is 0": replace(good, size_multiple=0),
+        r"image.range is \[1, 1\]": replace(good, image=replace(good.image, range=(1, 1))),
+        "give RGB or BGR": replace(good, image=replace(good.image, channels="GBR")),  # type: ignore[arg-type]
+        "not usable: 'NoneType'": replace(good, mask=None),  # type: ignore[arg-type]
+        "not usable": replace(good, image=object()),  # type: ignore[arg-type]
+    }
+    for message, convention in wrong.items():
+        with pytest.raises(FinefillError, match=message):
+            Engine(path, convention=convention)
+
+
+def test_files_that_do_not_declare_their_axes(tmp_path: Path) -> None:
+    import onnx
+
+    path = said(copy_known_mean(tmp_path / "net.onnx"))
+    model = onnx.load(path)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.ClearField("shape")
+    onnx.save(model, path)
+    assert filled(path) == list(MEAN)
+
+
+def test_a_json_file_of_an_editor_that_marks_its_start(tmp_path: Path) -> None:
+    path = said(copy_known_mean(tmp_path / "net.onnx"))
+    beside = path.with_suffix(".json")
+    beside.write_bytes(b"\xef\xbb\xbf" + beside.read_bytes())
+    assert filled(path) == list(MEAN)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\xff" * 1000, None])
+def test_damaged_files_are_told_in_a_line(content: bytes | None, tmp_path: Path) -> None:
+    path = lama(tmp_path / "net.onnx")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(FinefillError, match="not a usable ONNX model") as error:
+        Engine(path, convention="lama")
+    assert "\n" not in str(error.value)
 
 
 def test_like_takes_a_known_one_with_changes(tmp_path: Path) -> None:

@@ -147,8 +147,11 @@ def get(given: str | os.PathLike[str] | Convention) -> Convention:
     Raises:
         FinefillError: there is no such name or file, or the file says something else.
     """
-    if isinstance(given, Convention):
-        return given
+    if isinstance(given, Convention):  # made in Python: as carefully looked at as a file
+        try:
+            return parse(given.to_json(), "the convention")
+        except (AttributeError, TypeError, ValueError) as error:
+            raise FinefillError(f"the convention is not usable: {error}") from error
     if not isinstance(given, str | os.PathLike):
         raise FinefillError(
             f"the convention is a {type(given).__name__}: give a name, the path of a JSON file, "
@@ -171,7 +174,7 @@ def read(path: Path) -> Convention:
         FinefillError: it is missing, or no convention.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark at the start
         found = json.loads(text, object_pairs_hook=_without_twins)
     except OSError as error:
         raise FinefillError(f"{path}: cannot be read: {error.strerror}") from error

@@ -63,7 +63,7 @@ class Engine:
         given = None if convention is None else conventions.get(convention)
         resolved = _resolve(self._session, self.path, given)
         self._binding, self._card, self._given, self._recognised = resolved
-        if name is not None:
+        if name:
             self._card["name"] = name
         # Exports often say that any number of images will do where only one does.
         self._batch = self._binding.batch or (None if self._given is None else 1)
@@ -283,7 +283,8 @@ def _resolve(
 ) -> tuple[Binding, dict[str, Any], Convention | None, str]:
     """How a file is used: with its card, the convention (None: the card's), the name recognised."""
     ports = Ports(*(
-        tuple(Port(one.name, one.type, tuple(one.shape)) for one in some)
+        # A file that does not say how many axes there are means the usual four.
+        tuple(Port(one.name, one.type, tuple(one.shape) or (None,) * 4) for one in some)
         for some in (session.get_inputs(), session.get_outputs())
     ))  # fmt: skip
     text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
