@@ -140,3 +140,20 @@ def test_colours_are_left_alone(demo_rgb: NDArray[np.uint8]) -> None:
     grey = noise[..., :1].repeat(3, axis=2)
     grey[:8] = (200, 60, 60)  # a tenth is a red thing
     assert plain.toned(fill, grey, known) is fill
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour"),
+    [("L", 77), ("LA", (77, 255)), ("RGBA", (18, 120, 200, 255)), ("CMYK", (10, 20, 30, 120)),
+     ("CMYK", (0, 0, 0, 200)), ("YCbCr", (100, 90, 160)), ("I;16", 12345), ("1", 1)],
+)  # fmt: skip
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_one_colour_in_its_own_samples(
+    none: Engine, mode: str, colour: Any, orientation: int
+) -> None:
+    """Black ink alone stays black ink, though three others would look the same."""
+    page = Image.new(mode, (160, 120), colour)
+    page.getexif()[0x0112] = orientation
+    mask = hole((120, 160), (50, 40, 60, 40))
+    result = np.asarray(finefill.complete(page, mask, none))
+    np.testing.assert_array_equal(result, np.asarray(page))

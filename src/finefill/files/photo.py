@@ -126,7 +126,8 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
     if stored.mode in _PLAIN and not stored.has_transparency_data and mask.any():
         part, hole, where = _part_of_hole(photo, rgb, mask)
         samples = np.array(stored.crop(where))
-        samples[hole] = _in_mode_of(stored, part[hole], photo.colours)
+        before = _part_of_hole(photo, photo.rgb, mask)[0] if _has_alike(photo) else part
+        samples[hole] = _as_beside(photo, samples, part[hole], before, hole)
         size = (where[2] - where[0], where[3] - where[1])
         result.paste(Image.frombytes(stored.mode, size, samples.tobytes()), where[:2])
         return result
@@ -140,12 +141,13 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
 def _part_of_hole(
     photo: Photo, rgb: RGB, mask: NDArray[np.bool_]
 ) -> tuple[RGB, NDArray[np.bool_], tuple[int, int, int, int]]:
-    """Pixels and mask of the hole's bounding box, turned as stored, and that box as stored."""
+    """Pixels and mask of a box a pixel around the hole, turned as stored; that box as stored."""
     hole = turn(mask, photo.orientation, back=True)
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    top, left = max(rows[0] - 1, 0), max(columns[0] - 1, 0)
+    bottom, right = min(rows[-1] + 2, hole.shape[0]), min(columns[-1] + 2, hole.shape[1])
     upright = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
-    part = rgb[tuple(slice(at[0], at[-1] + 1) for at in upright)]
+    part = rgb[tuple(slice(max(at[0] - 1, 0), at[-1] + 2) for at in upright)]
     part = turn(part, photo.orientation, back=True)
     box = (int(left), int(top), int(right), int(bottom))
     return part, hole[top:bottom, left:right], box
@@ -155,7 +157,9 @@ def filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool_
     """``samples``, oriented as stored, with the masked ones replaced in place."""
     stored, mode = photo.stored, photo.stored.mode
     hole = turn(mask, photo.orientation, back=True)
-    fill = _in_mode_of(stored, turn(rgb, photo.orientation, back=True)[hole], photo.colours)
+    pixels = turn(rgb, photo.orientation, back=True)[hole]
+    before = turn(photo.rgb, photo.orientation, back=True)
+    fill = _as_beside(photo, samples, pixels, before, hole)
     if samples.dtype.itemsize == 2:  # of either byte order
         fill = _in_16_bits(fill, hole, photo.levels)
     if mode in ("LA", "PA", "RGBA"):
@@ -167,6 +171,46 @@ def filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool_
     else:
         samples[hole] = fill
     return samples
+
+
+def _has_alike(photo: Photo) -> bool:
+    """Whether several of the photo's samples may have one colour of sRGB."""
+    return photo.colours is not None or photo.stored.mode in ("CMYK", "YCbCr")
+
+
+def _as_beside(
+    photo: Photo, samples: NDArray[Any], pixels: RGB, rgb: RGB, hole: NDArray[np.bool_]
+) -> NDArray[Any]:
+    """A fill as samples of the photo's mode; what looks like a pixel beside the hole has its.
+
+    Many CMYK samples look the same, and all colours beyond sRGB like its brightest: what goes on in
+    one colour must go on in its inks.
+
+    Args:
+        photo: as read.
+        samples: (h, w) or (h, w, C), around the hole; oriented as stored.
+        pixels: (N, 3) uint8, the fill.
+        rgb: (h, w, 3) uint8, what the samples look like, oriented as stored.
+        hole: (h, w) bool.
+    """
+    fill = np.array(_in_mode_of(photo.stored, pixels, photo.colours))
+    if samples.dtype != np.uint8 or not _has_alike(photo):
+        return fill
+    ring = np.zeros_like(hole)
+    for axis in (0, 1):
+        lines, result = np.moveaxis(hole, axis, 0), np.moveaxis(ring, axis, 0)
+        result[1:] |= lines[:-1]
+        result[:-1] |= lines[1:]
+    ring &= ~hole
+    weights = np.array([1 << 16, 1 << 8, 1])
+    beside, first = np.unique(rgb[ring] @ weights, return_index=True)
+    if beside.size:
+        wanted = pixels @ weights
+        at = np.minimum(np.searchsorted(beside, wanted), len(beside) - 1)
+        same = beside[at] == wanted
+        colours = samples[ring][first[at[same]]]
+        fill[same] = colours if fill.ndim == 1 else colours[..., : fill.shape[1]]
+    return fill
 
 
 def _in_16_bits(
