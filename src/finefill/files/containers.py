@@ -137,15 +137,19 @@ def webp_chunks(file: IO[bytes]) -> tuple[int, list[str]]:
 
 
 def boxes_lost(file: IO[bytes]) -> list[str]:
-    """What an AVIF or HEIC file has besides its picture (ISO 14496-12): all of it is not kept."""
+    """What an AVIF, HEIC or JPEG XL file has besides its picture, and what is not kept.
+
+    Their boxes are those of ISO 14496-12.
+    """
     file.seek(0)
     head = file.read(1 << 16)
-    lost = [CREDENTIALS] if _C2PA_BOX in head else []
+    boxes = _top_boxes(file)
+    lost = [CREDENTIALS] if _C2PA_BOX in head or b"jumb" in boxes else []
     if b"infe" in head and (b"tmap" in head or b"aux:hdrgainmap" in head):
         lost.append(GAIN_MAP)
     if b"aux:depth" in head or b"auxid:2" in head:
         lost.append("its depth map")
-    if b"mpvd" in _top_boxes(file):
+    if b"mpvd" in boxes:
         lost.append("its film (motion photo)")
     return lost
 

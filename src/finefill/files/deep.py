@@ -1,4 +1,4 @@
-"""16-bit colour in PNG and TIFF files, which Pillow would cut to 8 bits.
+"""16-bit colour in PNG and TIFF files, which Pillow would cut to 8 bits; JPEG XL is elsewhere.
 
 imagecodecs (PNG) and tifffile (TIFF) read and write the samples; both belong to the extra
 ``formats`` and are imported only here, when such a file comes. What a file says besides its
@@ -19,7 +19,9 @@ from finefill.errors import FinefillError
 Samples = NDArray[np.uint16]
 
 # Formats with the modes of colour that they hold with 16 bits, and that Pillow opens.
-MODES = {"PNG": ("LA", "RGB", "RGBA"), "TIFF": ("RGB", "RGBA", "CMYK")}
+MODES = {
+    "PNG": ("LA", "RGB", "RGBA"), "TIFF": ("RGB", "RGBA", "CMYK"), "JXL": ("LA", "RGB", "RGBA"),
+}  # fmt: skip
 _ASSOCIATED = 1  # TIFF 6.0, ExtraSamples: colours are multiplied by alpha
 _COMPRESSION = {"raw": None, "tiff_lzw": "lzw"}  # Pillow's names -> tifffile's; others: deflate
 
@@ -34,7 +36,7 @@ def read(file: IO[bytes], image: Image.Image, name: str) -> tuple[Samples, int]:
         FinefillError: it is not PNG or TIFF, has a layout that cannot be kept, or the extra
             ``formats`` is not installed.
     """
-    if image.format not in MODES:
+    if image.format not in ("PNG", "TIFF"):
         raise FinefillError(
             f"{name}: 16 bits per channel are kept in PNG and TIFF only: convert it to one of them"
         )

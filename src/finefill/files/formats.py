@@ -8,13 +8,13 @@ from pathlib import Path
 from PIL import Image
 
 from finefill.errors import FinefillError
-from finefill.files import heif, raw
+from finefill.files import heif, jxl, raw
 
 # Output formats by file name extension, with the modes each can store.
 EXTENSIONS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF",
     ".tiff": "TIFF", ".bmp": "BMP", ".gif": "GIF", ".avif": "AVIF", ".jpe": "JPEG",
-    ".jfif": "JPEG", ".heic": "HEIF", ".heif": "HEIF",
+    ".jfif": "JPEG", ".heic": "HEIF", ".heif": "HEIF", ".jxl": "JXL",
 }  # fmt: skip
 MODES = {
     "JPEG": ("L", "RGB", "CMYK", "YCbCr"),
@@ -25,8 +25,13 @@ MODES = {
     "GIF": ("1", "L", "P", "RGB", "RGBA"),
     "AVIF": ("RGB", "RGBA"),
     "HEIF": ("L", "RGB", "RGBA"),
+    "JXL": ("L", "LA", "RGB", "RGBA", "I;16"),
 }
-_REMEDIES = {"HEIF": "HEIC needs the extra formats: pip install 'finefill[formats]'"}
+_EXTRA = {"HEIF": heif.installed, "JXL": jxl.installed}
+_REMEDIES = {
+    "HEIF": "HEIC needs the extra formats: pip install 'finefill[formats]'",
+    "JXL": "JPEG XL needs the extra formats: pip install 'finefill[formats]'",
+}
 KEEPS_ORIENTATION_TAG = ("JPEG", "PNG", "WEBP", "AVIF")
 KEEPS_PROFILE = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
 LOSSLESS_TIFF = ("raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "group4")
@@ -35,7 +40,7 @@ LOSSLESS_TIFF = ("raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packb
 def usable(extension: str) -> bool:
     """Whether files of an extension, in any case, can be read and written here."""
     fmt = EXTENSIONS.get(extension.lower())
-    return fmt is not None and (fmt != "HEIF" or heif.installed())
+    return fmt is not None and (fmt not in _EXTRA or _EXTRA[fmt]())
 
 
 def remedy(extension: str) -> str:

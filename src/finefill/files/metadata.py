@@ -104,6 +104,8 @@ def kept_of(image: Image.Image, file: IO[bytes], picture: tiff.Picture | None = 
         picture: the one of a TIFF file that ``image`` is.
     """
     exif = image.info.get("exif")
+    if image.format == "JXL" and isinstance(exif, bytes):  # the decoder has turned it
+        image.info["exif"] = exif = tiff.with_orientation(exif, 1)
     if isinstance(exif, bytes) and exif.removeprefix(_NAME)[:4] not in _HEADS:
         del image.info["exif"]
     comment = image.info.get("comment", b"")
@@ -126,7 +128,7 @@ def kept_of(image: Image.Image, file: IO[bytes], picture: tiff.Picture | None = 
     elif image.format == "WEBP":
         webp, lost = containers.webp_chunks(file)
         kept = replace(kept, webp=webp, lost=tuple(lost))
-    elif image.format in ("AVIF", "HEIF"):
+    elif image.format in ("AVIF", "HEIF", "JXL"):
         kept = replace(kept, lost=tuple(containers.boxes_lost(file)))
     records, others = iptc.split(resources)
     packet = image.info.get("xmp", b"")
@@ -204,6 +206,8 @@ def options(kept: Kept, fmt: str, orientation: int, *, upright: bool) -> dict[st
     elif fmt == "HEIF":  # libheif turns what it writes by what is told
         exif = tiff.with_orientation(exif, 1)
         found = {"exif": exif, "xmp": xmp.without_orientation(packet)}
+    elif fmt == "JXL":  # its decoders turn by the codestream alone
+        found = {"exif": tiff.with_orientation(exif, 1), "xmp": packet}
     elif fmt == "GIF":
         found = {"comment": kept.comment}
     return {name: data for name, data in found.items() if data}

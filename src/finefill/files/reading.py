@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from finefill.errors import FinefillError, NotAnImageError, TooLargeError
-from finefill.files import containers, deep, heif, metadata, tiff
+from finefill.files import containers, deep, heif, jxl, metadata, tiff
 from finefill.files.metadata import Kept
 from finefill.files.photo import COLOUR, Photo, photo_of, turn
 from finefill.files.raw import raw_error, refuse_raw
@@ -73,18 +73,16 @@ def _decode(
                 file = source
             refuse_raw(file, name)
             file, picture = _picture_of(file, name)
-            image = _opened(file, name)
+            image, samples = _opened(file, name, max_pixels)
             width, height = image.size
-            if width * height > max_pixels:
-                raise TooLargeError(
-                    f"{name}: {width}x{height} pixels are more than the limit of {max_pixels}: "
-                    "raise it (--max-pixels) if the file can be trusted"
-                )
+            _check_size(width, height, max_pixels, name)
             if width * height > (Image.MAX_IMAGE_PIXELS or width * height):
                 stack.enter_context(_no_limits())
             if picture is not None:
                 _refuse_odd_tiff(image, name, picture)
-            deep_colour = _is_16_bit(image, picture) and image.mode in ("LA", *COLOUR)
+            deep_colour = samples is not None or (
+                _is_16_bit(image, picture) and image.mode in ("LA", *COLOUR)
+            )
             if deep_colour and not keep_deep:
                 raise FinefillError(
                     f"{name}: 16 bits per channel are read for grey images and photos only: "
@@ -117,8 +115,8 @@ def _decode(
                 warnings.warn(f"{name}: left out: {'; '.join(kept.lost)}", stacklevel=4)
             if kept.negative and image.mode.startswith("I;16"):
                 image = _inverted(image)  # as Pillow does with fewer bits
-            if not deep_colour:
-                return image, kept, None
+            if not deep_colour or samples is not None:
+                return image, kept, samples
             samples, orientation = deep.read(file, image, name)
             samples = turn(samples, orientation)
             return deep.cut(samples, image), kept, samples
@@ -149,16 +147,40 @@ def _picture_of(file: IO[bytes], name: str) -> tuple[IO[bytes], tiff.Picture | N
     return file, picture
 
 
-def _opened(file: IO[bytes], name: str) -> Image.Image:
-    """Open a file with Pillow, or with what the extra ``formats`` adds."""
+def _opened(
+    file: IO[bytes], name: str, max_pixels: int
+) -> tuple[Image.Image, NDArray[np.uint16] | None]:
+    """Open a file with Pillow, or with what the extra ``formats`` adds; and its deep samples."""
     try:
         with _no_limits():
-            return Image.open(file)
+            return Image.open(file), None
     except UnidentifiedImageError:
         file.seek(0)
-        if heif.is_heif(file.read(16)):
-            return heif.opened(file, name)
-        raise
+        head = file.read(16)
+        if heif.is_heif(head):
+            return heif.opened(file, name), None
+        if not jxl.is_jxl(head):
+            raise
+    file.seek(0)
+    data = file.read()
+    found = jxl.boxes(data)
+    told = jxl.header(found.get(b"jxlc", b""))
+    _check_size(*told.size, max_pixels, name)
+    for text, holds in (
+        (" has several pictures: only the first is used", told.animated),
+        (": its colours are not sRGB, and taken for it", not told.srgb),
+    ):
+        if holds:
+            warnings.warn(f"{name}{text}", stacklevel=5)
+    return jxl.opened(data, found, told, name)
+
+
+def _check_size(width: int, height: int, max_pixels: int, name: str) -> None:
+    if width * height > max_pixels:
+        raise TooLargeError(
+            f"{name}: {width}x{height} pixels are more than the limit of {max_pixels}: "
+            "raise it (--max-pixels) if the file can be trusted"
+        )
 
 
 def _is_cut(image: Image.Image, file: IO[bytes]) -> bool:

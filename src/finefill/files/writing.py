@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from finefill.errors import FinefillError, OperationError
-from finefill.files import deep, heif, metadata, tiff
+from finefill.files import deep, heif, jxl, metadata, tiff
 from finefill.files.colour import Colours
 from finefill.files.formats import (
     KEEPS_ORIENTATION_TAG,
@@ -89,6 +89,7 @@ def write_photo(
         image = image.transpose(_UPRIGHT[photo.orientation])
     image, keeps_profile = _for_format(image, fmt, photo.colours)
     keeps_deep = image.mode in deep.MODES.get(fmt, ()) and image.mode == photo.stored.mode
+    keeps_deep &= keeps_profile and (photo.colours is None or fmt in KEEPS_PROFILE)
     samples = photo.samples if keeps_deep else None
     if samples is not None:
         samples = filled(photo, samples.copy(), rgb, mask)
@@ -102,6 +103,9 @@ def write_photo(
             options |= _options(photo, image, fmt, keeps_profile=keeps_profile)
             if fmt == "HEIF":
                 heif.save(image, file, options)
+            elif fmt == "JXL":
+                said = (options.get(name, b"") for name in ("exif", "xmp"))
+                file.write(jxl.encoded(np.asarray(image) if samples is None else samples, *said))
             elif samples is None:
                 image.save(file, format=fmt, **options)
             else:

@@ -201,7 +201,7 @@ def _add_completion(app: FinefillAPI, settings: Settings) -> None:
         "description": "The completed image, in the format of the upload or of `format`.",
         "content": {
             f"image/{kind}": {"schema": {"type": "string", "format": "binary"}}
-            for kind in ("png", "jpeg", "webp", "tiff", "avif", "heic", "bmp", "gif")
+            for kind in ("png", "jpeg", "webp", "tiff", "avif", "heic", "jxl", "bmp", "gif")
         },
         "headers": {
             name: {"schema": {"type": "string"}} for name in RESULT_HEADERS if name.startswith("X-")

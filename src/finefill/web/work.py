@@ -31,6 +31,7 @@ KINDS = {
     "TIFF": (".tiff", "image/tiff"),
     "AVIF": (".avif", "image/avif"),
     "HEIF": (".heic", "image/heic"),
+    "JXL": (".jxl", "image/jxl"),
     "BMP": (".bmp", "image/bmp"),
     "GIF": (".gif", "image/gif"),
 }
