@@ -234,3 +234,29 @@ def test_chunks_of_webp(tmp_path: Path) -> None:
     data = buffer.getvalue() + b"C2PA\x04\0\0\0jumbXYZ \x02\0\0\0ab"
     data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
     through(data, tmp_path / "out.webp", r"content credentials.*; its chunks XYZ")
+
+
+@pytest.mark.parametrize(
+    ("primaries", "transfer", "told"), [(1, 13, False), (12, 13, True), (9, 16, True)]
+)
+def test_colours_by_code_points(tmp_path: Path, primaries: int, transfer: int, told: bool) -> None:
+    """AVIF's box of ITU-T H.273's numbers: sRGB; Display P3; Rec. 2100 PQ."""
+    buffer = io.BytesIO()
+    picture("RGB").save(buffer, "AVIF")
+    data = buffer.getvalue()
+    at = data.index(b"colrnclx") + 8
+    data = data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :]
+    (tmp_path / "in.avif").write_bytes(data)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read_photo(tmp_path / "in.avif")
+    assert [("taken for sRGB" in str(one.message)) for one in caught] == [True] * told
+
+
+def test_credentials_in_boxes(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    picture("RGB").save(buffer, "AVIF")
+    box = b"uuid" + bytes.fromhex("d8fec3d61b0e483c92975828877ec481") + bytes(8)
+    (tmp_path / "in.avif").write_bytes(buffer.getvalue() + struct.pack(">I", 4 + len(box)) + box)
+    with pytest.warns(UserWarning, match="content credentials"):
+        read_photo(tmp_path / "in.avif")

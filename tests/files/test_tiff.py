@@ -302,3 +302,13 @@ def test_an_image_that_is_not_loaded_is_turned_once(tmp_path: Path, orientation:
     with Image.open(tmp_path / "in.tif") as image:
         photo = photo_of(image)
     np.testing.assert_array_equal(photo.rgb, (RGB >> 8).astype(np.uint8))
+
+
+def test_layouts_that_nobody_here_reads_are_named(tmp_path: Path) -> None:
+    alpha = np.dstack([GREY, GREY])
+    options: dict[str, Any] = {"photometric": "minisblack", "extrasamples": ["unassalpha"]}
+    tifffile.imwrite(tmp_path / "in.tif", alpha, metadata=None, planarconfig="contig", **options)
+    with pytest.raises(
+        FinefillError, match=r"in\.tif: TIFF of 2 channels of 16 bits in this layout"
+    ):
+        read_photo(tmp_path / "in.tif")

@@ -73,7 +73,15 @@ def _decode(
                 file = source
             refuse_raw(file, name)
             file, picture = _picture_of(file, name)
-            image, samples = _opened(file, name, max_pixels)
+            try:
+                image, samples = _opened(file, name, max_pixels)
+            except UnidentifiedImageError:
+                if picture is None:
+                    raise
+                raise FinefillError(
+                    f"{name}: TIFF of {picture.channels} channels of {picture.bits} bits in this "
+                    "layout cannot be read: save it as grey or RGB of 8 or 16 bits first"
+                ) from None
             width, height = image.size
             _check_size(width, height, max_pixels, name)
             if width * height > (Image.MAX_IMAGE_PIXELS or width * height):
