@@ -1,0 +1,79 @@
+"""How a model fares when the same photographs are framed closer or wider than in its training.
+
+    python benchmarks/framing.py faces --data DATA/faces-test.tar --limit 150
+
+The network alone, on squares in the middle of each photograph, scaled to 128 pixels. Framing 1 is
+0.8 of the shorter side (128 of 160 pixels), the test crops of the results; 0.7 is closer, 1.4 wider
+and cut to the whole photograph. A change is against framing 1, over pairs of the same photograph,
+though closer crops hold other contents. The holes are at the same place of every crop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+
+from finefill import Engine
+from finefill.completion import catalog
+from finefill.data import iterate_images
+from finefill.data.photos import center_frame, cut
+from finefill.evaluation import kinds, metrics, protocol
+from finefill.files import RGB
+
+FRAMINGS = (0.7, 1.0, 1.4)
+USUAL = 0.8  # of the shorter side: framing 1
+SIZE = 128
+
+
+def framed(images: list[RGB], framing: float) -> protocol.TestSet:
+    """Middle squares (128, 128, 3) of photographs (H, W, 3), at one framing."""
+    crops = []
+    for image in images:
+        side = round(min(image.shape[:2]) * USUAL * framing)
+        crops.append(cut(image, center_frame(image, side), SIZE))
+    return protocol.TestSet.of([str(n) for n in range(len(crops))], crops)
+
+
+def main() -> None:
+    """Print a table, and write it as JSON where that is wanted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="+", help="names of shipped models, or .onnx files")
+    parser.add_argument("--data", nargs="+", type=Path, required=True)
+    parser.add_argument("--limit", type=int, default=150)
+    parser.add_argument("--masks", default="center", help="kind: see finefill evaluate")
+    parser.add_argument("--metrics", default="psnr", help="such as psnr,lite0")
+    parser.add_argument("--framings", nargs="*", type=float, default=FRAMINGS)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("-o", "--output", type=Path, help="JSON file")
+    options = parser.parse_args()
+    chosen, _ = metrics.select(tuple(options.metrics.split(",")))
+    images = [image for _, image in itertools.islice(iterate_images(options.data), options.limit)]
+    holes = kinds.make_masks(options.masks, len(images))
+    rows = []
+    print("| model | measure | " + " | ".join(f"{f:g}" for f in options.framings) + " |")
+    print("|---|---|" + "---:|" * len(options.framings))
+    for name in options.models:
+        path = catalog.locate(name) if name in catalog.names() else Path(name)
+        engine = Engine(path, threads=options.threads)
+        found = {
+            framing: protocol.evaluate(
+                framed(images, framing), holes, engine.fill, metrics=chosen
+            ).values
+            for framing in options.framings
+        }
+        for metric in chosen:
+            means = {f"{f:g}": float(np.mean(found[f][metric.key])) for f in options.framings}
+            rows.append({"model": name, "measure": metric.key, **means})
+            cells = " | ".join(f"{mean:.3f}" for mean in means.values())
+            print(f"| {name} | {metric.key} | {cells} |", flush=True)
+    if options.output is not None:
+        facts = {"photographs": len(images), "masks": holes.kind, "rows": rows}
+        options.output.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
