@@ -35,8 +35,8 @@ from finefill.training.ahead import Ahead
 from finefill.training.steps import train_step
 
 ASSETS = Path(finefill.__file__).parent / "assets"
-# Each adds to the one before, but for the last two, which add to the perceptual window. bf16 is
-# left out where the device does not calculate in it.
+# Each adds to the one before, but for the last three, which add to the perceptual window. bf16 is
+# left out where the device does not calculate in it, and the graph where it is no CUDA device.
 VARIANTS = (
     "fp32, contiguous",
     "bf16",
@@ -47,6 +47,7 @@ VARIANTS = (
     "perceptual term every second step, to relu3_3",
     "one cached batch",
     "compiled generator",
+    "CUDA graph of the generator",
 )
 SELDOM = "perceptual term every second step", "perceptual term every second step, to relu3_3"
 
@@ -134,10 +135,12 @@ def measure(
             continue
         if name == "bf16" and reduced != "bf16":
             continue
+        if "CUDA" in name and device.type != "cuda":
+            continue
         turn = variant(number, stage, recipe, photos, device, reduced)
         try:
             turn(0)  # graphs are compiled
-            if name != "compiled generator":
+            if name not in ("compiled generator", "CUDA graph of the generator"):
                 counts[name] = count(turn)
         except Exception as error:  # a compiler that is not there, for one
             notes[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
@@ -209,6 +212,12 @@ def variant(
     if name == "compiled generator":
         parts.shared["generator"] = torch.compile(parts.generator)  # type: ignore[assignment]  # a module
     cached = batches.next_batch(parts, photos, 0)
+    if name == "CUDA graph of the generator":
+        image, mask = cached
+        # The cache of autocast would keep rounded weights of the step that was recorded.
+        with torch.autocast("cuda", torch.bfloat16, enabled=reduced == "bf16", cache_enabled=False):
+            sample = image * (1 - mask), mask
+            parts.shared["generator"] = torch.cuda.make_graphed_callables(parts.generator, sample)
 
     def turn(step: int) -> None:
         fresh = name != "one cached batch"
