@@ -190,6 +190,19 @@ class TestWhole:
         assert "Over the whole image" not in page
 
 
+def test_ways_of_filling_are_methods(tmp_path: Path, model_path: Path) -> None:
+    data = photographs(tmp_path / "photos", (160, 140))
+    words = ("--model", model_path, "--data", data, "--metric", "psnr", "--whole")
+    ways = ("--fill", "network", "--fill", "regions")
+    result = evaluate(*words, *ways, "-o", tmp_path / "o")
+    assert result.exit_code == 0, result.output
+    facts = json.loads((tmp_path / "o" / "summary.json").read_text(encoding="utf-8"))
+    assert list(facts["methods"]) == ["small, network", "small, regions"]
+    numbers = [method["psnr"]["mean"] for method in facts["methods"].values()]
+    assert numbers[0] != numbers[1]
+    assert facts["command"].count("--fill") == 2
+
+
 def test_all_kinds_make_one_table(tmp_path: Path) -> None:
     data, streets = photographs(tmp_path / "photos", (130, 130)), labelled(tmp_path / "streets")
     words = ("--data", data, "--metric", "psnr", "--masks", "all", "--size", 64)

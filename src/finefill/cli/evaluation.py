@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from finefill.cli.models import tell
+from finefill.cli.models import FILL, FILLS, tell
 from finefill.errors import FinefillError
 from finefill.evaluation import kinds, metrics
 
 if TYPE_CHECKING:
-    from finefill.completion import Chosen, Engine
+    from finefill.completion import Chosen, Engine, Fill
     from finefill.evaluation import AnyMetric, MaskSet, Method, MethodResult, TestSet
     from finefill.files import RGB
 
@@ -55,6 +55,15 @@ PACKAGES = (
     multiple=True,
     metavar="[NAME=]CONVENTION",
     help="How to use others' files, or the model of that name: lama, migan, or a JSON file.",
+)
+@click.option(
+    "--fill",
+    "ways",
+    multiple=True,
+    type=click.Choice(FILLS),
+    default=("auto",),
+    show_default=True,
+    help=f"{FILL} Each that is given becomes a method.",
 )
 @click.option(
     "--run",
@@ -152,6 +161,7 @@ PACKAGES = (
 def evaluate(
     models: tuple[str, ...],
     conventions: tuple[str, ...],
+    ways: tuple[Fill, ...],
     runs: tuple[Path, ...],
     baselines: tuple[str, ...],
     outputs: tuple[Path, ...],
@@ -195,7 +205,7 @@ def evaluate(
         return _look_for_leaks(paths, trained, limit, folder)
     if folder is None:
         raise FinefillError("give a folder for the results with -o")
-    from finefill.completion import choose, fill_photo
+    from finefill.completion import check_fill, choose, fill_photo
     from finefill.evaluation import bursts, load_baseline, protocol, report
     from finefill.evaluation import outputs as others
 
@@ -209,7 +219,10 @@ def evaluate(
     engines = _engines(chosen, threads)
     methods: dict[str, Method] = {}
     for name, engine in engines.items():
-        methods[name] = functools.partial(fill_photo, engine)
+        for way in dict.fromkeys(ways):
+            check_fill(way, engine.card)
+            label = name if way == "auto" else f"{name}, {way}"
+            methods[label] = functools.partial(fill_photo, engine, fill=way)
         if engine.card["detail"] and not whole and not scenes:
             methods[f"{name}, network alone"] = engine.fill
     methods |= _runs(runs, threads)
