@@ -111,6 +111,30 @@ def demo_rgb() -> NDArray[np.uint8]:
     return read_photo(Path(finefill.__file__).parent / "assets" / "demo.jpg").rgb
 
 
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 16 crops of the bundled photograph."""
+    import finefill
+
+    folder = tmp_path_factory.mktemp("photos")
+    with Image.open(Path(finefill.__file__).parent / "assets" / "demo.jpg") as demo:
+        for number in range(16):
+            x, y = 150 * (number % 4), 110 * (number // 4)
+            demo.crop((x, y, x + 150, y + 110)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was never stopped, on :func:`photos`."""
+    from finefill.training import train
+    from tests.training.runs import RECIPE
+
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    assert train(RECIPE, [photos], run, device="cpu", quiet=True)
+    return run
+
+
 def exif_with(layout: dict[int, int]) -> Image.Exif:
     """EXIF that says a maker, an artist, an exposure and what it interoperates with.
 

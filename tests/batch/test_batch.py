@@ -34,7 +34,7 @@ from finefill.batch import (
 )
 from finefill.completion.photo import Report, fill_photo, fill_with_report
 from finefill.files.reading import read_photo
-from tests.cli.test_cli_use import run as run_command
+from tests.cli.test_use import run as run_command
 
 SIZE = (96, 80)  # width, height
 

@@ -22,6 +22,7 @@ from finefill.errors import FinefillError
 from finefill.evaluation import kinds, protocol
 from finefill.evaluation.baselines import mean_colour
 from finefill.masks import LAMA, Mask, random_irregular, random_object
+from finefill.masks.drawing import random_strokes
 
 
 def evaluate(*words: object) -> Result:
@@ -297,3 +298,8 @@ PUBLISHED = {
     "wide": "a5c6454bb860",
     "objects": "6ae0c6e990f4",
 }
+
+
+def test_masks_hold_nothing_but_0_and_1() -> None:
+    mask = random_strokes(np.random.default_rng(0), 128, 128)
+    assert set(np.unique(mask.view(np.uint8))) == {0, 1}

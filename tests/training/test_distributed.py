@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 import finefill
@@ -35,17 +34,6 @@ SETTINGS = [
     *("log_every=1", "checkpoint_every=2", "precision=fp32"),
 ]
 RECIPE = recipes.override(recipes.tiny(), SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Crops of the bundled photograph."""
-    folder = tmp_path_factory.mktemp("photos")
-    with Image.open(SOURCE / "finefill" / "assets" / "demo.jpg") as demo:
-        for number in range(16):
-            x, y = 150 * (number % 4), 110 * (number // 4)
-            demo.crop((x, y, x + 150, y + 110)).save(folder / f"{number}.png")
-    return folder
 
 
 def environment() -> dict[str, str]:

@@ -16,7 +16,7 @@ from finefill.cli.models import in_a_word
 from finefill.completion import Engine, choose
 from finefill.completion.weights import files_of
 from finefill.errors import FinefillError
-from tests.cli.test_cli_use import run
+from tests.cli.test_use import run
 from tests.completion.test_convention import MEAN, PLAIN
 from tests.conftest import CARD, write_model
 from tests.networks import copy_known_mean, lama, migan, two_colours

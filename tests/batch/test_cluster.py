@@ -23,8 +23,8 @@ from finefill import FinefillError, batch
 from finefill.batch import Batch, Entry, Task, manifest, prepare, preview
 from finefill.batch.places import place
 from tests.batch.test_batch import Files, start, tree
-from tests.cli.test_cli_networks import with_weights_beside
-from tests.cli.test_cli_use import run as run_command
+from tests.cli.test_models import with_weights_beside
+from tests.cli.test_use import run as run_command
 from tests.completion.test_convention import PLAIN
 from tests.networks import copy_known_mean
 

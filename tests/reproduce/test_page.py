@@ -1,0 +1,92 @@
+"""Measures and the page of results."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finefill.evaluation import protocol
+from finefill.evaluation.latent import latent_search
+from finefill.reproduce import experiments, page
+from finefill.reproduce.measure import Bench, curve, measure
+from finefill.reproduce.variants import OURS
+from tests.reproduce.small import SIZE
+
+
+class TestPage:
+    def test_sheets_show_images_from_all_over_the_set(self, bench: Bench) -> None:
+        images = np.zeros((400, SIZE, SIZE, 3), np.uint8)
+        test = protocol.TestSet(tuple(map(str, range(400))), images, "", 0)
+        large = dataclasses.replace(bench, test=test)
+        assert len(large.shown) == 12
+        assert set(large.shown) <= set(large.few)
+        assert large.shown[0] < 100
+        assert large.shown[-1] > 300
+
+    def test_a_section_from_training_to_page(self, bench: Bench, tmp_path: Path) -> None:
+        experiment = dataclasses.replace(
+            experiments.EXPERIMENTS["figure7"], variants=("no-dilation", "rec"), classical=("mean",)
+        )
+        facts, images = measure(bench, experiment)
+        assert set(images) == {"figure7-center", "figure7-random"}
+        facts["command"] = "finefill reproduce figure7"
+        (tmp_path / "figure7.md").write_text("We find that it works.")
+        page.write_section(tmp_path, "figure7", facts, images)
+        text = (tmp_path / "README.md").read_text(encoding="utf-8")
+        stored = json.loads((tmp_path / "figure7.json").read_text(encoding="utf-8"))
+        for kind in ("center", "random"):
+            methods = stored["masks"][kind]["methods"]
+            assert list(methods) == ["rec", "mean", "no-dilation"]
+            for numbers in methods.values():
+                assert f"| {numbers['psnr']['mean']:.2f} |" in text
+            assert set(stored["masks"][kind]["differences"]) == {"mean", "no-dilation"}
+        assert "We find that it works." in text
+        assert "48 samples, seed 0, cpu" in text
+        assert "`finefill reproduce figure7`" in text
+        for name in ("figure7-random.webp", "figure7-curves.png", "figure7-parameters.png"):
+            assert f"({name})" in text
+            with Image.open(tmp_path / name) as picture:
+                assert 100 < min(picture.size) <= max(picture.size) <= 1600
+        assert not (tmp_path / "figure7-center.webp").exists()  # one sheet a section
+
+    def test_sections_of_earlier_calls_stay(self, bench: Bench, tmp_path: Path) -> None:
+        for name in ("figure8", "figure2"):
+            experiment = dataclasses.replace(
+                experiments.EXPERIMENTS[name], variants=(OURS,), masks=("center",)
+            )
+            facts, images = measure(bench, experiment)
+            facts["command"] = "x"
+            page.write_section(tmp_path, name, facts, images)
+        page.write_section(tmp_path, "figure2", facts, images, "faces")
+        (tmp_path / "foreign.json").write_text('{"of": "somebody else"}')
+        page.write_page(tmp_path)
+        text = (tmp_path / "README.md").read_text(encoding="utf-8")
+        heads = [line for line in text.splitlines() if line.startswith("## ")]
+        assert [head[:11] for head in heads] == ["## Figure 2", "## Figure 2", "## Figure 8"]
+        assert heads[1] == f"{heads[0]} (faces)"
+
+    def test_slow_search_is_measured_on_a_few_against_the_same_few(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("finefill.reproduce.measure.SEARCHED", 2)
+        quick = functools.partial(latent_search, steps=20)
+        monkeypatch.setattr("finefill.reproduce.methods.latent_search", quick)
+        experiment = dataclasses.replace(
+            experiments.EXPERIMENTS["figure6"], variants=("dcgan", OURS), classical=()
+        )
+        facts, images = measure(bench, experiment)
+        few = facts["masks"]["center, 2 random images"]
+        assert list(few["methods"]) == [OURS, experiments.LATENT]
+        values = bench.done[OURS, "center"].values["psnr"][bench.few]
+        assert few["methods"][OURS]["psnr"]["mean"] == pytest.approx(values.mean())
+        assert images["figure6-center"].height > 4 * SIZE
+
+    def test_the_curve_starts_with_the_shared_stage(self, bench: Bench) -> None:
+        points = curve(bench.runs, bench.variants, OURS)
+        assert [samples for samples, _ in points] == [12, 24, 36, 48]

@@ -1,0 +1,57 @@
+"""One step: what it averages, measures and adds up."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from finefill.data import recipes
+from finefill.data.photos import Photos, validation_batches
+from finefill.errors import FinefillError
+from finefill.training import schedule, stages, steps
+from finefill.training.batches import to_device
+from tests.training.runs import CPU, RECIPE
+
+
+def test_average_follows_the_weights() -> None:
+    kept, new = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(kept.weight, 1.0)
+    torch.nn.init.constant_(new.weight, 3.0)
+    steps.update_average(kept, new, 0.75)
+    assert kept.weight.item() == 1.5
+
+
+def test_psnr_by_hand() -> None:
+    x, mask = torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2)
+    assert steps.psnr(x, x + 0.2, mask).item() == pytest.approx(20.0, abs=1e-4)  # 4 / 0.04 = 100
+
+
+@pytest.mark.parametrize("discriminator", ["patch", "features"])
+def test_the_loss_adds_what_a_step_looks_at(discriminator: str, photos: Path) -> None:
+    """Eq. 1 from the terms that are logged; the perceptual one twice as much every second step."""
+    every = 2 if discriminator == "patch" else 1
+    recipe = dataclasses.replace(
+        RECIPE, discriminator=discriminator, judged_layers=("relu1_2",), perceptual_every=every
+    )
+    batch = to_device(*next(validation_batches(Photos([photos], RECIPE), RECIPE)), CPU)
+    parts = stages.first_stage(recipe, CPU)
+    stages.second_stage(parts, None)
+    parts.lambdas = {"adv": 0.5, "per": 0.25}
+    for step in range(recipe.rec_steps, recipe.rec_steps + 3):
+        looks = schedule.perceptual_due(recipe, step)
+        assert looks == (every == 1 or step % 2 == recipe.rec_steps % 2)
+        labels = schedule.label_source(recipe, step)
+        found = steps.train_step(parts, *batch, labels, perceptual=looks)
+        assert ("per" in found) == looks
+        expected = found["rec"] + 0.5 * found["adv"]
+        if looks:
+            expected = expected + every * 0.25 * found["per"]
+        assert found["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    for wrong in ("perceptual_every=0", "perceptual_every=2"):
+        with pytest.raises(FinefillError, match="perceptual_every must be"):
+            recipes.override(
+                dataclasses.replace(recipe, perceptual_every=1, discriminator="features"), [wrong]
+            )
