@@ -37,9 +37,9 @@ FACES = {
         load_ahead locate names verify_file window_around
     """,
     "finefill.data": """
-        Exclusions Photos Pixels Recipe SUFFIXES Stream from_json is_photo is_stream
-        iterate_images iterate_labelled random_mask read_exclusions read_image recipes shrink
-        source_name training_batch validation_batches
+        Exclusions Frame Photos Pixels Recipe SUFFIXES Stream batch_numbers frames_and_masks
+        from_json is_photo is_stream iterate_images iterate_labelled random_mask read_exclusions
+        read_image recipes shrink source_name training_batch validation_batches
     """,
     "finefill.nets": """
         CompletionNet ContextEncoder Discriminator FeatureDiscriminator GFCGenerator Generator

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finefill.data import Photos, Recipe
-from finefill.data.photos import Frame, batch_numbers, frames_and_masks
+from finefill.data import Frame, Photos, Recipe, batch_numbers, frames_and_masks
 from finefill.errors import FinefillError
 
 
