@@ -503,6 +503,24 @@ def test_detail_only_where_it_is_said(tmp_path: Path) -> None:
     assert len(np.unique(detailed[mask], axis=0)) > 1
 
 
+def test_regions_only_where_it_is_said(tmp_path: Path) -> None:
+    """Regions go on with a pattern that the mean of what is known has not."""
+    pattern = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    image = np.tile(pattern, (16, 16, 1))
+    mask = np.zeros((128, 128), bool)
+    mask[48:72, 48:72] = True
+    shown = np.where(mask[..., None], np.uint8(0), image)
+    path = said(copy_known_mean(tmp_path / "net.onnx"), trained_size=128)
+    with pytest.raises(FinefillError, match="net does not allow regions"):
+        fill_with_report(Engine(path), shown, mask, fill="regions")
+    (found,) = fill_with_report(Engine(path), shown, mask).filled
+    assert found.way == "network"
+    says = Engine(said(path, trained_size=128, regions=True))
+    report = fill_with_report(says, shown, mask, fill="regions")
+    assert [one.way for one in report.filled] == ["regions"]
+    np.testing.assert_array_equal(report.rgb, image)
+
+
 def _fill(work: tuple[Engine, NDArray[np.uint8], NDArray[np.bool_]]) -> NDArray[np.uint8]:
     engine, image, mask = work
     return engine.fill(image, mask)

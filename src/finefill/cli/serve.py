@@ -141,8 +141,10 @@ def serve(
 
     def ready(address: str, server: Any) -> None:
         for card in server.pool.cards:
-            if card.get("convention"):
-                click.echo(f"finefill: {card['name']}: used as {card['convention']}", err=True)
+            how = str(card.get("convention", ""))
+            if how:
+                said = "as its JSON file says" if how.startswith("sha256:") else f"as {how}"
+                click.echo(f"finefill: {card['name']}: used {said}", err=True)
         click.echo(f"finefill serves {address} (Ctrl-C ends it)")
         if not local and token is None:
             click.echo(

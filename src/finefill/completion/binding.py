@@ -278,6 +278,7 @@ def card_of(binding: Binding, path: Path) -> dict[str, Any]:
         "hole_range": list(sides),
         "size_multiple": convention.size_multiple,
         "detail": convention.detail,
+        "regions": convention.regions,
         "doubt": convention.doubt,
         "convention": convention.label,
     }

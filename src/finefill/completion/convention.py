@@ -99,6 +99,7 @@ class Convention:
         hole_range: sides in pixels of the smallest and largest hole that it does well; None = up
             to half of ``trained_size``. What is larger is completed at a reduced scale.
         detail: whether fills get their fine detail from the photograph.
+        regions: whether regions of the photograph may fill a hole instead of the network.
         doubt: see :mod:`finefill.completion.confidence`; None = the confidence is not measured.
         name: what to call the network; None = as its file.
         version: for people, as ``domain``, ``licence`` and ``terms``.
@@ -112,6 +113,7 @@ class Convention:
     trained_size: int | None = None
     hole_range: tuple[int, int] | None = None
     detail: bool = False
+    regions: bool = False
     doubt: float | None = None
     name: str | None = None
     version: str = ""
@@ -240,6 +242,7 @@ def of_card(card: Mapping[str, Any]) -> Convention:
         trained_size=int(card["trained_size"]),
         hole_range=(int(smallest), int(largest)),
         detail=bool(card["detail"]),
+        regions=bool(card.get("regions", card["detail"])),
         doubt=card.get("doubt"),
         name=str(card["name"]),
         version=version,
@@ -371,6 +374,7 @@ _TOP = {
     "trained_size": _Kind("a number of pixels, from 1 up", _count),
     "hole_range": _Kind("[smallest, largest] in pixels", _pair),
     "detail": _Kind("true or false", _truth),
+    "regions": _Kind("true or false", _truth),
     "doubt": _Kind("levels of 255, more than 0, or null", _level),
     "name": _NAME,
     **dict.fromkeys(("version", "domain", "licence", "terms"), _TEXT),
