@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 import finefill
+from finefill.masks import read_mask
 
 pytest.importorskip("fastapi", reason="needs the extra web")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -368,6 +370,50 @@ def test_lasso_erase_and_mask_file(browser: Any, address: str, png: Path, tmp_pa
     assert box_of(where[:, :160]) == [50, 100, 90, 140]
     where[:, :160] = False
     assert np.abs(np.array(box_of(where)) - [200, 150, 250, 200]).max() <= 1
+
+
+def mask_files(folder: Path) -> dict[str, Path]:
+    """Masks of every kind for a photo of 320x240, of the same squares."""
+    squares = ((50, 100), (150, 100), (200, 160))
+    labels = np.zeros((240, 320), np.uint8)
+    colours = np.zeros((240, 320, 3), np.uint8)
+    paints = ((255, 0, 0), (0, 0, 255), (0, 255, 0))
+    for value, ((x, y), paint) in enumerate(zip(squares, paints, strict=True), 1):
+        labels[y : y + 30, x : x + 40] = value
+        colours[y : y + 30, x : x + 40] = paint
+    hole = np.uint8(255) * (labels > 0)
+    brush = np.dstack([np.full((240, 320, 3), (138, 43, 226), np.uint8), hole // 255 * 100])
+    soft = Image.fromarray(hole).resize((160, 120), Image.Resampling.BILINEAR)
+    kinds = {
+        "white.png": Image.fromarray(hole), "numbers.png": Image.fromarray(labels),
+        "one.png": Image.fromarray(hole // 255), "colours.png": Image.fromarray(colours),
+        "on-white.png": Image.fromarray(np.where(hole[..., None], colours, np.uint8(255))),
+        "colours.jpg": Image.fromarray(colours), "white.jpg": Image.fromarray(hole),
+        "brush.png": Image.fromarray(brush), "dark.png": Image.fromarray(hole // 4),
+        "soft.png": soft.resize((320, 240), Image.Resampling.BILINEAR),
+    }  # fmt: skip
+    for name, image in kinds.items():
+        image.save(folder / name)
+    return {name: folder / name for name in kinds}
+
+
+def test_masks_mean_the_same_as_on_the_server(
+    browser: Any, address: str, png: Path, tmp_path: Path
+) -> None:
+    with showing(browser, address) as page:
+        for name, path in mask_files(tmp_path).items():
+            open_photo(page, png)
+            page.set_input_files("#mask-file", path)
+            page.wait_for_selector("#status:has-text('added')", state="attached")
+            labelled = "labels" in page.text_content("#status")
+            remove(page)
+            where = changed(pixels(png), pixels(saved(page)[1]))
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                expected = read_mask(path, (240, 320))
+            assert labelled == any("label mask" in str(one.message) for one in caught), name
+            assert not where[~expected].any(), name
+            assert where[expected].mean() > 0.9, name
 
 
 @pytest.mark.parametrize(("kind", "orientation"), [("webp", 3), ("png", 6)])

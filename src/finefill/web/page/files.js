@@ -38,7 +38,8 @@ async function addMask(file) {
     }
     if (!mask.share) throw new Error(`${file.name}: nothing in it is white`);
     add({ kind: "mask", erase: false, blob: file, bitmap: mask.bitmap });
-    say(`Mask added: ${Math.round(100 * mask.share) || "less than 1"} percent of the picture`);
+    const what = mask.labels ? `Mask of ${mask.labels} labels` : "Mask";
+    say(`${what} added: ${Math.round(100 * mask.share) || "less than 1"} percent of the picture`);
   } catch (error) {
     fail(error);
   }

@@ -2,6 +2,7 @@
 // files -> alpha.
 
 import { paint } from "./mask.js";
+import { meaning } from "./meaning.js";
 import { crc32 } from "./bytes.js";
 
 const STRIP = 4e6; // pixels held at a time: a mask of 50 megapixels would need 200 MB as RGBA
@@ -86,14 +87,14 @@ function chunk(name, data) {
 
 /** A mask file -> its size, and its alpha scaled down for the screen. */
 async function read({ blob, limit }) {
-  const { canvas, share } = await alphaOf(blob);
+  const { canvas, share, labels } = await alphaOf(blob);
   const { width, height } = canvas;
   const scale = Math.min(1, Math.sqrt(limit / (width * height)));
   const bitmap = await createImageBitmap(canvas, {
     resizeWidth: Math.max(1, Math.round(width * scale)),
     resizeHeight: Math.max(1, Math.round(height * scale)),
   });
-  return [{ bitmap, width, height, share }, [bitmap]];
+  return [{ bitmap, width, height, share, labels }, [bitmap]];
 }
 
 /** A mask file as a canvas with alpha 255 where it is completed, else 0. */
@@ -115,31 +116,22 @@ async function alphaOf(blob) {
   const rows = Math.max(1, Math.floor(STRIP / width));
   const strips = [];
   for (let top = 0; top < height; top += rows) strips.push([top, Math.min(rows, height - top)]);
-  // A mask drawn in the alpha channel over a single colour is one too, as on the server.
-  let clear = false, dark = false, light = false;
-  for (const [top, count] of strips) {
-    const pixels = context.getImageData(0, top, width, count).data;
-    for (let i = 0; i < pixels.length; i += 4) {
-      if (pixels[i + 3] < HALF) clear = true;
-      else if (bright(pixels, i)) light = true;
-      else dark = true;
+  const each = (use) => {
+    for (const [top, count] of strips) {
+      use(context.getImageData(0, top, width, count).data, width, count);
     }
-  }
-  const byAlpha = clear && !(dark && light);
+  };
+  const { completed, labels } = meaning(each);
   let number = 0;
   for (const [top, count] of strips) {
     const strip = context.getImageData(0, top, width, count);
     const pixels = strip.data;
     for (let i = 0; i < pixels.length; i += 4) {
-      const completed = pixels[i + 3] >= HALF && (byAlpha || bright(pixels, i));
-      pixels[i + 3] = completed ? 255 : 0;
-      number += completed;
+      const chosen = completed(pixels, i);
+      pixels[i + 3] = chosen ? 255 : 0;
+      number += chosen;
     }
     context.putImageData(strip, 0, top);
   }
-  return { canvas, share: number / (width * height) };
-}
-
-function bright(pixels, i) {
-  return 0.299 * pixels[i] + 0.587 * pixels[i + 1] + 0.114 * pixels[i + 2] >= HALF - 0.5;
+  return { canvas, share: number / (width * height), labels };
 }
