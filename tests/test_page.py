@@ -402,7 +402,9 @@ def test_masks_mean_the_same_as_on_the_server(
 ) -> None:
     with showing(browser, address) as page:
         for name, path in mask_files(tmp_path).items():
-            open_photo(page, png)
+            photo = tmp_path / f"photo-{name}"  # the title tells that it is open
+            photo = Path(shutil.copy(png, photo.with_suffix(f"{path.suffix}.png")))
+            open_photo(page, photo)
             page.set_input_files("#mask-file", path)
             page.wait_for_selector("#status:has-text('added')", state="attached")
             labelled = "labels" in page.text_content("#status")
