@@ -21,7 +21,7 @@ from PIL import Image
 from finefill.completion import Engine, fill_photo, load, locate, window_around
 from finefill.completion.plan import Box
 from finefill.data import iterate_images
-from finefill.evaluation import metrics, sheets
+from finefill.evaluation import lite0, metrics, sheets
 from finefill.evaluation.baselines import load_baseline
 from finefill.evaluation.features import shared
 from finefill.files import RGB, read_photo, replacing
@@ -92,6 +92,7 @@ def judge(original: RGB, completed: RGB, mask: Mask) -> dict[str, float]:
     window = window_around(hole, JUDGED * hole.side, mask.shape).slices
     x, y, m = (np.ascontiguousarray(array[window]) for array in (original, completed, mask))
     return {
+        "lite0": lite0.shared().distance(x, y, m),
         "vgg16": shared().distance(x, y, m),
         "seam": metrics.seam(x, y, m),
         "psnr": metrics.psnr(x, y, m),
@@ -133,7 +134,8 @@ def compare(
     shown: list[list[RGB]] = [[] for _ in cases]
     for name in METHODS:
         fill = fills(name)
-        mine = values.setdefault(name, {"vgg16": [], "seam": [], "psnr": [], "seconds": []})
+        keys = ("lite0", "vgg16", "seam", "psnr", "seconds")
+        mine = values.setdefault(name, {key: [] for key in keys})
         for index, (_, image, mask) in enumerate(cases):
             start = time.perf_counter()
             completed = fill(image, mask)  # type: ignore[operator]  # any of several callables
@@ -152,12 +154,13 @@ def compare(
         f"{len(cases)} regions; means over the hole, with bootstrap "
         "95% intervals; in brackets the difference to `places`, region by region.",
         "",
-        "| method | VGG16 distance ↓ | seam, to 0 | PSNR (dB) ↑ | s |",
-        "|---|---:|---:|---:|---:|",
+        "| method | Lite0 distance ↓ | VGG16 distance (trained on) ↓ | seam, to 0 | PSNR (dB) ↑ | "
+        "s |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     for name in METHODS:
         cells = []
-        for key, digits in (("vgg16", 3), ("seam", 4), ("psnr", 2)):
+        for key, digits in (("lite0", 3), ("vgg16", 3), ("seam", 4), ("psnr", 2)):
             own, base = np.array(values[name][key]), np.array(values["places"][key])
             cell = text(own, digits)
             cells.append(cell if name == "places" else f"{cell} ({text(own - base, digits, '+')})")
