@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.completion import confidence, plain
+from finefill.completion import confidence, plain, specks
 from finefill.completion.blend import meet_edges
 from finefill.completion.catalog import load
 from finefill.completion.detail import EDGE, add_detail
@@ -53,7 +53,8 @@ class Filled:
 
     Attributes:
         window: the piece of the plan.
-        way: "network"; "regions": copied from around the hole; "plain": one colour or plane.
+        way: "network"; "regions": copied from around the hole; "plain": one colour or plane;
+            "specks": a few pixels, continued from beside them.
         confidence: 0 to 1 (see :mod:`finefill.completion.confidence`); None: not measured.
         warning: why its fill should be looked at, in a sentence; empty = nothing known against it.
     """
@@ -207,10 +208,11 @@ def fill_with_report(
     check_fill(fill, card)
     notes = tuple(filter(None, [confidence.unmeasured(card)])) if measure else ()
     result, left = image.copy(), mask.copy()
-    filled = []
-    for planned in _chunks(plan(mask, card)):
+    sure_of_it = 1.0 if measure and not notes else None
+    tiny = specks.fill(result, left) if fill == "auto" and card["detail"] else []
+    filled = [Filled(one, "specks", sure_of_it, "") for one in tiny]
+    for planned in _chunks(plan(left, card)):
         windows = plain.fill(result, left, planned)
-        sure_of_it = 1.0 if measure and not notes else None
         filled += [Filled(one, "plain", sure_of_it, "") for one in planned if one not in windows]
         inputs = [_shrink(result, _unknown(left, window), window) for window in windows]
         smalls, holes = [small for small, _ in inputs], [hole for _, hole in inputs]

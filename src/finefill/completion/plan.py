@@ -135,6 +135,11 @@ def groups(mask: Mask, near: int) -> list[Box]:
     return _cut(mask, Box(0, mask.shape[0], 0, mask.shape[1]), near)
 
 
+def pieces(mask: Mask, near: int) -> list[Box]:
+    """As :func:`groups`, faster where there are many far from each other."""
+    return [part for group in groups(mask, NEAR) for part in _cut(mask, group, near)]
+
+
 def window_around(box: Box, side: int | tuple[int, int], shape: tuple[int, ...]) -> Box:
     """A window around ``box``, pushed or cut to lie in (height, width).
 
@@ -252,7 +257,7 @@ def _cut(mask: Mask, box: Box, near: int) -> list[Box]:
         box = left.pop()
         part = mask[box.slices]
         rows = _runs(np.any(part, axis=1), near)
-        columns = _runs(np.any(part, axis=0), near) if rows else []
+        columns = _runs(np.any(part[rows[0][0] : rows[-1][1]], axis=0), near) if rows else []
         boxes = [
             Box(box.top + top, box.top + bottom, box.left + first, box.left + last)
             for top, bottom in rows

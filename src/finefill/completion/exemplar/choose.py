@@ -11,7 +11,7 @@ from finefill.completion.blend import blur
 from finefill.files import RGB
 from finefill.masks import Mask
 
-Way = Literal["network", "regions", "plain"]
+Way = Literal["network", "regions", "plain", "specks"]
 Fill = Literal["auto", "network", "regions"]
 # Chosen on validation photographs; ``small`` has holes up to 80 pixels.
 DIRECTED = 0.45
