@@ -312,3 +312,14 @@ def test_layouts_that_nobody_here_reads_are_named(tmp_path: Path) -> None:
         FinefillError, match=r"in\.tif: TIFF of 2 channels of 16 bits in this layout"
     ):
         read_photo(tmp_path / "in.tif")
+
+
+def test_no_resolution_is_made_up(tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "in.tif")
+    photo = read_photo(tmp_path / "in.tif")
+    for name in ("out.tif", "out.png"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / name)
+    with Image.open(tmp_path / "out.png") as image:
+        assert "dpi" not in image.info
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert 282 not in file.pages[0].tags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -214,3 +215,21 @@ def test_the_hole_alone_is_put_back_where_it_is(mode: str, orientation: int) -> 
     white = np.asarray(Image.new("RGB", (30, 40), "white").convert(mode))
     np.testing.assert_array_equal(np.asarray(found)[hole], white[hole])
     np.testing.assert_array_equal(np.asarray(found)[~hole], np.asarray(image)[~hole])
+
+
+def test_alpha_that_a_formats_writer_gives_up_is_told(tmp_path: Path) -> None:
+    """BMP with four masks, version 4 of its header, which Pillow reads and does not write."""
+    pixels = np.full((20, 24, 4), 200, np.uint8)  # blue, green, red, alpha; from below
+    pixels[..., 3] = 77
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    head = struct.pack("<IiiHHIIiiII", 108, 24, 20, 1, 32, 3, 24 * 20 * 4, 0, 0, 0, 0)
+    head += (masks + b"BGRs").ljust(108 - 40, b"\0")
+    data = b"BM" + struct.pack("<IHHI", 14 + 108 + pixels.size, 0, 0, 122) + head
+    (tmp_path / "in.bmp").write_bytes(data + pixels.tobytes())
+    photo = read_photo(tmp_path / "in.bmp")
+    assert photo.stored.mode == "RGBA"
+    mask = np.zeros((20, 24), bool)
+    mask[4:9, 4:9] = True
+    with pytest.warns(UserWarning, match="BMP is written without alpha: it goes onto white"):
+        write_photo(photo, photo.rgb, mask, tmp_path / "out.bmp")
+    write_photo(photo, photo.rgb, mask, tmp_path / "out.png")

@@ -53,6 +53,8 @@ def jpeg_lost(image: Any, file: IO[bytes]) -> list[str]:
             unknown.append(name)
     if unknown:
         lost.append(f"its segments {', '.join(dict.fromkeys(unknown))}")
+    if [name for name, _ in image.applist].count("COM") > 1:
+        lost.append("all but the last of its comments")
     after = _after_jpeg(file)
     film = _FILM.search(after)
     if film:

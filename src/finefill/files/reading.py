@@ -118,6 +118,8 @@ def _decode(
                     "they are taken for sRGB",
                     stacklevel=4,
                 )
+            if picture is not None and not picture.data(tiff.RESOLUTION):
+                image.info.pop("dpi", None)  # made up by Pillow
             kept = metadata.kept_of(image, file, picture)
             if kept.lost and keep_deep:
                 warnings.warn(f"{name}: left out: {'; '.join(kept.lost)}", stacklevel=4)

@@ -8,6 +8,7 @@ import io
 import os
 import stat
 import struct
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -87,7 +88,10 @@ def write_photo(
     image.info.pop("comment", None)  # what is left out, writers would take from there
     if upright and photo.orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[photo.orientation])
+    transparent = image.has_transparency_data
     image, keeps_profile = _for_format(image, fmt, photo.colours)
+    if transparent and not image.has_transparency_data and photo.stored.format == fmt:
+        warnings.warn(f"{path}: {fmt} is written without alpha: it goes onto white", stacklevel=2)
     keeps_deep = image.mode in deep.MODES.get(fmt, ()) and image.mode == photo.stored.mode
     keeps_deep &= keeps_profile and (photo.colours is None or fmt in KEEPS_PROFILE)
     samples = photo.samples if keeps_deep else None
