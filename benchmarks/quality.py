@@ -1,4 +1,4 @@
-"""How good the fills are: every table of docs/results/quality from one command.
+"""How good the fills are: docs/results/quality, and the table of README and docs/quality.md.
 
     python benchmarks/quality.py --data DATA [--only NAME …] [--limit 140] [-o docs/results/quality]
 
@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
 CLASSICAL = ("--baseline", "patchmatch", "--baseline", "telea")
 SCENES = ("--model", "places", *CLASSICAL, "--data", "scenes-test.tar")
 FACES = ("--model", "faces", *CLASSICAL, "--data", "faces-test.tar")
@@ -77,6 +78,50 @@ def page(output: Path) -> str:
     return "\n".join(lines)
 
 
+SHORT = ("faces-random", "scenes-random", "streets-objects")  # what README and docs/quality.md show
+NAMES = {"faces": "**finefill**", "places": "**finefill**", "patchmatch": "PatchMatch",
+         "places, network alone": "`places`, network alone", "places, network": "`places`, "
+         "network and detail", "telea": "Telea (OpenCV)"}  # fmt: skip
+MARKS = "<!-- quality:begin -->", "<!-- quality:end -->"
+
+
+def short(output: Path) -> str:
+    """The few numbers that tell most: a table of Lite0 distance / Lite0 Fréchet / U-IDS."""
+    found = {
+        name: json.loads((output / f"{name}.json").read_text(encoding="utf-8"))["methods"]
+        for name in SHORT
+        if (output / f"{name}.json").exists()
+    }
+    rows: dict[str, dict[str, str]] = {}
+    for name, methods in found.items():
+        for method, numbers in methods.items():
+            cells = [
+                _cell(key, digits, numbers, methods)
+                for key, digits in (("lite0", 3), ("lite0_fd", 0), ("u_ids", 3))
+            ]
+            rows.setdefault(NAMES.get(method, method), {})[name] = " / ".join(cells)
+    heads = [name.replace("-", ", ") for name in found]
+    lines = [
+        f"| Lite0 distance ↓ / Lite0 Fréchet ↓ / U-IDS ↑ | {' | '.join(heads)} |",
+        "|---|" + "---|" * len(found),
+    ]
+    lines += [
+        f"| {title} | {' | '.join(cells.get(name, '') for name in found)} |"
+        for title, cells in rows.items()
+    ]
+    return "\n".join(lines)
+
+
+def put(path: Path, table: str) -> None:
+    """Replace what stands between the marks of a page that has them."""
+    text = path.read_text(encoding="utf-8")
+    begin, end = MARKS
+    if begin in text:
+        head, _, rest = text.partition(begin)
+        tail = rest.partition(end)[2]
+        path.write_text(f"{head}{begin}\n{table}\n{end}{tail}", encoding="utf-8")
+
+
 def _section(name: str, facts: dict[str, Any]) -> list[str]:
     methods = facts["methods"]
     shown = [c for c in COLUMNS if all(c[0] in numbers for numbers in methods.values())]
@@ -134,6 +179,8 @@ def main() -> None:
     for name in given.only if given.data else ():
         measure(name, given.data, given.limit, given.threads, given.output)
     (given.output / "README.md").write_text(page(given.output), encoding="utf-8")
+    for document in (ROOT / "README.md", ROOT / "docs" / "quality.md"):
+        put(document, short(given.output))
 
 
 if __name__ == "__main__":
