@@ -262,6 +262,18 @@ def test_fields_and_warnings(client: Client, photo: NDArray[np.uint8]) -> None:
     check_problem(response, 400, "mask_value 7: no pixel has it: choose from 0, 1, 200, 9")
 
 
+def test_what_is_erased(client: Client, photo: NDArray[np.uint8]) -> None:
+    hole = center_square(256, 256, 40)
+    image = encoded(np.dstack([photo, np.where(hole, 0, 255).astype(np.uint8)]))
+    response = client.post("/v1/complete", files={"image": image}, data={"mask_alpha": "true"})
+    assert response.headers["x-finefill-changed-pixels"] == "1600"
+    assert (np.asarray(Image.open(io.BytesIO(response.content)))[..., 3] == 255).all()
+    response = client.post(
+        "/v1/complete", files={"image": encoded(photo)}, data={"mask_alpha": "true"}
+    )
+    check_problem(response, 400, "nothing in it is transparent")
+
+
 def test_masks_drawn_before_the_turn(client: Client, photo: NDArray[np.uint8]) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -305,6 +305,23 @@ def test_what_is_painted_over(
     assert capsys.readouterr().err == ""  # paint has an edge, but it is no object
 
 
+def test_what_is_erased_is_completed(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alpha = np.where(files.hole, 0, 255).astype(np.uint8)
+    Image.fromarray(np.dstack([files.rgb, alpha])).save(files.photo)
+    common = ("complete", files.photo, "-o", files.out, "--model", files.model)
+    assert run(monkeypatch, *common, "--mask-alpha", "--strict") == 0
+    result = np.asarray(Image.open(files.out))
+    assert (result[..., 3] == 255).all()
+    np.testing.assert_array_equal(result[~files.hole, :3], files.rgb[~files.hole])
+    assert (result[files.hole, :3] != files.rgb[files.hole]).any(axis=1).mean() > 0.9
+    # And as the mask of another file: what is transparent there.
+    Image.fromarray(np.dstack([files.rgb, alpha])).save(files.mask)
+    assert run(monkeypatch, *common, "--mask", files.mask) == 0
+    assert "what is transparent is completed" in capsys.readouterr().err
+
+
 def test_the_ways_to_say_what_to_complete_are_told(
     files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

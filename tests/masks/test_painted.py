@@ -10,9 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from finefill import FinefillError
 from finefill.completion import fill_photo, load
+from finefill.files import photo_of, read_photo
 from finefill.masks import grow
-from finefill.masks.painted import colour
+from finefill.masks.painted import colour, erased
 
 RED = (255, 0, 0)
 BOX = np.zeros((240, 320), bool)
@@ -93,6 +95,38 @@ def test_white_and_black_strokes(meadow: NDArray[np.uint8]) -> None:
         image, share = brushed(meadow, paint, 3)
         found = colour(image, name)
         assert found[share > 0.6].mean() > 0.98
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_what_is_erased(meadow: NDArray[np.uint8], mode: str, orientation: int) -> None:
+    """A soft eraser's rim too, or it would stay half transparent."""
+    alpha = np.where(BOX, 0, 255).astype(np.uint8)
+    if mode == "P":
+        image = Image.fromarray(meadow).quantize(255)
+        indices = np.where(BOX, 255, np.asarray(image)).astype(np.uint8)
+        erased_one = Image.fromarray(indices)
+        erased_one.putpalette([*(image.getpalette() or []), 0, 0, 0][:768])
+        options: dict[str, Any] = {"transparency": 255}
+    else:
+        alpha[99, 100:200] = 200
+        erased_one = Image.fromarray(meadow).convert(mode)
+        erased_one.putalpha(Image.fromarray(alpha))
+        options = {}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    erased_one.save(buffer, "PNG", exif=exif, **options)
+    found = erased(read_photo(buffer.getvalue()))
+    expected = alpha < 255
+    np.testing.assert_array_equal(found, np.rot90(expected, -1) if orientation == 6 else expected)
+
+
+def test_an_opaque_photo_has_nothing_erased(meadow: NDArray[np.uint8]) -> None:
+    for mode in ("RGB", "RGBA"):
+        photo = photo_of(Image.fromarray(meadow).convert(mode))
+        with pytest.raises(FinefillError, match=r"^p\.png: nothing in it is transparent"):
+            erased(photo, "p.png")
 
 
 def test_what_still_leans_to_the_colour_is_told(meadow: NDArray[np.uint8]) -> None:

@@ -81,6 +81,12 @@ ASSETS = Path(__file__).parent.parent / "assets"
     help="How far from --mask-color a pixel may be (Euclidean distance of RGB).",
 )
 @click.option(
+    "--mask-alpha",
+    "alpha",
+    is_flag=True,
+    help="Complete what is erased to transparency in the photo itself.",
+)
+@click.option(
     "-o",
     "--output",
     required=True,
@@ -147,6 +153,7 @@ def complete(
     line_width: float | None,
     colour: str | None,
     tolerance: float,
+    alpha: bool,
     output: Path,
     model: str,
     convention: str | None,
@@ -163,14 +170,16 @@ def complete(
 ) -> None:
     """Complete a part of PHOTO.
 
-    Say which by --mask, --box, --polygon, --coco, --labelme or --mask-color; several add up.
+    Say which by --mask, --box, --polygon, --coco, --labelme, --mask-color or --mask-alpha; several
+    add up.
     """
     files.output_format(output)  # before any work
-    _refuse_inputs(output, (*mask_paths, coco, labelme))
-    if not (mask_paths or boxes or polygons or coco or labelme or colour):
+    _refuse_inputs(output, (*mask_paths, coco, labelme, Path(model), Path(convention or model)))
+    if not (mask_paths or boxes or polygons or coco or labelme or colour or alpha):
         raise FinefillError(
             f"{photo}: nothing says what to complete: give --mask FILE, --box X,Y,W,H, "
-            "--polygon 'X,Y X,Y X,Y', --coco FILE, --labelme FILE or --mask-color '#RRGGBB'"
+            "--polygon 'X,Y X,Y X,Y', --coco FILE, --labelme FILE, --mask-color '#RRGGBB' or "
+            "--mask-alpha"
         )
     if values and not mask_paths:
         raise FinefillError(f"--mask-value {values[0]}: chooses from a mask: give --mask FILE")
@@ -204,7 +213,9 @@ def complete(
             hole |= regions.labelme(
                 labelme, size, labels, resize=resize_mask, line_width=line_width, **lies
             )
-        outlined = hole  # paint covers its object: its edge is none
+        outlined = hole  # paint and holes cover their object: their edge is none
+        if alpha:
+            hole = hole | regions.erased(read, str(photo))
         if colour:
             hole = hole | regions.colour(read.rgb, colour, tolerance=tolerance, name=str(photo))
         hole = masks.check(masks.grow(hole, grow), str(photo))

@@ -174,7 +174,9 @@ def filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool_
 
 
 def _has_alike(photo: Photo) -> bool:
-    """Whether several of the photo's samples may have one colour of sRGB."""
+    """Whether several of the photo's samples may have one colour of sRGB, and all can be seen."""
+    if photo.stored.has_transparency_data:
+        return False
     return photo.colours is not None or photo.stored.mode in ("CMYK", "YCbCr")
 
 

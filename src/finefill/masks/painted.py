@@ -1,4 +1,4 @@
-"""What is painted over in one colour in the photo itself, its soft and smeared rim included."""
+"""What is marked in the photo itself: painted over in one colour, or erased to transparency."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from finefill.errors import FinefillError
-from finefill.files import RGB
+from finefill.files import RGB, Photo, alpha_of, turn
 from finefill.masks.meaning import Mask, grow
 
 TOLERANCE = 30.0  # Euclidean distance of RGB values
@@ -73,6 +73,26 @@ def colour(
         stacklevel=2,
     )
     return mask
+
+
+def erased(photo: Photo, name: str = "the photo") -> Mask:
+    """The mask of what is erased to transparency in the photo itself.
+
+    Args:
+        photo: as read.
+        name: what messages call the photo.
+
+    Returns:
+        (H, W) bool, upright: where the photo is not fully opaque.
+
+    Raises:
+        FinefillError: it is opaque everywhere.
+    """
+    if photo.stored.has_transparency_data:
+        alpha = turn(np.asarray(alpha_of(photo.stored)), photo.orientation)
+        if alpha.min() < 255:
+            return np.asarray(alpha < 255)
+    raise FinefillError(f"{name}: nothing in it is transparent: erase what is to be completed")
 
 
 def _with_rim(image: RGB, core: Mask, paint: _Values, reach: int) -> tuple[Mask, bool]:

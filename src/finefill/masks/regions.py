@@ -12,10 +12,10 @@ from finefill.errors import FinefillError
 from finefill.masks import shapes
 from finefill.masks.annotations import coco, labelme
 from finefill.masks.meaning import Mask
-from finefill.masks.painted import TOLERANCE, colour
+from finefill.masks.painted import TOLERANCE, colour, erased
 from finefill.masks.shapes import Size
 
-__all__ = ["TOLERANCE", "box", "coco", "colour", "labelme", "polygon"]
+__all__ = ["TOLERANCE", "box", "coco", "colour", "erased", "labelme", "polygon"]
 
 
 def box(text: str, size: Size) -> Mask:

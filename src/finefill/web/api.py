@@ -113,6 +113,10 @@ class Upload:
                 max_length=MAX_VALUES,
             ),
         ] = None,
+        mask_alpha: Annotated[
+            bool,
+            Form(description="Complete what is erased to transparency in the photograph itself."),
+        ] = False,
         mask_drawn: Annotated[
             Literal["shown", "stored"] | None,
             Form(
@@ -129,9 +133,11 @@ class Upload:
         # A browser sends an empty part for a file field that nothing was chosen for.
         self.mask = mask if mask is not None and (mask.size or mask.filename) else None
         texts = _boxes(boxes or [])
-        if self.mask is None and not texts:
+        if self.mask is None and not texts and not mask_alpha:
             raise Refused(
-                400, "the image: nothing says what to complete: send a mask, or boxes as X,Y,W,H"
+                400,
+                "the image: nothing says what to complete: send a mask, boxes as X,Y,W,H, or "
+                "mask_alpha=true",
             )
         self.image = image
         self.order = Order(
@@ -146,6 +152,7 @@ class Upload:
             keep_polarity=keep_polarity,
             mask_values=tuple(text for text in mask_value or () if text.strip()),
             mask_drawn=mask_drawn,
+            mask_alpha=mask_alpha,
         )
 
     async def submit(self, pool: Pool, *, deadline: float | None = None) -> Job:

@@ -31,6 +31,7 @@ class Order:
     keep_polarity: bool = False
     mask_values: tuple[str, ...] = ()
     mask_drawn: str | None = None
+    mask_alpha: bool = False
     fill: Literal["auto", "network", "regions"] = "auto"
 
 

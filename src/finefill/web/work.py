@@ -100,8 +100,11 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
         )
     for text in order.boxes:
         hole |= masks.by_numbers(functools.partial(regions.box, text), size, **lies)
+    outlined = hole  # what is erased has no object's edge
+    if order.mask_alpha:
+        hole = hole | regions.erased(photo, "the image")
     hole = masks.check(masks.grow(hole, order.grow), "the image")
-    if more := masks.too_tight(photo.rgb, hole):
+    if more := masks.too_tight(photo.rgb, masks.grow(outlined, order.grow)):
         warnings.warn(
             "the mask seems to end at its object's edge, and what it leaves of the object grows "
             f"back: draw it wider, or widen it with grow={order.grow + more}",
