@@ -15,7 +15,6 @@ import argparse
 import dataclasses
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -33,6 +32,7 @@ from finefill.data import Photos, Recipe, recipes
 from finefill.training import batches, schedule, setup, stages
 from finefill.training.ahead import Ahead
 from finefill.training.steps import train_step
+from machine import processor
 
 ASSETS = Path(finefill.__file__).parent / "assets"
 # Each adds to the one before, but for the last three, which add to the perceptual window. bf16 is
@@ -290,15 +290,6 @@ def wait(device: torch.device) -> None:
     """Until the device has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def processor() -> str:
-    """The CPU's name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ROOT = Path(__file__).resolve().parents[1]
 
 CARD: dict[str, Any] = {
@@ -133,6 +136,22 @@ def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "finished"
     assert train(RECIPE, [photos], run, device="cpu", quiet=True)
     return run
+
+
+@pytest.fixture(scope="module")  # while it runs, nothing else can use asyncio in this thread
+def browser() -> Iterator[Any]:
+    """A browser for a module's tests: Debian's, or Playwright's own."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    with sync_api.sync_playwright() as playwright:
+        path = next(filter(None, map(shutil.which, BROWSERS)), None)
+        if path is None and not Path(playwright.chromium.executable_path).exists():
+            pytest.skip("no browser: apt-get install chromium")
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        started = playwright.chromium.launch(
+            executable_path=path, args=["--disable-gpu", *(["--no-sandbox"] if root else [])]
+        )
+        yield started
+        started.close()
 
 
 def exif_with(layout: dict[int, int]) -> Image.Exif:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,6 @@ from tests.conftest import CARD, write_model
 
 PAGE = (Path(__file__).parent.parent / "docs" / "networks.md").read_text(encoding="utf-8")
 ORT_WEB = "1.30.0"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def block(language: str, word: str) -> str:
@@ -85,21 +82,6 @@ def test_the_json_file_of_the_page() -> None:
     told = set(re.findall(r"`([\w.]+)`", "\n".join(re.findall(r"^\| (.*?) \|", table, re.M))))
     keys = {f"{part}.{key}" for part, kinds in _PARTS.items() for key in kinds}
     assert told == keys | set(_TOP) - set(_PARTS) | {"like"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    with sync_api.sync_playwright() as playwright:
-        path = next(filter(None, map(shutil.which, BROWSERS)), None)
-        if path is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.skip("no browser: apt-get install chromium")
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
-        started = playwright.chromium.launch(
-            executable_path=path, args=["--disable-gpu", *(["--no-sandbox"] if root else [])]
-        )
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

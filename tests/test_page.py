@@ -30,7 +30,6 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
 Page = Any  # playwright.sync_api.Page
 DEMO = Path(finefill.__file__).parent / "assets" / "demo.jpg"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP = {"width": 800, "height": 600}
 SHOWN = "#compare-view:not([hidden])"
 UPRIGHT = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_270}
@@ -66,21 +65,6 @@ def _serving(command: list[str], environment: dict[str, str]) -> Iterator[str]:
         process.wait(60)
         reader.join()
         stdout.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One browser for all tests: Debian's, or Playwright's own."""
-    with sync_api.sync_playwright() as playwright:
-        path = next(filter(None, map(shutil.which, BROWSERS)), None)
-        if path is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.skip("no browser: apt-get install chromium")
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
-        started = playwright.chromium.launch(
-            executable_path=path, args=["--disable-gpu", *(["--no-sandbox"] if root else [])]
-        )
-        yield started
-        started.close()
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from PIL import Image
 
 from finefill import Engine, FinefillError
 from finefill.cli import main
-from finefill.cli import models as cli_models
+from finefill.cli.options import FILLS as OFFERED
 from finefill.completion import FILLS, catalog
 from finefill.completion.photo import Report
 from tests.conftest import CARD, write_model
@@ -89,7 +89,7 @@ def test_how_a_hole_is_filled(
 
 
 def test_ways_of_filling_are_one_list() -> None:
-    assert cli_models.FILLS == FILLS
+    assert OFFERED == FILLS
 
 
 def test_the_photo_itself_may_be_the_output(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:

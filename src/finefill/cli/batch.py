@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from finefill import files
-from finefill.cli.models import CONVENTION, FILL, FILLS, tell
+from finefill.cli import options
+from finefill.cli.models import tell
 
 if TYPE_CHECKING:
     from finefill.batch import Entry, Place, Plan
@@ -48,14 +48,9 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
     callback=_place,
     help="Folder for the completed photos and manifest.jsonl.",
 )
-@click.option(
-    "--model",
-    default="places",
-    show_default=True,
-    help="A name that `finefill models` lists, or an .onnx file.",
-)
-@click.option("--convention", help=CONVENTION)
-@click.option("--fill", type=click.Choice(FILLS), default="auto", show_default=True, help=FILL)
+@options.model
+@options.convention
+@options.fill
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -106,13 +101,7 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
     show_default=True,
     help="Write each photo in its own format, or all as PNG.",
 )
-@click.option(
-    "--max-pixels",
-    type=click.IntRange(min=1),
-    default=files.MAX_PIXELS,
-    show_default=True,
-    help="Refuse larger images before decoding them.",
-)
+@options.max_pixels
 @click.option(
     "--confidence", is_flag=True, help="Measure how sure the fills are: runs the network twice."
 )

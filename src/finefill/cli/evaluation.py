@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from finefill.cli.models import FILL, FILLS, tell
+from finefill.cli.models import tell
+from finefill.cli.options import FILL, FILLS
 from finefill.errors import FinefillError
 from finefill.evaluation import kinds, metrics
 

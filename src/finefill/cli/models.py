@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from finefill.cli import options
+
 if TYPE_CHECKING:
     from finefill.completion import Engine
 
-CONVENTION = (
-    "How to use somebody else's .onnx file: lama, migan, or a JSON file (docs/networks.md).  "
-    "[default: as its card says, or FILE.json beside it, or what its inputs match]"
-)
-FILLS = ("auto", "network", "regions")
-FILL = (
-    "How holes are filled: by the network; by regions copied from around them, which continue "
-    "facades, windows and tiles; or what suits each hole's surroundings."
-)
 # What is shown of a card, in this order; a key that it lacks is left out.
 _SHOWN = (
     "domain", "version", "date", "trained_size", "fixed_size", "hole_range", "size_multiple",
@@ -31,7 +24,7 @@ METRIC = "lite0"  # feature distance by a network that nothing was trained with,
 
 @click.command()
 @click.argument("model", required=False)
-@click.option("--convention", help=CONVENTION)
+@options.convention
 @click.option("--recipe", is_flag=True, help="Show the settings of the training too.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print how MODEL is used, as a FILE.json says it."

@@ -14,7 +14,8 @@ import click
 import numpy as np
 
 from finefill import files, masks
-from finefill.cli.models import CONVENTION, FILL, FILLS, opened
+from finefill.cli import options
+from finefill.cli.models import opened
 from finefill.completion import fill_photo, fill_with_report, load, load_ahead, verify_file
 from finefill.errors import FinefillError
 from finefill.masks import regions
@@ -93,14 +94,9 @@ ASSETS = Path(__file__).parent.parent / "assets"
     type=click.Path(path_type=Path),
     help="Written in the format of its extension; the size and mode stay the photo's.",
 )
-@click.option(
-    "--model",
-    default="places",
-    show_default=True,
-    help="A name that `finefill models` lists, or an .onnx file.",
-)
-@click.option("--convention", help=CONVENTION)
-@click.option("--fill", type=click.Choice(FILLS), default="auto", show_default=True, help=FILL)
+@options.model
+@options.convention
+@options.fill
 @click.option(
     "--grow",
     type=click.IntRange(min=0),
@@ -135,13 +131,7 @@ ASSETS = Path(__file__).parent.parent / "assets"
     is_flag=True,
     help="Read the output back and compare what is outside the mask with the photo.",
 )
-@click.option(
-    "--max-pixels",
-    type=click.IntRange(min=1),
-    default=files.MAX_PIXELS,
-    show_default=True,
-    help="Refuse larger images before decoding them.",
-)
+@options.max_pixels
 def complete(
     photo: Path,
     mask_paths: tuple[Path, ...],

@@ -50,17 +50,14 @@ if TYPE_CHECKING:
     from finefill.completion.engine import CARD_KEY, MAX_THREADS, Engine, check_arrays, cpus
     from finefill.completion.exemplar import FILLS, Fill, Way
     from finefill.completion.photo import (
-        NEAR,
-        Box,
         Filled,
         Report,
         check_fill,
         complete,
         fill_photo,
         fill_with_report,
-        groups,
     )
-    from finefill.completion.plan import Window, window_around
+    from finefill.completion.plan import NEAR, Box, Window, groups, window_around
     from finefill.completion.verify import verify_file
 else:
     __getattr__, __dir__ = lazy(
@@ -72,17 +69,14 @@ else:
             "engine": ["CARD_KEY", "MAX_THREADS", "Engine", "check_arrays", "cpus"],
             "exemplar": ["FILLS", "Fill", "Way"],
             "photo": [
-                "NEAR",
-                "Box",
                 "Filled",
                 "Report",
                 "check_fill",
                 "complete",
                 "fill_photo",
                 "fill_with_report",
-                "groups",
             ],
-            "plan": ["Window", "window_around"],
+            "plan": ["NEAR", "Box", "Window", "groups", "window_around"],
             "verify": ["verify_file"],
         },
     )

@@ -23,23 +23,11 @@ from finefill.completion.catalog import load
 from finefill.completion.detail import EDGE, add_detail
 from finefill.completion.engine import Engine, check_arrays
 from finefill.completion.exemplar import FILLS, Fill, Way, allowed, fill_hole, structured
-from finefill.completion.plan import NEAR, Box, Window, groups, plan
+from finefill.completion.plan import Box, Window, plan
 from finefill.errors import FinefillError
 from finefill.files import RGB, for_network, photo_of, put_back, turn
 from finefill.masks import Mask, binarize, check, of_image
 from finefill.masks import scale as scale_mask
-
-__all__ = [
-    "NEAR",
-    "Box",
-    "Filled",
-    "Report",
-    "check_fill",
-    "complete",
-    "fill_photo",
-    "fill_with_report",
-    "groups",
-]
 
 CHUNK = 32  # windows whose network inputs are kept at a time
 # Of a window that detail is added to at once; holes with larger windows get theirs at a reduced
