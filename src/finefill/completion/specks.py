@@ -95,7 +95,7 @@ def _alone(y: NDArray[np.intp], x: NDArray[np.intp]) -> tuple[list[Box], Mask]:
     first = _of_neighbours(np.where(there, labels, cells.size), np.minimum)
     split = there & (first != _of_neighbours(labels, np.maximum))  # reaches on
     own = labels[row, column]
-    alone = ~np.isin(own, np.unique(labels[split]))
+    alone = ~np.isin(own, labels[split])
     order = np.flatnonzero(alone)[np.argsort(own[alone], kind="stable")]
     if not order.size:
         return [], alone
