@@ -204,6 +204,24 @@ def test_ways_of_filling_are_methods(tmp_path: Path, model_path: Path) -> None:
     assert facts["command"].count("--fill") == 2
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--whole", "--size", 64), "--size says nothing with --whole"),
+        (("--objects", "x", "--masks", "wide"), "--objects says nothing with --masks wide"),
+        (("--bursts", "x", "--masks", "wide"), "--masks says nothing with --bursts"),
+        (("--pair-count", 3), "--pair-count says nothing without --pairs"),
+    ],
+)
+def test_what_would_say_nothing_is_refused(
+    given: tuple[object, ...], message: str, tmp_path: Path
+) -> None:
+    result = evaluate("--baseline", "mean", *given, "-o", tmp_path / "o")
+    assert isinstance(result.exception, FinefillError)
+    assert str(result.exception) == f"{message}: leave it out"
+    assert not (tmp_path / "o").exists()
+
+
 def test_all_kinds_make_one_table(tmp_path: Path) -> None:
     data, streets = photographs(tmp_path / "photos", (130, 130)), labelled(tmp_path / "streets")
     words = ("--data", data, "--metric", "psnr", "--masks", "all", "--size", 64)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from finefill.cli.models import tell
 from finefill.cli.options import FILL, FILLS
@@ -200,6 +201,18 @@ def evaluate(
     """
     if verdict or key:
         return _judge(verdict, key)
+    _check_unused(
+        {
+            "with --bursts": ("masks", "objects", "object_labels", "size", "whole")
+            if scenes
+            else (),
+            "with --whole": ("size",) if whole else (),
+            f"with --masks {masks}": ()
+            if masks in (kinds.OBJECTS, kinds.ALL)
+            else ("objects", "object_labels"),
+            "without --pairs": () if compared else ("pair_count",),
+        }
+    )
     if bool(paths) == bool(scenes):
         raise FinefillError("give test photographs with --data, or frames with --bursts")
     if trained:
@@ -281,6 +294,20 @@ def evaluate(
         _write(folder, page)
         click.echo("\n" + report.table(summaries, measures))
         click.echo(f"\nwritten to {folder}: {', '.join(page)}")
+
+
+def _check_unused(useless: Mapping[str, Sequence[str]]) -> None:
+    """Refuse options that were given and would say nothing beside others.
+
+    Args:
+        useless: what makes parameters useless, in words, and which.
+    """
+    context = click.get_current_context()
+    for reason, parameters in useless.items():
+        for option in context.command.params:
+            given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+            if option.name in parameters and given:
+                raise FinefillError(f"{option.opts[0]} says nothing {reason}: leave it out")
 
 
 def _judge(verdict: Path | None, key: Path | None) -> None:
