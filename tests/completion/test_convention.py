@@ -174,6 +174,9 @@ def test_built_in_conventions_are_recognised(
 ) -> None:
     path = make(tmp_path / "net.onnx")
     assert Engine(path).recognised == make.__name__
+    if make is lama:
+        half = make(tmp_path / "half.onnx", types=("FLOAT16", "FLOAT16", "FLOAT16"))
+        assert Engine(half).recognised == "lama"
     assert filled(path, shape) == list(MEAN)
     engine = Engine(path, convention=make.__name__, name="mine")
     assert (engine.recognised, engine.card["name"]) == ("", "mine")
@@ -229,6 +232,9 @@ def test_an_output_that_does_not_fit_is_told_with_what_does(tmp_path: Path) -> N
         Engine(path).fill(image, mask)
     path.with_suffix(".json").write_text('{"like": "lama", "output": {"range": [0, 1]}}')
     assert Engine(path).fill(image, mask)[250, 256].tolist() == list(MEAN)
+    swapped = {"like": "lama", "image": {"channels": "BGR"}}
+    with pytest.raises(OperationError, match='the other order of its "channels"'):
+        Engine(lama(tmp_path / "net.onnx"), convention=swapped).fill(image, mask)
     upside_down = said(copy_known_mean(tmp_path / "polarity.onnx", marks=(1, 0)))
     with pytest.raises(OperationError, match="mask's meaning"):
         Engine(upside_down).fill(image, mask)
@@ -479,6 +485,7 @@ def test_load_keeps_one_engine_for_each_convention(tmp_path: Path) -> None:
     assert one is finefill.load(str(path), convention="lama")
     assert one is not finefill.load(path)
     assert isinstance(one.convention, Convention)
+    assert one is finefill.load(path, convention={"like": "lama"})
 
 
 def test_confidence_is_measured_where_its_level_is_known(tmp_path: Path) -> None:

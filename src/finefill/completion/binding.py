@@ -169,14 +169,19 @@ class Binding:
             return
         given = image[~hole].astype(np.float32)
 
-        def unlike(bounds: Range) -> float:
-            return float(np.median(np.abs(from_network(values, *bounds)[~hole] - given)))
+        def unlike(bounds: Range, step: int = 1) -> float:
+            found = from_network(values, *bounds)[~hole][:, ::step]
+            return float(np.median(np.abs(found - given)))
 
         if (found := unlike(self.convention.output.range)) <= SAME:
             return
         low, high = self.convention.output.range
-        fits = [bounds for bounds in ((0, 1), (-1, 1), (0, 255)) if unlike(bounds) <= SAME]
-        advice = f'what fits is "range": {list(fits[0])}' if fits else 'or "composited" is not true'
+        advice = 'or "composited" is not true'
+        if unlike((low, high), -1) <= SAME:
+            advice = 'what fits is the other order of its "channels"'
+        for bounds in ((0, 1), (-1, 1), (0, 255)):
+            if unlike(bounds) <= SAME:
+                advice = f'what fits is "range": {list(bounds)}'
         raise OperationError(
             f"known pixels come back changed by {found:.0f} of 255 levels: the output's range "
             f"[{low:g}, {high:g}], its channels or the mask's meaning are not this network's: "
@@ -303,7 +308,8 @@ def recognise(ports: Ports) -> str:
         return ""
     fixed = [isinstance(side, int) for side in image.shape[2:]]
     kinds = {image.type, mask.type, output.type}
-    if kinds == {"tensor(float)"} and image.shape[2:] == mask.shape[2:] == (512, 512):
+    square = image.shape[2:] == mask.shape[2:] == (512, 512)
+    if kinds <= {"tensor(float)", "tensor(float16)"} and square:
         return "lama"
     if kinds == {"tensor(uint8)"} and not any(fixed):
         return "migan"

@@ -143,8 +143,11 @@ class Convention:
         return f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
-def get(given: str | os.PathLike[str] | Convention) -> Convention:
-    """A built-in convention by its name, or what a JSON file says.
+Given = str | os.PathLike[str] | Convention | Mapping[str, Any]
+
+
+def get(given: Given) -> Convention:
+    """A built-in convention by its name, or what a JSON file or its content says.
 
     Raises:
         FinefillError: there is no such name or file, or the file says something else.
@@ -154,10 +157,12 @@ def get(given: str | os.PathLike[str] | Convention) -> Convention:
             return parse(given.to_json(), "the convention")
         except (AttributeError, TypeError, ValueError) as error:
             raise FinefillError(f"the convention is not usable: {error}") from error
+    if isinstance(given, Mapping):
+        return parse({**given}, "the convention")
     if not isinstance(given, str | os.PathLike):
         raise FinefillError(
             f"the convention is a {type(given).__name__}: give a name, the path of a JSON file, "
-            "or a Convention"
+            "what one would hold (a dict), or a Convention"
         )
     if given in BUILT_IN:
         return BUILT_IN[str(given)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from finefill.completion import binding as bindings
 from finefill.completion import convention as conventions
 from finefill.completion.binding import Binding, Port, Ports
-from finefill.completion.convention import Convention
+from finefill.completion.convention import Convention, Given
 from finefill.completion.weights import files_of, missing_of, sha256
 from finefill.errors import FinefillError, OperationError
 from finefill.files import MIN_SIDE, RGB
@@ -40,9 +40,9 @@ class Engine:
             and ``mask`` (N, 1, H, W), output ``fill`` (N, 3, H, W), and a card in its metadata;
             or any other completion network.
         threads: CPU threads; by default all the process may use, at most 8.
-        convention: how to use the network: ``lama``, ``migan``, the path of a JSON file, or a
-            :class:`Convention`. By default what the file's card says, or else the JSON file of its
-            name beside it, or else the built-in convention that its inputs match.
+        convention: how to use the network: ``lama``, ``migan``, the path of a JSON file, what one
+            would hold, or a :class:`Convention`. By default what the file's card says, or else the
+            JSON file of its name beside it, or else the built-in convention that its inputs match.
         name: what to call it; by default as its card or its convention does, or else its file.
 
     Raises:
@@ -54,7 +54,7 @@ class Engine:
         path: str | os.PathLike[str],
         *,
         threads: int | None = None,
-        convention: str | os.PathLike[str] | Convention | None = None,
+        convention: Given | None = None,
         name: str | None = None,
     ) -> None:
         self.path = Path(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from finefill.completion import convention as conventions
-from finefill.completion.convention import Convention
+from finefill.completion.convention import Convention, Given
 from finefill.completion.engine import Engine
 from finefill.errors import FinefillError
 from finefill.files import replacing
@@ -29,14 +29,14 @@ def names(folder: Path = FOLDER) -> list[str]:
 
 def load(
     model: str | os.PathLike[str],
-    convention: str | os.PathLike[str] | Convention | None = None,
+    convention: Given | None = None,
 ) -> Engine:
     """The engine of a shipped model or of an .onnx file; one per process, kept.
 
     Args:
         model: a name of :func:`names`, or the path of a file.
-        convention: how to use somebody else's network: ``lama``, ``migan``, or the path of a JSON
-            file; see :class:`finefill.Engine`.
+        convention: how to use somebody else's network: ``lama``, ``migan``, the path of a JSON
+            file, or a dict with its content; see :class:`finefill.Engine`.
 
     Raises:
         FinefillError: there is no such model, its file is damaged, or it cannot be used so.
