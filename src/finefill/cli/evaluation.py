@@ -237,7 +237,8 @@ def evaluate(
             check_fill(way, engine.card)
             label = name if way == "auto" else f"{name}, {way}"
             methods[label] = functools.partial(fill_photo, engine, fill=way)
-        if engine.card["detail"] and not whole and not scenes:
+        fits = size <= min(engine.card.get("fixed_size", [size]))  # in one run of the network
+        if engine.card["detail"] and fits and not whole and not scenes:
             methods[f"{name}, network alone"] = engine.fill
     methods |= _runs(runs, threads)
     methods |= {name: load_baseline(name, threads) for name in baselines}
