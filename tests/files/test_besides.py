@@ -261,3 +261,17 @@ def test_credentials_in_boxes(tmp_path: Path) -> None:
     (tmp_path / "in.avif").write_bytes(buffer.getvalue() + struct.pack(">I", 4 + len(box)) + box)
     with pytest.warns(UserWarning, match="content credentials"):
         read_photo(tmp_path / "in.avif")
+
+
+def test_xmp_of_gif_is_told(tmp_path: Path) -> None:
+    """Pillow neither reads nor writes it."""
+    buffer = io.BytesIO()
+    picture("P").save(buffer, "GIF")
+    data = buffer.getvalue()
+    packet = b"<x:xmpmeta/>"
+    block = b"\x21\xff\x0bXMP DataXMP" + packet + b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+    at = data.index(b"\x2c", 13 + 3 * 256 if data[10] & 7 == 7 else 13)
+    (tmp_path / "in.gif").write_bytes(data[:at] + block + data[at:])
+    with pytest.warns(UserWarning, match="left out: its XMP$"):
+        photo = read_photo(tmp_path / "in.gif")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.gif")

@@ -16,6 +16,7 @@ from finefill.files.reading import read_photo
 from finefill.files.shown import for_network
 from finefill.files.spread import alpha_in, spread
 from finefill.files.writing import write_photo
+from tests.files.test_colour import PROFILES, profile_bytes
 
 SIDE = 96
 Y, X = np.mgrid[:SIDE, :SIDE]
@@ -241,3 +242,25 @@ def test_an_image_with_white_as_zero_in_memory(tmp_path: Path, engine: Engine) -
     plain = np.asarray(complete(Image.fromarray(values), MIDDLE, engine))
     np.testing.assert_array_equal(after[~MIDDLE], (65535 - values)[~MIDDLE])
     assert np.abs(after[MIDDLE].astype(int) - (65535 - plain[MIDDLE].astype(int))).max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "P"])
+def test_hidden_colours_do_not_bleed_with_a_profile(
+    tmp_path: Path, engine: Engine, kind: str
+) -> None:
+    """Colours of the photo's own are looked up beside the hole, but not under transparency."""
+    pixels = sprite((255, 0, 255))
+    image = Image.fromarray(pixels)
+    options: dict[str, object] = {"icc_profile": profile_bytes(*PROFILES["p3"])}
+    if kind == "P":
+        image = Image.fromarray((BODY + 2 * LABEL).astype(np.uint8)).convert("P")
+        image.putpalette([255, 0, 255, 90, 140, 60, 255, 0, 0])
+        options["transparency"] = 0
+    image.save(tmp_path / "in.png", **options)
+    photo = for_network(read_photo(tmp_path / "in.png"), RIM)
+    write_photo(photo, fill_photo(engine, photo.rgb, RIM), RIM, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as result:
+        after = np.asarray(result.convert("RGBA")).astype(int)
+    shown = RIM & (after[..., 3] > 0)
+    assert 0.3 < shown.sum() / RIM.sum() < 0.75
+    assert np.abs(after[shown][:, :3] - (90, 140, 60)).max() <= 6

@@ -138,6 +138,12 @@ def webp_chunks(file: IO[bytes]) -> tuple[int, list[str]]:
     return size if lossy else 0, lost
 
 
+def gif_lost(file: IO[bytes]) -> list[str]:
+    """What a GIF file has that Pillow neither reads nor writes."""
+    file.seek(0)
+    return ["its XMP"] if b"\x21\xff\x0bXMP DataXMP" in file.read() else []
+
+
 def boxes_lost(file: IO[bytes]) -> list[str]:
     """What an AVIF, HEIC or JPEG XL file has besides its picture, and what is not kept.
 

@@ -128,6 +128,8 @@ def kept_of(image: Image.Image, file: IO[bytes], picture: tiff.Picture | None = 
     elif image.format == "WEBP":
         webp, lost = containers.webp_chunks(file)
         kept = replace(kept, webp=webp, lost=tuple(lost))
+    elif image.format == "GIF":
+        kept = replace(kept, lost=tuple(containers.gif_lost(file)))
     elif image.format in ("AVIF", "HEIF", "JXL"):
         kept = replace(kept, lost=tuple(containers.boxes_lost(file)))
     records, others = iptc.split(resources)

@@ -159,7 +159,10 @@ def filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool_
     hole = turn(mask, photo.orientation, back=True)
     pixels = turn(rgb, photo.orientation, back=True)[hole]
     before = turn(photo.rgb, photo.orientation, back=True)
-    fill = _as_beside(photo, samples, pixels, before, hole)
+    hidden = None
+    if stored.has_transparency_data:  # what stands there is not what photo.rgb has
+        hidden = np.asarray(alpha_of(stored)) < 255
+    fill = _as_beside(photo, samples, pixels, before, hole, hidden)
     if samples.dtype.itemsize == 2:  # of either byte order
         fill = _in_16_bits(fill, hole, photo.levels)
     if mode in ("LA", "PA", "RGBA"):
@@ -181,7 +184,12 @@ def _has_alike(photo: Photo) -> bool:
 
 
 def _as_beside(
-    photo: Photo, samples: NDArray[Any], pixels: RGB, rgb: RGB, hole: NDArray[np.bool_]
+    photo: Photo,
+    samples: NDArray[Any],
+    pixels: RGB,
+    rgb: RGB,
+    hole: NDArray[np.bool_],
+    hidden: NDArray[np.bool_] | None = None,
 ) -> NDArray[Any]:
     """A fill as samples of the photo's mode; what looks like a pixel beside the hole has its.
 
@@ -194,6 +202,7 @@ def _as_beside(
         pixels: (N, 3) uint8, the fill.
         rgb: (h, w, 3) uint8, what the samples look like, oriented as stored.
         hole: (h, w) bool.
+        hidden: (h, w) bool, what is not opaque and no example.
     """
     fill = np.array(_in_mode_of(photo.stored, pixels, photo.colours))
     if samples.dtype != np.uint8 or not _has_alike(photo):
@@ -203,7 +212,7 @@ def _as_beside(
         lines, result = np.moveaxis(hole, axis, 0), np.moveaxis(ring, axis, 0)
         result[1:] |= lines[:-1]
         result[:-1] |= lines[1:]
-    ring &= ~hole
+    ring &= ~(hole if hidden is None else hole | hidden)
     weights = np.array([1 << 16, 1 << 8, 1])
     beside, first = np.unique(rgb[ring] @ weights, return_index=True)
     if beside.size:

@@ -20,6 +20,7 @@ USED = 0.5  # of the range: samples that use more are shown as they are
 MARGIN = 64  # pixels around the hole that are looked at, at least
 MOST = 1 << 20  # samples that are looked at
 LEAST = 64  # levels of 16 bits that are stretched over 8, at least
+ROWS = 256  # that are stretched at a time
 FAINT = 32  # alpha below which a colour counts the less
 
 
@@ -62,8 +63,11 @@ def _stretched(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
             return replace(photo, levels=(low, high))
     levels = (high, low) if negative else (low, high)
     scale = np.float32(255 / (levels[1] - levels[0]))
-    shown = np.rint((values.astype(np.float32) - levels[0]) * scale).clip(0, 255).astype(np.uint8)
-    image = Image.fromarray(shown[..., 0] if shown.shape[2:] == (1,) else shown)
+    shown = np.empty(values.shape, np.uint8)
+    for top in range(0, len(values), ROWS):  # bounds the memory
+        rows = values[top : top + ROWS].astype(np.float32)
+        shown[top : top + ROWS] = np.rint((rows - levels[0]) * scale).clip(0, 255)
+    image = Image.fromarray(shown[..., 0] if shown.ndim == 3 and shown.shape[2] == 1 else shown)
     rgb = turn(rgb_of(image, photo.colours), photo.orientation)
     return replace(photo, rgb=rgb, levels=levels)
 
