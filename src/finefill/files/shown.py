@@ -63,7 +63,7 @@ def _stretched(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
             return replace(photo, levels=(low, high))
     levels = (high, low) if negative else (low, high)
     scale = np.float32(255 / (levels[1] - levels[0]))
-    shown = np.empty(values.shape, np.uint8)
+    shown: NDArray[np.uint8] = np.empty(values.shape, np.uint8)
     for top in range(0, len(values), ROWS):  # bounds the memory
         rows = values[top : top + ROWS].astype(np.float32)
         shown[top : top + ROWS] = np.rint((rows - levels[0]) * scale).clip(0, 255)
