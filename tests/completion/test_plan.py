@@ -71,12 +71,12 @@ def test_every_pixel_has_one_window_and_every_window_fits(mask: Mask, card: dict
 
 
 def test_the_scale_of_a_narrow_window_is_that_of_its_length() -> None:
-    """Its width of 45 pixels becomes 17, of 16.7, which says less."""
-    mask = np.zeros((215, 45), bool)
-    mask[:, :40] = True
+    """Its width of 75 pixels becomes 19, of 19.4, which says less."""
+    mask = np.zeros((310, 75), bool)
+    mask[:, :70] = True
     (window,) = plan(mask, CARD)
-    assert window.size == (80, 17)
-    assert window.scale == 80 / 215
+    assert window.size == (80, 19)
+    assert window.scale == 80 / 310
 
 
 @settings(max_examples=30, deadline=None)
@@ -135,6 +135,26 @@ def test_a_scratch_beside_a_hole_is_not_scaled_down_with_it() -> None:
         (Box(180, 184, 200, 260), 1.0),
         (Box(200, 400, 200, 400), 0.4),
     ]
+
+
+def test_a_band_of_subtitles_stays_at_the_photos_resolution() -> None:
+    windows = plan(drawn((1080, 1920), (900, 0, 48, 1920)), CARD)
+    assert len(windows) == 24  # 1920 pixels by pieces of 80
+    assert {window.scale for window in windows} == {1.0}
+    assert all(window.hole.shape == (48, 80) for window in windows)
+    turns = [window.turn for window in sorted(windows, key=lambda window: window.hole.left)]
+    assert turns == [0, 1] * 12  # every second one first: nothing runs through all of them
+
+
+def test_of_a_crack_with_a_wide_spot_only_that_is_scaled_down() -> None:
+    mask = drawn((1000, 2000), (500, 100, 4, 1800), (450, 900, 110, 110))
+    windows = plan(mask, CARD)
+    (spot,) = (window for window in windows if window.scale < 1)
+    assert spot.hole == Box(450, 560, 884, 1026)  # and a quarter of a square of 65 on both sides
+    assert spot.scale == pytest.approx(80 / 142, abs=0.01)
+    assert windows[-1] == spot  # what is thin is surer, and known to it
+    assert len(windows) == 1 + 10 + 11  # 784 and 874 pixels by pieces of 80
+    assert all(window.hole.shape[0] == 4 for window in windows[:-1])
 
 
 def test_many_specks_are_few_turns() -> None:
