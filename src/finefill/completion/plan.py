@@ -23,9 +23,9 @@ NEAR = 48  # pixels: holes nearer to each other than that are completed together
 # Holes that would be completed together at a reduced scale are taken apart down to this distance:
 # each by itself may be small enough for the photo's resolution.
 APART = 8
-# In sides of the largest hole that needs no reduced scale: what is thin enough to be completed piece
-# by piece, though it is long. Bands of 24 to 64 pixels across street photographs are 1.4 dB better
-# so than at a reduced scale.
+# In sides of the largest hole that needs no reduced scale: what is thin enough to be completed
+# piece by piece, though it is long. Bands of 24 to 64 pixels across street photographs are
+# 1.1 dB better so than at a reduced scale.
 THIN = 0.8
 # In sides of its group: a place up to so large is completed apart from the thin rest of it.
 SPOT = 0.6
