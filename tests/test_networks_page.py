@@ -15,8 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from finefill import Engine
-from finefill.completion import locate
+from finefill.completion import fill_photo, locate
 from finefill.completion.convention import _PARTS, _TOP, parse
+from finefill.completion.plan import plan
 from finefill.masks.drawing import center_square
 from tests.conftest import CARD, write_model
 
@@ -155,6 +156,25 @@ def test_a_browser_fills_the_same(
         assert unlike[hole].mean() <= (0.1 if "fp32" in model else 1)
     assert told == []
     page.close()
+
+
+def test_a_model_that_lost_its_card_is_used_by_its_json(
+    photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    """Tools that optimize a graph often drop what they do not know."""
+    import onnx
+
+    whole = Engine(locate("places-fp32"))
+    model = onnx.load(whole.path)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    (tmp_path / "bare.json").write_text(whole.convention.text(), encoding="utf-8")
+    bare = Engine(tmp_path / "bare.onnx")
+    for key in ("name", "trained_size", "hole_range", "detail", "doubt", "terms", "version"):
+        assert bare.card[key] == whole.card[key]
+    assert plan(HOLES["corner"], bare.card) == plan(HOLES["corner"], whole.card)
+    for hole in HOLES.values():
+        np.testing.assert_array_equal(fill_photo(bare, photo, hole), fill_photo(whole, photo, hole))
 
 
 def test_an_exported_json_says_what_the_card_says(tmp_path: Path) -> None:

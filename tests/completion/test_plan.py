@@ -44,8 +44,15 @@ CARDS = st.sampled_from(
         {**CARD, "detail": False},
         {**CARD, "trained_size": 256, "hole_range": [60, 150], "size_multiple": 32},
         {**CARD, "trained_size": 64, "hole_range": [8, 63], "size_multiple": 1},
+        {**CARD, "trained_size": 512, "hole_range": [16, 256], "fixed_size": [512, 512]},
+        {**CARD, "trained_size": 64, "hole_range": [1, 63], "fixed_size": [64, 160]},
     ]
 )
+
+
+def most_of(card: dict[str, Any]) -> list[int]:
+    """The (height, width) that a network takes."""
+    return card.get("fixed_size", [largest_input(card)] * 2)
 
 
 @settings(max_examples=60, deadline=None)
@@ -60,6 +67,7 @@ def test_every_pixel_has_one_window_and_every_window_fits(mask: Mask, card: dict
         assert 0 <= box.left <= hole.left < hole.right <= box.right <= width
         filled[hole.slices] += mask[hole.slices]
         multiple = card["size_multiple"]
+        assert all(side <= most for side, most in zip(window.size, most_of(card), strict=True))
         for side, full in zip(window.size, box.shape, strict=True):
             assert 16 <= side <= full
             assert -(-side // multiple) * multiple <= largest_input(card)

@@ -54,7 +54,8 @@ def models(model: str | None, convention: str | None, recipe: bool, as_json: boo
             for key in _COLUMNS
         ]
         click.echo("  ".join(cells).rstrip())
-    click.echo(f"{METRIC}: distance of features, less is better; finefill models NAME: the card")
+    known = f"{METRIC}: distance of features, less is better; " if _measured(rows) else ""
+    click.echo(f"{known}finefill models NAME: the card")
 
 
 def opened(model: str, convention: str | None) -> Engine:
@@ -74,6 +75,10 @@ def tell(engine: Engine) -> None:
             f"that (--convention {engine.recognised})",
             err=True,
         )
+
+
+def _measured(rows: list[dict[str, str]]) -> bool:
+    return any(row[METRIC] not in (METRIC, "-") for row in rows)
 
 
 def _row(engine: Engine) -> dict[str, str]:
