@@ -81,8 +81,8 @@ def test_what_phones_put_after_the_picture(
 ) -> None:
     data = jpeg(after=after, xmp=PHONE, progressive=progressive, restart_marker_blocks=3)
     said = through(data, tmp_path / "out.jpg", rf"left out: .*{words}")
-    for gone in (b"hdrgm:Version", b"MotionPhoto", b"MicroVideo", b"Container:", b"Item:", b"ftyp"):
-        assert gone not in said.replace(b"xmlns:Container:", b"").replace(b"xmlns:Item:", b"")
+    for gone in (b"hdrgm", b"MotionPhoto", b"MicroVideo", b"Container", b"Item:", b"ftyp"):
+        assert gone not in said
     assert b'GCamera:SpecialTypeID="kept"' in said
     assert b'dc:title="kept"' in said
 
@@ -116,7 +116,7 @@ def test_tags_of_a_gain_map_go_from_every_format(tmp_path: Path, fmt: str) -> No
 def test_packets_are_cut(packet: bytes, expected: bytes | None) -> None:
     said, lost = xmp.cleaned(packet)
     if expected is None:
-        assert b"odd:" not in said.replace(b"xmlns:odd", b"")
+        assert b"odd" not in said
         assert lost == ["its gain map (HDR)"]
     else:
         assert said == expected

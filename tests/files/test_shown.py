@@ -264,3 +264,22 @@ def test_hidden_colours_do_not_bleed_with_a_profile(
     shown = RIM & (after[..., 3] > 0)
     assert 0.3 < shown.sum() / RIM.sum() < 0.75
     assert np.abs(after[shown][:, :3] - (90, 140, 60)).max() <= 6
+
+
+@pytest.mark.parametrize("target", ["out.jpg", "out.bmp", "out.webp", "out.tif"])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_outputs_of_8_bits_are_as_dark_as_the_photo(
+    tmp_path: Path, engine: Engine, target: str, bands: int
+) -> None:
+    """The fill is stretched for the networks alone."""
+    tifffile = pytest.importorskip("tifffile", reason="needs the extra formats")
+    values = (GREY * 64).astype(np.uint16)  # 4 to 60 of 255
+    kind = "minisblack" if bands == 1 else "rgb"
+    pixels = values if bands == 1 else np.dstack([values] * 3)
+    tifffile.imwrite(tmp_path / "in.tif", pixels, photometric=kind, metadata=None)
+    photo = for_network(read_photo(tmp_path / "in.tif"), MIDDLE)
+    write_photo(photo, fill_photo(engine, photo.rgb, MIDDLE), MIDDLE, tmp_path / target)
+    after = read_photo(tmp_path / target).rgb[..., 0].astype(float)
+    ring = box(33, 63, 33, 63) & ~MIDDLE
+    assert abs(after[MIDDLE].mean() - values[ring].mean() / 257) < 8
+    assert np.abs(after - values / 257)[~MIDDLE].max() < (12 if target == "out.jpg" else 1)

@@ -323,3 +323,19 @@ def test_no_resolution_is_made_up(tmp_path: Path) -> None:
         assert "dpi" not in image.info
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
         assert 282 not in file.pages[0].tags
+
+
+@pytest.mark.parametrize(
+    ("tag", "words"),
+    [(37724, "Photoshop's layers"), (52545, r"content credentials \(C2PA\)"), (330, "further")],
+)
+def test_tags_that_hold_pictures_or_proofs_are_told(tmp_path: Path, tag: int, words: str) -> None:
+    save(tmp_path / "in.tif", GREY)
+    value = tiff.Value(tiff.LONG, struct.pack("<I", 8)) if tag == 330 else tiff.Value(7, b"layers")
+    with open(tmp_path / "in.tif", "r+b") as file:
+        tiff.append(file, {tag: value})
+    with pytest.warns(UserWarning, match=f"left out: .*{words}"):
+        photo = read_photo(tmp_path / "in.tif")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as written:
+        assert tag not in written.pages[0].tags

@@ -127,7 +127,8 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
         part, hole, where = _part_of_hole(photo, rgb, mask)
         samples = np.array(stored.crop(where))
         before = _part_of_hole(photo, photo.rgb, mask)[0] if _has_alike(photo) else part
-        samples[hole] = _as_beside(photo, samples, part[hole], before, hole)
+        fill = _as_beside(photo, samples, part[hole], before, hole)
+        samples[hole] = _on_levels(photo, fill, hole, samples.dtype)
         size = (where[2] - where[0], where[3] - where[1])
         result.paste(Image.frombytes(stored.mode, size, samples.tobytes()), where[:2])
         return result
@@ -163,8 +164,7 @@ def filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool_
     if stored.has_transparency_data:  # what stands there is not what photo.rgb has
         hidden = np.asarray(alpha_of(stored)) < 255
     fill = _as_beside(photo, samples, pixels, before, hole, hidden)
-    if samples.dtype.itemsize == 2:  # of either byte order
-        fill = _in_16_bits(fill, hole, photo.levels)
+    fill = _on_levels(photo, fill, hole, samples.dtype)
     if mode in ("LA", "PA", "RGBA"):
         samples[hole, -1] = alpha_in(samples[..., -1], hole)
         samples[hole, :-1] = fill
@@ -222,6 +222,18 @@ def _as_beside(
         colours = samples[ring][first[at[same]]]
         fill[same] = colours if fill.ndim == 1 else colours[..., : fill.shape[1]]
     return fill
+
+
+def _on_levels(
+    photo: Photo, fill: NDArray[Any], hole: NDArray[np.bool_], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """A fill of 8 bits as samples of a type, where the photo has 16 bits on its own levels."""
+    if dtype.itemsize == 2:  # of either byte order
+        return _in_16_bits(fill, hole, photo.levels)
+    if photo.levels is None:
+        return fill
+    deep = _in_16_bits(fill, hole, photo.levels).astype(np.uint32)
+    return ((deep + 128) // 257).astype(np.uint8)
 
 
 def _in_16_bits(

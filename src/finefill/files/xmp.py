@@ -17,6 +17,7 @@ _INSIDE = rb"http://ns\.google\.com/photos/1\.0/(?:image|audio|depthmap)/"  # as
 _MOTION = rb"[\w.-]+:(?:MotionPhoto|MicroVideo)\w*"
 _EXTENDED = rb"xmpNote:HasExtendedXMP"
 _THUMBNAILS = rb"[\w.-]+:Thumbnails"
+_DECLARED = rb"""\sxmlns:([\w.-]+)\s*=\s*["'](?:%b)["']"""
 MAX_PREFIXES = 16  # for one address; a packet has one
 _ORIENTATION = re.compile(
     rb"""\s?tiff:Orientation=["']\d["']|<tiff:Orientation>\d</tiff:Orientation>"""
@@ -38,10 +39,10 @@ def cleaned(xmp: bytes) -> tuple[bytes, list[str]]:
 def _cleaned(xmp: bytes) -> tuple[bytes, list[str]]:
     lost = []
     for told, names in (
-        ("its gain map (HDR)", _prefixed(xmp, _GAIN_MAP)),
+        ("its gain map (HDR)", _names(xmp, _GAIN_MAP)),
         ("its film (motion photo)", [_MOTION]),
-        ("pictures or sound inside its XMP", _prefixed(xmp, _INSIDE)),
-        ("", [*_prefixed(xmp, _CONTAINER), _EXTENDED, _THUMBNAILS]),
+        ("pictures or sound inside its XMP", _names(xmp, _INSIDE)),
+        ("", [*_names(xmp, _CONTAINER), _EXTENDED, _THUMBNAILS]),
     ):
         without = xmp
         for name in names:
@@ -49,6 +50,10 @@ def _cleaned(xmp: bytes) -> tuple[bytes, list[str]]:
         if told and without != xmp and not (_MOTION in names and _is_off(xmp)):
             lost.append(told)
         xmp = without
+    for address in (_GAIN_MAP, _INSIDE, _CONTAINER):
+        xmp = re.sub(_DECLARED % address, b"", xmp)
+    if b"GCamera:" not in xmp.replace(b"xmlns:GCamera", b""):
+        xmp = re.sub(_DECLARED % rb"http://ns\.google\.com/photos/1\.0/camera/", b"", xmp)
     return xmp, lost
 
 
@@ -62,10 +67,10 @@ def _is_off(xmp: bytes) -> bool:
     return not re.search(rb"""(?:MotionPhoto|MicroVideo)(?:\s*=\s*["']|>)\s*[1-9]""", xmp)
 
 
-def _prefixed(xmp: bytes, address: bytes) -> list[bytes]:
+def _names(xmp: bytes, address: bytes) -> list[bytes]:
     """Patterns of the names that belong to an address."""
-    prefixes = re.findall(rb"""xmlns:([\w.-]+)\s*=\s*["'](?:%b)["']""" % address, xmp)
-    return [re.escape(prefix) + rb":[\w.-]+" for prefix in dict.fromkeys(prefixes)][:MAX_PREFIXES]
+    prefixes = dict.fromkeys(found[1] for found in re.finditer(_DECLARED % address, xmp))
+    return [re.escape(prefix) + rb":[\w.-]+" for prefix in prefixes][:MAX_PREFIXES]
 
 
 def _without(xmp: bytes, name: bytes) -> bytes:
