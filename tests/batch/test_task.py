@@ -1,0 +1,200 @@
+"""One photo: formats, failures, warnings, ways of filling."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finefill import Engine, FinefillError
+from finefill.batch import Task, complete_file, prepare, task
+from finefill.completion.photo import Report, fill_with_report
+from tests.batch.folders import SIZE, Files, pixels, sha256, tree
+from tests.cli.test_use import run as run_command
+
+
+def test_one_mask_for_all_and_formats_kept(files: Files) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif[0x0112] = 3  # upside down
+    files.photo("a.jpg", exif=exif, quality=90)
+    files.photo("a.webp", lossless=True)
+    files.photo("b/a.tiff", compression="tiff_lzw")
+    mask = files.mask("any.png")
+    entries = files.run(masks=mask)
+    assert [entry.result for entry in entries.values()] == ["done"] * 3
+    assert {entry.mask for entry in entries.values()} == {mask.as_posix()}
+    for name, kind in (("a.jpg", "JPEG"), ("a.webp", "WEBP"), ("b/a.tiff", "TIFF")):
+        with Image.open(files.out / name) as image:
+            assert (image.format, image.size) == (kind, SIZE)
+    with Image.open(files.out / "a.jpg") as image:
+        assert image.getexif()[0x010F] == "Maker"
+        assert image.getexif()[0x0112] == 3
+    outside = ~files.hole
+    for name in ("a.webp", "b/a.tiff"):
+        before, after = pixels(files.photos / name), pixels(files.out / name)
+        np.testing.assert_array_equal(before[outside], after[outside])
+        assert (before[~outside] != after[~outside]).any()
+
+
+def test_png_for_all(files: Files) -> None:
+    files.photo("a.jpg")
+    files.photo("b/a.png")
+    mask = files.mask("m.png")
+    assert files.results(masks=mask, png=True) == {"a.jpg": "done", "b/a.png": "done"}
+    assert set(tree(files.out)) == {"a.png", "b/a.png", "manifest.jsonl"}
+    with Image.open(files.out / "a.png") as image:
+        assert image.format == "PNG"
+    files.photo("b/a.webp")
+    with pytest.raises(FinefillError, match=r"b/a\.png and b/a\.webp would both become b/a\.png"):
+        prepare(files.batch(masks=mask, png=True))
+    assert prepare(files.batch(masks=mask)).total == 3
+
+
+def test_failures_are_reported_and_do_not_stop_the_others(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("good.png", "full.png", "lonely.png", "twice.png", "small.png"):
+        files.photo(name)
+    (files.photos / "cut.jpg").write_bytes(files.photo("whole.jpg").read_bytes()[:500])
+    (files.photos / "link.png").symlink_to("nowhere.png")
+    for name in ("good.png", "cut.png", "twice.png", "twice.gif", "whole.png", "link.png"):
+        files.mask(name)
+    Image.new("L", SIZE, 255).save(files.masks / "full.png")
+    Image.fromarray(files.hole[::2, :40]).save(files.masks / "small.png")
+    assert run_command(monkeypatch, *files.command("--jobs", 1)) == 1
+    captured = capsys.readouterr()
+    reasons = dict(line.split(": ", 1) for line in captured.err.splitlines())
+    assert list(reasons) == [
+        "cut.jpg", "full.png", "link.png", "lonely.png", "small.png", "twice.png",
+    ]  # fmt: skip
+    assert reasons["cut.jpg"].startswith("damaged or truncated image")
+    assert "the mask is full" in reasons["full.png"]
+    assert reasons["link.png"] == "cannot be read: No such file or directory"
+    assert reasons["lonely.png"] == f"no mask: {files.masks.as_posix()}/lonely.* is missing"
+    assert "40x40 pixels, the photo 96x80" in reasons["small.png"]
+    assert reasons["twice.png"] == "more than one mask: twice.gif, twice.png: keep one"
+    last = captured.out.splitlines()[-1]
+    assert last.startswith("done 2, skipped 0, failed 6, ")
+    assert last.endswith(" photos/s")
+    assert set(tree(files.out)) == {"good.png", "whole.jpg", "manifest.jsonl"}
+    failed = {line["photo"]: line["error"] for line in files.lines() if line["result"] == "failed"}
+    assert failed == reasons
+    # Mended, they are done; those already done stay.
+    (files.masks / "twice.gif").unlink()
+    shutil.copy(files.masks / "good.png", files.masks / "full.png")
+    shutil.copy(files.masks / "good.png", files.masks / "lonely.png")
+    for name in ("cut.jpg", "link.png"):
+        (files.photos / name).unlink()
+    assert run_command(monkeypatch, *files.command("--jobs", 1, "--resize-mask")) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("done 4, skipped 2, failed 0, ")
+    assert captured.err == ""
+
+
+def test_what_nobody_expected_fails_one_photo_only(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png"):
+        files.photo(name)
+    calls: list[int] = []
+
+    def once(*arguments: Any, **options: Any) -> Report:
+        calls.append(1)
+        if len(calls) == 1:
+            raise IndexError("oh")
+        return fill_with_report(*arguments, **options)
+
+    monkeypatch.setattr(task, "fill_with_report", once)
+    entries = files.run(masks=files.mask("m.png"))
+    assert [entry.result for entry in entries.values()] == ["failed", "done"]
+    assert entries["a.png"].error == "unexpected IndexError: oh"
+    assert entries["a.png"].hole_pixels == files.hole.sum()  # what is known is kept
+
+
+def test_warnings_are_listed(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Image.new("RGB", SIZE)
+    files.photo("a.gif", save_all=True, append_images=[other])
+    files.mask("a.png")
+    assert run_command(monkeypatch, *files.command("--jobs", 1)) == 0
+    (line,) = files.lines()
+    assert len(line["warnings"]) == 1
+    assert "several pictures" in line["warnings"][0]
+    assert capsys.readouterr().err == f"a.gif: warning: {line['warnings'][0]}\n"
+
+
+def test_how_holes_are_filled_is_chosen_and_told(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, columns = np.mgrid[:120, :120] // 8
+    wall = np.repeat(np.where((rows + columns) % 2, 40, 200).astype(np.uint8)[..., None], 3, 2)
+    hole = np.zeros((120, 120), bool)
+    hole[40:70, 40:70] = True
+    Image.fromarray(wall).save(files.photos / "a.png")
+    Image.fromarray(hole).save(files.masks / "a.png")
+    places = [*files.command("--jobs", 1), "--model", "places"]
+    assert run_command(monkeypatch, *places) == 0
+    assert run_command(monkeypatch, *places) == 0  # skipped: no line
+    assert run_command(monkeypatch, *places, "--fill", "network") == 0
+    first, second = files.lines()
+    assert (first["fill"], first["ways"]) == ("auto", ["regions"])
+    assert (second["fill"], second["ways"]) == ("network", ["network"])
+    assert first["output_sha256"] != second["output_sha256"]
+    capsys.readouterr()
+    faces = [*files.command("--jobs", 1), "--model", "faces", "--fill", "regions"]
+    assert run_command(monkeypatch, *faces) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "finefill: fill: model faces does not allow regions: use auto or network"
+    ]
+    assert len(files.lines()) == 2
+
+
+def test_a_hole_too_large_for_the_model_is_told(
+    files: Files,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hole = np.zeros(files.rgb.shape[:2], bool)
+    hole[80:380, 150:450] = True  # 300 pixels: at 80/300 = 27% as large as the model can do well
+    Image.fromarray(files.rgb).save(files.photos / "a.png")
+    Image.fromarray(hole).save(files.masks / "a.png")
+    assert run_command(monkeypatch, *files.command("--jobs", 1)) == 0
+    assert run_command(monkeypatch, *files.command("--jobs", 1, "--confidence")) == 0
+    told = capsys.readouterr().err.splitlines()
+    first, second = files.lines()
+    (warning,) = first["warnings"]
+    assert warning.startswith("the hole of 300x300 pixels at 150,80 is completed at 27% of")
+    assert second["warnings"] == [warning]
+    expected = fill_with_report(engine, files.rgb, hole, measure=True).confidence
+    assert expected is not None
+    assert (first["confidence"], second["confidence"]) == (None, round(expected, 4))
+    assert told == [
+        f"a.png: warning: {warning}",
+        f"a.png: warning: {warning}",
+        f"a.png: confidence: {second['confidence']:.2f}, the lowest of 1 windows",
+    ]
+
+
+def test_complete_file_needs_plain_data_only(files: Files, engine: Engine) -> None:
+    source, mask = files.photo("a.png"), files.mask("a.png")
+    target = files.folder / "new" / "o.png"
+    entry = complete_file(Task("a.png", source, mask, "o.png", target, "m", "0" * 64), engine)
+    assert (entry.result, entry.error) == ("done", "")
+    assert entry.output_sha256 == sha256(target)
+
+
+def test_masks_drawn_before_the_turn(files: Files) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files.photo("a.jpg", exif=exif)
+    Image.fromarray(files.hole).save(files.masks / "a.png")
+    assert "--mask-drawn stored" in files.run()["a.jpg"].error
+    entry = files.run(mask_drawn="stored")["a.jpg"]
+    assert (entry.error, entry.warnings, entry.hole_pixels) == ("", [], files.hole.sum())
+    assert files.results(mask_drawn="stored") == {"a.jpg": "skipped"}
