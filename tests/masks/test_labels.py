@@ -181,6 +181,15 @@ def test_of_two_values_the_larger_is_completed(case: str) -> None:
         np.testing.assert_array_equal(of_image(Image.fromarray(drawn)), ONE)
 
 
+@pytest.mark.parametrize("kind", ["RGB", "LA"])
+def test_colours_of_16_bits(kind: str) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    grey = ONE * np.uint16(65535)
+    planes = [grey] * 3 if kind == "RGB" else [grey, np.full_like(grey, 65535)]
+    data = imagecodecs.png_encode(np.dstack(planes))
+    np.testing.assert_array_equal(read_mask(data, SIZE), ONE)
+
+
 def test_one_object_of_voc() -> None:
     np.testing.assert_array_equal(read_mask(encoded(voc(ONE * np.uint8(1))), SIZE), ONE)
 

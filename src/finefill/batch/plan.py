@@ -213,7 +213,7 @@ def _check_places(batch: Batch) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # told again with every photo
             with places.opened(batch.masks) as file:
-                decode(file, max_pixels=batch.max_pixels)
+                decode(file, max_pixels=batch.max_pixels, cut=True)
 
 
 def _count(batch: Batch) -> tuple[int, Counter[str]]:

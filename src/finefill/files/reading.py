@@ -49,17 +49,19 @@ def read_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
     return replace(photo, kept=kept, samples=samples)
 
 
-def decode(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, Kept]:
+def decode(
+    source: Source, *, max_pixels: int = MAX_PIXELS, cut: bool = False
+) -> tuple[Image.Image, Kept]:
     """Decode the first frame of an image file, with what it says; see :func:`read_photo`.
 
-    16-bit colour is refused.
+    16-bit colour is refused, or cut to 8 bits if ``cut``.
     """
-    image, kept, _ = _decode(source, max_pixels, keep_deep=False)
+    image, kept, _ = _decode(source, max_pixels, keep_deep=False, cut=cut)
     return image, kept
 
 
 def _decode(
-    source: Source, max_pixels: int, *, keep_deep: bool
+    source: Source, max_pixels: int, *, keep_deep: bool, cut: bool = False
 ) -> tuple[Image.Image, Kept, NDArray[np.uint16] | None]:
     name = name_of(source)
     with contextlib.ExitStack() as stack:
@@ -91,7 +93,7 @@ def _decode(
             deep_colour = samples is not None or (
                 _is_16_bit(image, picture) and image.mode in ("LA", *COLOUR)
             )
-            if deep_colour and not keep_deep:
+            if deep_colour and not keep_deep and not cut:
                 raise FinefillError(
                     f"{name}: 16 bits per channel are read for grey images and photos only: "
                     "save it with 8 bits per channel first"
@@ -125,7 +127,7 @@ def _decode(
                 warnings.warn(f"{name}: left out: {'; '.join(kept.lost)}", stacklevel=4)
             if kept.negative and image.mode.startswith("I;16"):
                 image = _inverted(image)  # as Pillow does with fewer bits
-            if not deep_colour or samples is not None:
+            if not deep_colour or samples is not None or cut:
                 return image, kept, samples
             samples, orientation = deep.read(file, image, name)
             samples = turn(samples, orientation)

@@ -355,7 +355,10 @@ def _mask_of(shape: dict[str, Any], size: Size, name: str) -> Mask:
             f"{name}: its mask is no PNG picture in base64: save the file again"
         ) from None
     left, top = (math.floor(min(values)) for values in zip(*corners, strict=True))
-    return shapes.pasted(np.asarray(picture.convert("L")) > 0, left, top, size)
+    drawn = np.asarray(picture.convert("L")) > 0
+    if not drawn.any():
+        raise NothingDrawn(f"{name}: its mask is empty")
+    return shapes.pasted(drawn, left, top, size)
 
 
 def _choose(

@@ -56,6 +56,8 @@ def binarize(values: NDArray[Any], name: str = "the mask") -> Mask:
         raise FinefillError(
             f"{name}: values from {low:g} to {high:g}: give 0 (keep) to 255 (complete)"
         )
+    if low == 0 < high and not whole and bool(((values == low) | (values == high)).all()):
+        return np.asarray(values > 0)
     if not whole:
         return np.asarray(values >= (0.5 if high <= 1 else THRESHOLD))
     numbers = values.astype(np.int64)

@@ -103,7 +103,7 @@ def read_mask(
         UserWarning: it is a label mask; the mask was taken from the alpha channel, from half of a
             dark grey on, turned the other way round or scaled; or the file is animated.
     """
-    image, kept = decode(source, max_pixels=max_pixels)
+    image, kept = decode(source, max_pixels=max_pixels, cut=True)
     name = name_of(source)
     lossy = image.format in LOSSY or kept.webp > 0
     if values:
