@@ -274,6 +274,10 @@ def test_what_to_complete(files: Files, monkeypatch: pytest.MonkeyPatch) -> None
     expect(boxes((40, 10, 9, 9), (80, 10, 9, 9)), "--coco", coco)
     expect(boxes((80, 10, 9, 9)), "--coco", coco, "--label", "man")
     expect(boxes((30, 70, 9, 9), (60, 70, 9, 9)), "--labelme", labelme)
+    expect(boxes((30, 70, 9, 9), (60, 70, 9, 9)), "--annotations", labelme)
+    yolo = files.folder / "p.txt"
+    yolo.write_text("0 0.5 0.5 0.1 0.1\n")
+    expect(boxes((54, 45, 12, 10)), "--annotations", yolo, "--label", "0")
     expect(
         files.hole | boxes((1, 1, 7, 7), (9, 9, 3, 3), (40, 10, 9, 9), (30, 70, 9, 9)),
         "--mask", files.mask, "--box", "1,1,7,7", "--polygon", "9,9 11,9 11,11 9,11",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from finefill import Engine, FinefillError, complete
 from finefill.completion import confidence, photo
@@ -216,6 +216,16 @@ def test_masks_that_do_not_fit(engine: Engine, mask: NDArray[np.bool_], message:
     for image in (np.zeros((32, 32, 3), np.uint8), Image.new("L", (32, 32))):
         with pytest.raises(FinefillError, match=message):
             complete(image, mask, engine)
+
+
+def test_a_mask_drawn_on_the_turned_image(engine: Engine) -> None:
+    image = Image.new("RGB", (40, 32))
+    image.getexif()[0x0112] = 6
+    mask = np.zeros((40, 32), bool)
+    mask[5:9, 5:9] = True
+    with pytest.raises(FinefillError, match=r"one size: turn the image first, PIL\.ImageOps\.exif"):
+        complete(image, mask, engine)
+    assert complete(ImageOps.exif_transpose(image), mask, engine).size == (32, 40)
 
 
 def test_images_without_pixels(engine: Engine) -> None:

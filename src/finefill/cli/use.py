@@ -56,15 +56,23 @@ ASSETS = Path(__file__).parent.parent / "assets"
 )
 @click.option("--labelme", type=click.Path(path_type=Path), help="Shapes of a labelme file (JSON).")
 @click.option(
+    "--annotations",
+    "others",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Annotations of any known kind: COCO, labelme, YOLO (.txt), VIA, CVAT (XML), Label "
+    "Studio.",
+)
+@click.option(
     "--label",
     "labels",
     multiple=True,
-    help="Take only objects of this name from --coco and --labelme.",
+    help="Take only objects of this name from annotations; of YOLO's, of this number.",
 )
 @click.option(
     "--line-width",
     type=click.FloatRange(min=0, min_open=True, max=1000),
-    help="Draw the lines and points of --labelme so many pixels wide; without it they are left "
+    help="Draw the lines and points of annotations so many pixels wide; without it they are left "
     "out.",
 )
 @click.option(
@@ -139,6 +147,7 @@ def complete(
     polygons: tuple[str, ...],
     coco: Path | None,
     labelme: Path | None,
+    others: tuple[Path, ...],
     labels: tuple[str, ...],
     line_width: float | None,
     colour: str | None,
@@ -160,22 +169,26 @@ def complete(
 ) -> None:
     """Complete a part of PHOTO.
 
-    Say which by --mask, --box, --polygon, --coco, --labelme, --mask-color or --mask-alpha; several
-    add up.
+    Say which by --mask, --box, --polygon, --coco, --labelme, --annotations, --mask-color or
+    --mask-alpha; several add up.
     """
     files.output_format(output)  # before any work
-    _refuse_inputs(output, (*mask_paths, coco, labelme, Path(model), Path(convention or model)))
-    if not (mask_paths or boxes or polygons or coco or labelme or colour or alpha):
+    _refuse_inputs(
+        output, (*mask_paths, *others, coco, labelme, Path(model), Path(convention or model))
+    )
+    annotated = coco or labelme or others
+    if not (mask_paths or boxes or polygons or annotated or colour or alpha):
         raise FinefillError(
             f"{photo}: nothing says what to complete: give --mask FILE, --box X,Y,W,H, "
-            "--polygon 'X,Y X,Y X,Y', --coco FILE, --labelme FILE, --mask-color '#RRGGBB' or "
-            "--mask-alpha"
+            "--polygon 'X,Y X,Y X,Y', --coco FILE, --labelme FILE, --annotations FILE, "
+            "--mask-color '#RRGGBB' or --mask-alpha"
         )
     if values and not mask_paths:
         raise FinefillError(f"--mask-value {values[0]}: chooses from a mask: give --mask FILE")
-    if labels and not (coco or labelme):
+    if labels and not annotated:
         raise FinefillError(
-            f"--label {labels[0]}: chooses from annotations: give --coco FILE or --labelme FILE"
+            f"--label {labels[0]}: chooses from annotations: give --coco FILE, --labelme FILE or "
+            "--annotations FILE"
         )
     if convention is None:
         load_ahead(model)
@@ -202,6 +215,10 @@ def complete(
         if labelme:
             hole |= regions.labelme(
                 labelme, size, labels, resize=resize_mask, line_width=line_width, **lies
+            )
+        for path in others:
+            hole |= regions.annotated(
+                path, str(photo), size, labels, resize=resize_mask, line_width=line_width, **lies
             )
         outlined = hole  # paint and holes cover their object: their edge is none
         if alpha:

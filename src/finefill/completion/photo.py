@@ -146,9 +146,11 @@ def complete(
         return _told(fill_with_report(engine, image, check(hole), fill=fill), fill)
     photo = photo_of(image)
     if hole.shape != (image.height, image.width):
+        turned = hole.shape == image.size and photo.orientation != 1
+        exchanged = ": turn the image first, PIL.ImageOps.exif_transpose(image)" if turned else ""
         raise FinefillError(
             f"the mask is {hole.shape[1]}x{hole.shape[0]} pixels, the image {image.width}x"
-            f"{image.height}: both must have one size"
+            f"{image.height}: both must have one size{exchanged}"
         )
     upright = turn(check(hole).astype(np.uint8), photo.orientation).astype(bool)
     photo = for_network(photo, upright)

@@ -78,14 +78,14 @@ def coco(
         (categories.get(str(entry.get("category_id")), str(entry.get("category_id", ""))), entry)
         for entry in mine
     ]
-    chosen = _choose(named, labels, f"{name}: {wanted}")
-    frame = _frame(image, ("height", "width"), size, name, orientation, drawn)
+    chosen = choose(named, labels, f"{name}: {wanted}")
+    frame = frame_of(image, ("height", "width"), size, name, orientation, drawn)
     drawings = [
         drawing
         for entry in chosen
         for drawing in _annotation(entry, frame, f"{name}: annotation {_key(entry)}")
     ]
-    mask = _all_of(drawings, frame, name)
+    mask = all_of(drawings, frame, name)
     known = image.get("height") is not None
     return placed(
         mask, size, name, resize=resize, orientation=orientation, drawn=drawn, size_known=known
@@ -129,16 +129,16 @@ def labelme(
     """
     name = os.fspath(file)
     data = _read(name)
-    listed = _dicts(data if isinstance(data, dict) else {}, "shapes", name)
+    listed = dicts(data if isinstance(data, dict) else {}, "shapes", name)
     named = [(str(shape.get("label", "")), shape) for shape in listed]
-    chosen = _choose(named, labels, name)
-    frame = _frame(data, ("imageHeight", "imageWidth"), size, name, orientation, drawn)
+    chosen = choose(named, labels, name)
+    frame = frame_of(data, ("imageHeight", "imageWidth"), size, name, orientation, drawn)
     drawings = []
     for shape in chosen:
         kind = str(shape.get("shape_type") or "polygon")
         what = f"{name}: {kind} {shape.get('label', '')!r}"
         drawings.append((what, _shape_of(shape, kind, frame, what, line_width)))
-    mask = _all_of(drawings, frame, name)
+    mask = all_of(drawings, frame, name)
     known = data.get("imageHeight") is not None
     return placed(
         mask, size, name, resize=resize, orientation=orientation, drawn=drawn, size_known=known
@@ -148,7 +148,7 @@ def labelme(
 _Drawing = tuple[str, Callable[[], Mask]]
 
 
-def _all_of(drawings: Iterable[_Drawing], size: Size, name: str) -> Mask:
+def all_of(drawings: Iterable[_Drawing], size: Size, name: str) -> Mask:
     """The union of drawings, each with what messages call it; those without an area are left out.
 
     Raises:
@@ -183,13 +183,13 @@ def _instances(
         if isinstance(entry, dict)
     }  # fmt: skip
     if isinstance(data.get("image"), dict) and "images" not in data:  # SA-1B: one image a file
-        return data["image"], _dicts(data, "annotations", name), categories
+        return data["image"], dicts(data, "annotations", name), categories
     wanted = Path(photo).name
     images = [
-        entry for entry in _dicts(data, "images", name) if _path(entry)[-1:] == (wanted,)
+        entry for entry in dicts(data, "images", name) if _path(entry)[-1:] == (wanted,)
     ]  # fmt: skip
     if len(images) > 1:
-        folders = _parts(os.path.abspath(photo))
+        folders = parts_of(os.path.abspath(photo))
         alike = [_common_end(_path(entry), folders) for entry in images]
         images = [
             entry for entry, number in zip(images, alike, strict=True) if number == max(alike)
@@ -202,7 +202,7 @@ def _instances(
         )
     mine = [
         entry
-        for entry in _dicts(data, "annotations", name)
+        for entry in dicts(data, "annotations", name)
         if str(entry.get("image_id")) == _key(images[0])
     ]
     return images[0], mine, categories
@@ -212,7 +212,7 @@ def _results(
     data: list[Any], photo: str, name: str
 ) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, str]]:
     """A photo's annotations in a list of results; a single image's are those of the photo."""
-    entries = _dicts({"annotations": data}, "annotations", name)
+    entries = dicts({"annotations": data}, "annotations", name)
     ids = {str(entry.get("image_id")) for entry in entries}
     stem = Path(photo).stem
     number = re.fullmatch(r"(?:.*\D)?0*(\d+)", stem)
@@ -361,7 +361,7 @@ def _mask_of(shape: dict[str, Any], size: Size, name: str) -> Mask:
     return shapes.pasted(drawn, left, top, size)
 
 
-def _choose(
+def choose(
     named: Sequence[tuple[str, dict[str, Any]]], labels: Collection[str], where: str
 ) -> list[dict[str, Any]]:
     """The entries with one of the labels, or all."""
@@ -391,7 +391,12 @@ def _read(name: str) -> Any:
     return data
 
 
-def _dicts(data: dict[str, Any], key: str, name: str) -> list[dict[str, Any]]:
+def dicts(data: dict[str, Any], key: str, name: str) -> list[dict[str, Any]]:
+    """The list of objects under a key.
+
+    Raises:
+        FinefillError: there is none.
+    """
     entries = data.get(key)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise FinefillError(
@@ -401,7 +406,7 @@ def _dicts(data: dict[str, Any], key: str, name: str) -> list[dict[str, Any]]:
     return entries
 
 
-def _frame(
+def frame_of(
     entry: dict[str, Any],
     keys: tuple[str, str],
     size: Size,
@@ -427,10 +432,10 @@ def _frame(
 
 def _path(entry: dict[str, Any]) -> tuple[str, ...]:
     """An image's folders and file name."""
-    return _parts(str(entry.get("file_name", "")))
+    return parts_of(str(entry.get("file_name", "")))
 
 
-def _parts(path: str) -> tuple[str, ...]:
+def parts_of(path: str) -> tuple[str, ...]:
     """Folders and file name, whatever system wrote them."""
     return tuple(re.split(r"[/\\]", path))
 

@@ -14,8 +14,9 @@ from finefill.masks.annotations import coco, labelme
 from finefill.masks.meaning import Mask
 from finefill.masks.painted import TOLERANCE, colour, erased
 from finefill.masks.shapes import Size
+from finefill.masks.tools import annotated
 
-__all__ = ["TOLERANCE", "box", "coco", "colour", "erased", "labelme", "polygon"]
+__all__ = ["TOLERANCE", "annotated", "box", "coco", "colour", "erased", "labelme", "polygon"]
 
 
 def box(text: str, size: Size) -> Mask:

@@ -1,0 +1,460 @@
+"""Masks from the annotations of other programs: YOLO, VIA, CVAT, Label Studio.
+
+Each reader returns the size that an image was annotated at, if the file tells, and its shapes.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from finefill.errors import FinefillError
+from finefill.masks import shapes
+from finefill.masks.annotations import (
+    File,
+    all_of,
+    choose,
+    coco,
+    dicts,
+    frame_of,
+    labelme,
+    parts_of,
+)
+from finefill.masks.meaning import Mask
+from finefill.masks.reading import placed
+from finefill.masks.shapes import NothingDrawn, Point, Size
+
+CORNERS = 32  # of the polygon that an ellipse is drawn as
+ROUNDING = 1e-3  # pixels by which an edge may reach into one
+SLACK = 0.01  # by which relative coordinates may leave 0 to 1, by rounding
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape of an annotated image.
+
+    Attributes:
+        label: its class.
+        kind: what the program calls it.
+        draw: makes the mask for an image of (height, width).
+    """
+
+    label: str
+    kind: str
+    draw: Callable[[Size], Mask]
+
+
+_Read = tuple[Size | None, list[Shape]]
+
+
+def annotated(
+    file: File,
+    photo: str,
+    size: Size,
+    labels: Collection[str] = (),
+    *,
+    resize: bool = False,
+    orientation: int = 1,
+    drawn: str | None = None,
+    line_width: float | None = None,
+) -> Mask:
+    """The mask of a photo's shapes in an annotation file of any kind that is known.
+
+    COCO, labelme, YOLO (.txt: boxes, polygons), VIA (JSON), CVAT (XML for images) and Label Studio
+    (JSON: polygons, rectangles, ellipses).
+
+    Args:
+        file: the annotations.
+        photo: the photo's path; its file name finds it in files of several images.
+        size: (height, width) of the upright photo.
+        labels: of the shapes to take, in YOLO the classes' numbers; empty: all.
+        resize: scale a drawing of another shape to the photo's.
+        orientation: the photo's EXIF orientation, 1 to 8.
+        drawn: see :func:`finefill.masks.reading.placed`.
+        line_width: of lines and points, in pixels of the annotated image.
+
+    Returns:
+        (height, width) bool, the union of the shapes.
+
+    Raises:
+        FinefillError: the file cannot be read, is of no known kind or does not fit; the photo or
+            label is not in it; none of its shapes has an area.
+
+    Warns:
+        UserWarning: a shape without an area was left out, or the mask is scaled.
+    """
+    name = os.fspath(file)
+    told: dict[str, Any] = {"resize": resize, "orientation": orientation, "drawn": drawn}
+    try:
+        text = Path(name).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise FinefillError(f"{name}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise FinefillError(f"{name}: holds no annotations: it is no text") from None
+    if text.lstrip().startswith("<"):
+        found = _cvat(text, photo, name, line_width)
+    elif text.lstrip()[:1] in ("{", "["):
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise FinefillError(f"{name}: not a JSON file: {error}") from None
+        if isinstance(data, dict) and "shapes" in data:
+            return labelme(file, size, labels, line_width=line_width, **told)
+        if (
+            isinstance(data, dict)
+            and "annotations" in data
+            and ("images" in data or "image" in data)
+        ):
+            return coco(file, photo, size, labels, **told)
+        if isinstance(data, list) and any(_has(one, "image_id") for one in data):
+            return coco(file, photo, size, labels, **told)
+        if isinstance(data, list) and all(
+            _has(one, "annotations") or _has(one, "result") or _has(one, "completions")
+            for one in data
+        ):
+            found = _label_studio(data, photo, name)
+        else:
+            found = _via(data, photo, name, line_width)
+    else:
+        found = _yolo(text, name)
+    drawn_size, listed = found
+    named = [(shape.label, {"shape": shape}) for shape in listed]
+    chosen: list[Shape] = [entry["shape"] for entry in choose(named, labels, name)]
+    keys = ("height", "width")
+    entry = {} if drawn_size is None else dict(zip(keys, drawn_size, strict=True))
+    frame = frame_of(entry, keys, size, name, orientation, drawn)
+    drawings = [
+        (f"{name}: {shape.kind} {shape.label!r}", functools.partial(shape.draw, frame))
+        for shape in chosen
+    ]
+    return placed(all_of(drawings, frame, name), size, name, size_known=bool(entry), **told)
+
+
+def _has(value: Any, key: str) -> bool:
+    return isinstance(value, dict) and key in value
+
+
+def _yolo(text: str, name: str) -> _Read:
+    """Lines of a class and fractions of the image: a box (middle, size), or a polygon."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        what = f"{name}: line {number}"
+        try:
+            values = [float(word) for word in words[1:]]
+        except ValueError:
+            values = []
+        if (
+            not words[0].isdigit()
+            or len(values) < 4
+            or not all(-SLACK <= value <= 1 + SLACK for value in values)
+        ):
+            raise FinefillError(
+                f"{what}: no annotation of YOLO: a class and fractions from 0 to 1 of the image"
+            )
+        if len(values) in (4, 5):  # the fifth says how sure a detector is
+            x, y, width, height = values[:4]
+            draw = _box(x - width / 2, y - height / 2, width, height, what, relative=True)
+        else:
+            draw = _relative(list(zip(values[::2], values[1::2], strict=False)), what)
+        found.append(Shape(words[0], "line", draw))
+    return None, found
+
+
+def _via(data: Any, photo: str, name: str, line_width: float | None) -> _Read:
+    """VIA's projects and exports: regions with all_points_x and all_points_y, and the like."""
+    images = data.get("_via_img_metadata", data) if isinstance(data, dict) else None
+    if not isinstance(images, dict) or not all(_has(one, "regions") for one in images.values()):
+        raise FinefillError(
+            f"{name}: annotations of no known kind: give COCO, labelme, YOLO, VIA, CVAT's XML or "
+            "Label Studio's JSON"
+        )
+    image = _of_photo([(str(one.get("filename", "")), one) for one in images.values()], photo, name)
+    regions = image["regions"]  # a list, or an object in old versions
+    listed = list(regions.values()) if isinstance(regions, dict) else regions
+    found = []
+    for region in dicts({"regions": listed}, "regions", name):
+        outline = region.get("shape_attributes")
+        outline = outline if isinstance(outline, dict) else {}
+        kind = str(outline.get("name"))
+        what = f"{name}: {kind}"
+        names = region.get("region_attributes")
+        label = " ".join(str(one) for one in names.values()) if isinstance(names, dict) else ""
+
+        def value(key: str, outline: dict[str, Any] = outline, what: str = what) -> float:
+            return _number(outline.get(key), f"{what}: {key}")
+
+        points: list[Point] = []
+        if kind in ("polygon", "polyline"):
+            columns, rows = (outline.get(f"all_points_{axis}") for axis in "xy")
+            pairs = zip(_list(columns), _list(rows), strict=False)
+            points = shapes.points_of([list(pair) for pair in pairs], what)
+        if kind == "rect":
+            box = value("x"), value("y"), value("width"), value("height")
+            found.append(Shape(label, kind, _box(*box, what)))
+            continue
+        if kind in ("circle", "ellipse"):
+            width = value("r" if kind == "circle" else "rx")
+            height = width if kind == "circle" else value("ry")
+            points = _ellipse(
+                value("cx"), value("cy"), width, height, float(outline.get("theta") or 0)
+            )
+        elif kind == "point":
+            points = [(value("cx"), value("cy"))]
+        closed = kind not in ("polyline", "point")
+        found.append(Shape(label, kind, _absolute(points, what, None if closed else (line_width,))))
+    return None, found
+
+
+def _cvat(text: str, photo: str, name: str, line_width: float | None) -> _Read:
+    """CVAT's XML for images: elements of an image, with points as x,y;x,y."""
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise FinefillError(f"{name}: damaged XML: {error}") from None
+    images = [(str(one.get("name", "")), one) for one in root.iter("image")]
+    image = _of_photo(images, photo, name)
+    sides = [_number(image.get(side), f"{name}: {side}") for side in ("height", "width")]
+    found = []
+    for element in image:
+        kind, what = element.tag, f"{name}: {element.tag}"
+
+        def value(key: str, element: Any = element, what: str = what) -> float:
+            return _number(element.get(key, "0" if key == "rotation" else None), f"{what}: {key}")
+
+        if kind in ("polygon", "polyline", "points"):
+            pairs = [pair.split(",") for pair in str(element.get("points", "")).split(";") if pair]
+            if not all(len(pair) == 2 for pair in pairs):
+                raise FinefillError(f"{what}: its points must be x,y;x,y")
+            points = [(_number(x, what), _number(y, what)) for x, y in pairs]
+        elif kind == "box":
+            left, top = value("xtl"), value("ytl")
+            box = left, top, value("xbr") - left, value("ybr") - top
+            points = _turned(_corners(*box), value("rotation"))
+        elif kind == "ellipse":
+            turn = math.radians(value("rotation"))
+            points = _ellipse(value("cx"), value("cy"), value("rx"), value("ry"), turn)
+        elif kind != "mask":
+            continue  # tags, skeletons
+        if kind == "mask":
+            draw = _cvat_mask(element, what)
+        elif kind == "box" and not value("rotation"):
+            draw = _box(*box, what)
+        else:
+            lines = (line_width,) if kind in ("polyline", "points") else None
+            draw = _absolute(points, what, lines)
+        found.append(Shape(str(element.get("label", "")), kind, draw))
+    return (int(sides[0]), int(sides[1])), found
+
+
+def _cvat_mask(element: Any, what: str) -> Callable[[Size], Mask]:
+    """Run lengths of 0 and 1 in turn, row by row, in the box at left and top."""
+    left, top, width, height = (
+        int(_number(element.get(key), f"{what}: {key}"))
+        for key in ("left", "top", "width", "height")
+    )
+    words = str(element.get("rle", "")).replace(" ", "").split(",")
+    runs = [int(word) for word in words if word.isdigit()]
+    total = width * height
+    if len(runs) != len(words) or not 0 < total <= shapes.FARTHEST**2 or sum(runs) > total:
+        raise FinefillError(f"{what}: its run lengths are damaged: export the file again")
+
+    def draw(size: Size) -> Mask:
+        if total > 4 * size[0] * size[1]:
+            raise FinefillError(f"{what}: its {width}x{height} pixels are more than the image's")
+        flat = np.zeros(total, bool)
+        flat[: sum(runs)] = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+        return shapes.pasted(flat.reshape(height, width), left, top, size)
+
+    return draw
+
+
+def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
+    """Label Studio's JSON: tasks, whose results have coordinates in per cent of the image."""
+    tasks = []
+    for task in data:
+        listed = _list(task.get("annotations") or task.get("completions"))
+        results = [one.get("result") for one in listed if isinstance(one, dict)] or [
+            task.get("result")
+        ]
+        values = task.get("data")
+        paths = [task.get("file_upload"), *(values.values() if isinstance(values, dict) else ())]
+        tasks += [(str(path), results) for path in paths if isinstance(path, str)]
+    results = _of_photo(tasks, photo, name, uploaded=True)
+    found, sides = [], None
+    for result in (one for listed in results for one in _list(listed)):
+        value = result.get("value") if isinstance(result, dict) else None
+        if not isinstance(value, dict):
+            continue
+        kind = str(result.get("type", ""))
+        what = f"{name}: {kind}"
+        labels = value.get(kind)
+        label = str(labels[0]) if isinstance(labels, list) and labels else ""
+
+        def number(key: str, value: dict[str, Any] = value, what: str = what) -> float:
+            return _number(value.get(key, 0 if key == "rotation" else None), f"{what}: {key}") / 100
+
+        aspect = (_number(result.get("original_height", 1), what)
+                  / max(_number(result.get("original_width", 1), what), 1))  # fmt: skip
+        if kind.startswith("polygon"):
+            points = shapes.points_of(value.get("points"), what)
+            points = [(x / 100, y / 100) for x, y in points]
+        elif kind.startswith("rectangle"):
+            box = number("x"), number("y"), number("width"), number("height")
+            points = _corners(*box)
+            points = _turned(points, 100 * number("rotation"), around=points[0], aspect=aspect)
+        elif kind.startswith("ellipse"):
+            middle = number("x"), number("y")
+            points = _ellipse(*middle, number("radiusX"), number("radiusY"), 0)
+            points = _turned(points, 100 * number("rotation"), around=middle, aspect=aspect)
+        else:
+            if "rle" not in value:
+                continue  # choices, texts
+            points = []
+        if (height := result.get("original_height")) and (width := result.get("original_width")):
+            sides = (int(_number(height, what)), int(_number(width, what)))
+        if "rle" in value:
+            draw = _unknown(what)
+        elif kind.startswith("rectangle") and not number("rotation"):
+            draw = _box(*box, what, relative=True)
+        else:
+            draw = _relative(points, what)
+        found.append(Shape(label, kind, draw))
+    return sides, found
+
+
+def _unknown(what: str) -> Callable[[Size], Mask]:
+    """What is drawn of a brush's mask: nothing."""
+
+    def draw(size: Size) -> Mask:
+        raise NothingDrawn(f"{what}: brush masks are not read: export them as PNG")
+
+    return draw
+
+
+def _of_photo(
+    images: Iterable[tuple[str, Any]], photo: str, name: str, *, uploaded: bool = False
+) -> Any:
+    """What a file says of the photo: of the image with its file name, or the only one.
+
+    Label Studio puts eight signs and "-" before the names of uploaded files.
+    """
+    wanted = Path(photo).name
+    listed = [(parts_of(path)[-1], image) for path, image in images]
+    found = [
+        image for file, image in listed
+        if file == wanted or (uploaded and file[8:9] == "-" and file[9:] == wanted)
+    ]  # fmt: skip
+    if not found:
+        raise FinefillError(
+            f"{name}: no image called {wanted} in it: the photo must have the file name of one "
+            "that it annotates"
+        )
+    return found[0]
+
+
+def _box(
+    x: float, y: float, width: float, height: float, what: str, *, relative: bool = False
+) -> Callable[[Size], Mask]:
+    """Draws the pixels that a box touches; ``relative``: it is told in fractions of the image."""
+
+    def draw(size: Size) -> Mask:
+        if width <= 0 or height <= 0:
+            raise NothingDrawn(f"{what}: its box has no area")
+        down, right = size if relative else (1, 1)
+        return shapes.rectangle(
+            math.floor(x * right + ROUNDING),
+            math.floor(y * down + ROUNDING),
+            math.ceil((x + width) * right - ROUNDING),
+            math.ceil((y + height) * down - ROUNDING),
+            size,
+        )
+
+    return draw
+
+
+def _corners(x: float, y: float, width: float, height: float) -> list[Point]:
+    return [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+
+
+def _ellipse(x: float, y: float, width: float, height: float, turn: float) -> list[Point]:
+    """The corners of an ellipse of half axes ``width`` and ``height``, turned by radians."""
+    angles = [2 * math.pi * at / CORNERS for at in range(CORNERS)]
+    points = [(x + width * math.cos(angle), y + height * math.sin(angle)) for angle in angles]
+    return _turned(points, math.degrees(turn), around=(x, y))
+
+
+def _turned(
+    points: list[Point], degrees: float, *, around: Point | None = None, aspect: float = 1
+) -> list[Point]:
+    """Points turned clockwise, by default around their middle; ``aspect``: unit of y / of x."""
+    if not degrees:
+        return points
+    if around is None:
+        around = (
+            sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
+        )  # fmt: skip
+    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    moved = [(x - around[0], (y - around[1]) * aspect) for x, y in points]
+    return [
+        (around[0] + x * cosine - y * sine, around[1] + (x * sine + y * cosine) / aspect)
+        for x, y in moved
+    ]
+
+
+def _relative(points: list[Point], what: str) -> Callable[[Size], Mask]:
+    """Draws a polygon of fractions of the image's width and height."""
+
+    def draw(size: Size) -> Mask:
+        # What ends at the image's last edge ends in its last pixel.
+        scaled = [
+            (min(x * size[1], size[1] - 1e-6), min(y * size[0], size[0] - 1e-6)) for x, y in points
+        ]
+        return shapes.polygon(scaled, size, what)
+
+    return draw
+
+
+def _absolute(
+    points: list[Point], what: str, line: tuple[float | None] | None
+) -> Callable[[Size], Mask]:
+    """Draws a polygon, or a line where ``line`` has its width."""
+
+    def draw(size: Size) -> Mask:
+        if line is None:
+            return shapes.polygon(points, size, what)
+        if line[0] is None or not points:
+            raise NothingDrawn(f"{what}: it has no area: give --line-width")
+        return shapes.line(points, line[0], size)
+
+    return draw
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _number(value: Any, what: str) -> float:
+    """A coordinate, also one written as text.
+
+    Raises:
+        FinefillError: it is none.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not abs(number) <= shapes.FARTHEST:  # so written that NaN fails too
+        raise FinefillError(f"{what}: must be a number of pixels, it is {value!r}")
+    return number

@@ -1,0 +1,183 @@
+"""Annotations of YOLO, VIA, CVAT and Label Studio, and how a file's kind is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from finefill import FinefillError
+from finefill.masks import regions
+
+SIZE = (10, 20)  # height, width
+
+
+def box(left: int, top: int, width: int, height: int) -> NDArray[np.bool_]:
+    mask = np.zeros(SIZE, bool)
+    mask[top : top + height, left : left + width] = True
+    return mask
+
+
+def saved(folder: Path, text: Any, name: str = "a.json") -> Path:
+    path = folder / name
+    path.write_text(text if isinstance(text, str) else json.dumps(text), encoding="utf-8")
+    return path
+
+
+def read(path: Path, *labels: str, **options: Any) -> NDArray[np.bool_]:
+    return regions.annotated(path, "folder/p.jpg", SIZE, labels, **options)
+
+
+def test_yolo(tmp_path: Path) -> None:
+    """A box by its middle and size, and a polygon's corners, in fractions of 20 and 10 pixels."""
+    text = "0 0.25 0.5 0.2 0.4\n\n7 0.5 0.1 0.7 0.1 0.7 0.4 0.5 0.4\n"
+    path = saved(tmp_path, text, "p.txt")
+    np.testing.assert_array_equal(read(path, "0"), box(3, 3, 4, 4))
+    np.testing.assert_array_equal(read(path, "7"), box(10, 1, 5, 4))  # to its last corner's pixel
+    np.testing.assert_array_equal(read(path), box(3, 3, 4, 4) | box(10, 1, 5, 4))
+    # With how sure the detector was; all of the image.
+    path = saved(tmp_path, "0 0.25 0.5 0.2 0.4 0.93", "p.txt")
+    np.testing.assert_array_equal(read(path), box(3, 3, 4, 4))
+    assert read(saved(tmp_path, "1 0 0 1 0 1 1 0 1", "p.txt")).all()
+    for bad in ("hello", "0 1 2", "0 12 10 4 4", "car 0.1 0.1 0.2 0.2", "0 nan 0.1 0.1 0.1"):
+        with pytest.raises(FinefillError, match=r"p\.txt: line 1: no annotation of YOLO"):
+            read(saved(tmp_path, bad, "p.txt"))
+
+
+def test_yolo_is_turned_with_a_photo(tmp_path: Path) -> None:
+    path = saved(tmp_path, "0 0.25 0.5 0.2 0.4", "p.txt")
+    found = regions.annotated(path, "p.jpg", (20, 10), orientation=6, drawn="stored")
+    np.testing.assert_array_equal(found, np.rot90(box(3, 3, 4, 4), -1))
+    with pytest.warns(UserWarning, match="--mask-drawn"):
+        regions.annotated(path, "p.jpg", (20, 10), orientation=6)
+
+
+def via(**shape: Any) -> dict[str, Any]:
+    region = {"shape_attributes": shape, "region_attributes": {"what": "car"}}
+    return {"p.jpg123": {"filename": "p.jpg", "size": 123, "regions": [region]}}
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("project", [False, True])
+def test_via(tmp_path: Path, old: bool, project: bool) -> None:
+    data = via(name="polygon", all_points_x=[2, 5, 5, 2], all_points_y=[3, 3, 6, 6])
+    if old:
+        data["p.jpg123"]["regions"] = {"0": data["p.jpg123"]["regions"][0]}
+    path = saved(tmp_path, {"_via_img_metadata": data, "_via_settings": {}} if project else data)
+    np.testing.assert_array_equal(read(path, "car"), box(2, 3, 4, 4))
+    with pytest.raises(FinefillError, match="labelled dog: choose from car"):
+        read(path, "dog")
+    with pytest.raises(FinefillError, match=r"no image called q\.jpg"):
+        regions.annotated(path, "q.jpg", SIZE)
+
+
+def test_shapes_of_via(tmp_path: Path) -> None:
+    rect = via(name="rect", x=2, y=3, width=4, height=5)
+    np.testing.assert_array_equal(read(saved(tmp_path, rect)), box(2, 3, 4, 5))
+    circle = read(saved(tmp_path, via(name="circle", cx=10, cy=5, r=3)))
+    assert circle[5, 7:13].all()
+    assert circle[2:8, 10].all()
+    assert not circle[:2].any()
+    assert not circle[:, :7].any()
+    assert 28 <= circle.sum() <= 45  # 9 pi, and its outline
+    line = via(name="polyline", all_points_x=[2, 6], all_points_y=[4, 4])
+    np.testing.assert_array_equal(read(saved(tmp_path, line), line_width=1), box(2, 4, 5, 1))
+    with pytest.raises(FinefillError, match="--line-width"):
+        read(saved(tmp_path, line))
+    with pytest.raises(FinefillError, match="rect: width: must be a number"):
+        read(saved(tmp_path, via(name="rect", x=2, y=3, height=5)))
+
+
+CVAT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version>
+<image id="0" name="sub/p.jpg" width="20" height="10">
+<polygon label="car" occluded="0" points="2.0,3.0;5.0,3.0;5.0,6.0;2.0,6.0" z_order="0"></polygon>
+<box label="man" xtl="10.0" ytl="1.0" xbr="14.0" ybr="3.0"></box>
+<polyline label="wire" points="0,9;5,9"></polyline>
+<mask label="dog" rle="1, 2, 3" left="15" top="5" width="3" height="2"></mask>
+<tag label="sunny"></tag>
+</image><image id="1" name="q.jpg" width="7" height="7"></image></annotations>"""
+
+
+def test_cvat(tmp_path: Path) -> None:
+    path = saved(tmp_path, CVAT, "a.xml")
+    np.testing.assert_array_equal(read(path, "car"), box(2, 3, 4, 4))
+    np.testing.assert_array_equal(read(path, "man"), box(10, 1, 4, 2))
+    # Row by row of three: one free, two drawn, three free.
+    np.testing.assert_array_equal(read(path, "dog"), box(16, 5, 2, 1))
+    np.testing.assert_array_equal(read(path, "wire", line_width=1), box(0, 9, 6, 1))
+    with pytest.warns(UserWarning, match="polyline 'wire': left out: .*--line-width"):
+        found = read(path)
+    np.testing.assert_array_equal(found, box(2, 3, 4, 4) | box(10, 1, 4, 2) | box(16, 5, 2, 1))
+    with pytest.raises(FinefillError, match="nothing is annotated"):
+        regions.annotated(path, "q.jpg", SIZE)
+    with pytest.raises(FinefillError, match="damaged XML"):
+        read(saved(tmp_path, CVAT[:300], "a.xml"))
+    for bad in ('rle="1,2,9"', 'rle="1,x"'):
+        with pytest.raises(FinefillError, match="run lengths are damaged"):
+            read(saved(tmp_path, CVAT.replace('rle="1, 2, 3"', bad), "a.xml"), "dog")
+    turned = CVAT.replace('ybr="3.0"', 'ybr="3.0" rotation="90"')
+    found = read(saved(tmp_path, turned, "a.xml"), "man")  # 4 by 2 around (12, 2): 2 by 4
+    assert found[0:4, 11:13].all()
+    assert found.sum() <= 15  # a polygon's last corners' pixels too
+
+
+def studio(kind: str, **value: Any) -> list[dict[str, Any]]:
+    result = {
+        "type": kind, "original_width": 20, "original_height": 10,
+        "value": {**value, kind: ["car"]},
+    }  # fmt: skip
+    return [
+        {"id": 1, "data": {"image": "/data/upload/1/q.jpg"}, "annotations": [{"result": []}]},
+        {"id": 2, "data": {"image": "/data/upload/1/1a2b3c4d-p.jpg"},
+         "annotations": [{"result": [result, {"type": "choices", "value": {"choices": ["x"]}}]}]},
+    ]  # fmt: skip
+
+
+def test_label_studio(tmp_path: Path) -> None:
+    """In per cent: 10 is 2 pixels across and 1 down."""
+    task = studio("rectanglelabels", x=10, y=30, width=20, height=40, rotation=0)
+    np.testing.assert_array_equal(read(saved(tmp_path, task), "car"), box(2, 3, 4, 4))
+    task = studio("polygonlabels", points=[[10, 30], [25, 30], [25, 60], [10, 60]])
+    np.testing.assert_array_equal(read(saved(tmp_path, task)), box(2, 3, 4, 4))
+    task = studio("ellipselabels", x=50, y=50, radiusX=15, radiusY=30)
+    found = read(saved(tmp_path, task))
+    assert found[5, 7:13].all()
+    assert found[2:8, 10].all()
+    assert not found[:2].any()
+    assert not found[:, :7].any()
+    # A quarter turn around its corner (10, 2): 6 by 2 pixels become 2 by 6, to the left of it.
+    task = studio("rectanglelabels", x=50, y=20, width=30, height=20, rotation=90)
+    found = read(saved(tmp_path, task))
+    assert found[2:8, 8:10].all()
+    assert found.sum() <= 7 * 3
+    task = studio("brushlabels", format="rle", rle=[1, 2, 3])
+    with pytest.raises(FinefillError, match="brush masks are not read: export them as PNG"):
+        read(saved(tmp_path, task))
+
+
+def test_the_kind_of_a_file_is_told(tmp_path: Path) -> None:
+    coco = {
+        "images": [{"id": 1, "file_name": "p.jpg", "width": 20, "height": 10}],
+        "annotations": [{"id": 1, "image_id": 1, "bbox": [2, 3, 4, 5]}],
+    }
+    np.testing.assert_array_equal(read(saved(tmp_path, coco)), box(2, 3, 4, 5))
+    results = [{"image_id": 1, "category_id": 1, "bbox": [2, 3, 4, 5], "score": 1.0}]
+    np.testing.assert_array_equal(read(saved(tmp_path, results)), box(2, 3, 4, 5))
+    shape = {"label": "a", "shape_type": "rectangle", "points": [[2, 3], [5, 7]]}
+    np.testing.assert_array_equal(read(saved(tmp_path, {"shapes": [shape]})), box(2, 3, 4, 5))
+    for text, message in (
+        ("{}", "no known kind|no image called"), ("[1, 2]", "no known kind"), ("{", "not a JSON"),
+        ('{"a": 1}', "no known kind"), ("", "nothing is annotated"), ("<", "damaged XML"),
+    ):  # fmt: skip
+        with pytest.raises(FinefillError, match=rf"a\.json: .*({message})"):
+            read(saved(tmp_path, text))
+    (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n")
+    with pytest.raises(FinefillError, match="it is no text"):
+        read(tmp_path / "b.png")
+    with pytest.raises(FinefillError, match="cannot be read: No such file"):
+        read(tmp_path / "none.txt")
