@@ -97,3 +97,10 @@ def test_of_several_pictures_the_first_is_read(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"a\.tif has several pictures"):
         photo = read_photo(tmp_path / "a.tif")
     assert (photo.rgb == 10).all()
+
+
+@pytest.mark.parametrize("head", [b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xc5\xd0\xd3\xc6" + bytes(30)])
+def test_no_program_is_run(head: bytes) -> None:
+    """Pillow hands EPS to Ghostscript, where that is installed."""
+    with pytest.raises(FinefillError, match="EPS is a program, not an image"):
+        read_photo(head + b"%%BoundingBox: 0 0 20 20\n")

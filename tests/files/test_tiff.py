@@ -339,3 +339,10 @@ def test_tags_that_hold_pictures_or_proofs_are_told(tmp_path: Path, tag: int, wo
     write_photo(photo, photo.rgb, HOLE, tmp_path / "out.tif")
     with tifffile.TiffFile(tmp_path / "out.tif") as written:
         assert tag not in written.pages[0].tags
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32])
+def test_signed_samples_are_refused(tmp_path: Path, kind: type[Any]) -> None:
+    save(tmp_path / "in.tif", (GREY >> 9).astype(kind))
+    with pytest.raises(FinefillError, match=r"in\.tif: its samples have signs"):
+        read_photo(tmp_path / "in.tif")

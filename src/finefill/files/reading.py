@@ -23,6 +23,7 @@ from finefill.files.raw import raw_error, refuse_raw
 
 Source = str | os.PathLike[str] | bytes | IO[bytes]
 MAX_TEXT = 16 * 2**20  # bytes of a profile or text in a PNG file; more is a bomb
+_PROGRAMS = (b"%!PS", b"\xc5\xd0\xd3\xc6")  # which Pillow would give to Ghostscript
 MAX_PIXELS = 100_000_000  # a photograph has less; a decompression bomb more
 _limits_lock, _inside = threading.Lock(), 0
 _limits: tuple[int | None, int] = (None, 0)
@@ -163,6 +164,9 @@ def _opened(
     file: IO[bytes], name: str, max_pixels: int
 ) -> tuple[Image.Image, NDArray[np.uint16] | None]:
     """Open a file with Pillow, or with what the extra ``formats`` adds; and its deep samples."""
+    if file.read(4) in _PROGRAMS:
+        raise NotAnImageError(f"{name}: EPS is a program, not an image: save it as PNG first")
+    file.seek(0)
     try:
         with _no_limits():
             return Image.open(file), None
@@ -251,6 +255,8 @@ def _refuse_odd_tiff(image: Image.Image, name: str, picture: tiff.Picture) -> No
             f"{name}: has {picture.channels} channels, of which {bands} could be kept: "
             "save it without the others first"
         )
+    if picture.signed:
+        raise FinefillError(f"{name}: its samples have signs: save it without them first")
     if 8 < picture.bits < 16:
         raise FinefillError(
             f"{name}: {picture.bits} bits a sample: save it with 8 or 16 bits first"

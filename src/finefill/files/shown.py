@@ -17,7 +17,7 @@ from finefill.files.spread import spread
 
 FULL = 65535
 USED = 0.5  # of the range: samples that use more are shown as they are
-MARGIN = 64  # pixels around the hole that are looked at, at least
+MARGIN = 128  # pixels around the hole that are looked at, at least
 MOST = 1 << 20  # samples that are looked at
 LEAST = 64  # levels of 16 bits that are stretched over 8, at least
 ROWS = 256  # that are stretched at a time
@@ -42,7 +42,14 @@ def for_network(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
         return photo
     known = np.where(mask, np.uint8(0), alpha)
     weights = np.minimum(known.astype(np.uint16) * (256 // FAINT), 255).astype(np.uint8)
-    return replace(photo, rgb=spread(photo.rgb, weights)) if weights.any() else photo
+    part = _around(mask, 2)
+    if not weights[part].any():
+        part = (slice(None), slice(None))
+    if not weights[part].any():
+        return photo
+    rgb = photo.rgb.copy()
+    rgb[part] = spread(rgb[part], weights[part])
+    return replace(photo, rgb=rgb)
 
 
 def _stretched(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
@@ -76,12 +83,7 @@ def _levels(
     values: NDArray[np.uint16], hole: NDArray[np.bool_], stored: Image.Image
 ) -> tuple[int, int]:
     """The least and the greatest of the samples around the hole, but for a few odd ones."""
-    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
-    around = []
-    for line in (rows, columns):
-        margin = max(MARGIN, int(line[-1] - line[0]))
-        around.append(slice(max(0, int(line[0]) - margin), int(line[-1]) + 1 + margin))
-    part = (around[0], around[1])
+    part = _around(hole, 1)
     known = ~hole[part]
     if stored.has_transparency_data:
         known &= np.asarray(alpha_of(stored))[part] > 0
@@ -92,3 +94,11 @@ def _levels(
     low, high = (float(value) for value in np.percentile(some, (0.1, 99.9)))
     spare = max((high - low) * 0.02, (LEAST - (high - low)) / 2)
     return max(0, int(low - spare)), min(FULL, int(np.ceil(high + spare)))
+
+
+def _around(hole: NDArray[np.bool_], times: int) -> tuple[slice, slice]:
+    """A box around the hole, wider by so many times its longer side, by ``MARGIN`` at least."""
+    lines = [np.flatnonzero(hole.any(axis)) for axis in (1, 0)]
+    margin = max(MARGIN, times * max(int(line[-1] - line[0]) for line in lines))
+    rows, columns = (slice(max(0, line[0] - margin), line[-1] + 1 + margin) for line in lines)
+    return rows, columns

@@ -108,6 +108,11 @@ class Picture:
         return _number(self.table, PHOTOMETRIC, 1) == 0
 
     @property
+    def signed(self) -> bool:
+        """Whether samples are whole numbers with a sign."""
+        return _number(self.table, 339, 1) == 2
+
+    @property
     def channels(self) -> int:
         """Samples of a pixel."""
         return _number(self.table, 277, 1)
