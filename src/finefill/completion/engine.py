@@ -15,7 +15,7 @@ from finefill.completion import binding as bindings
 from finefill.completion import convention as conventions
 from finefill.completion.binding import Binding, Port, Ports
 from finefill.completion.convention import Convention, Given
-from finefill.completion.weights import files_of, missing_of, sha256
+from finefill.completion.weights import files_of, missing_of, outside, sha256
 from finefill.errors import FinefillError, OperationError
 from finefill.files import MIN_SIDE, RGB
 from finefill.masks import Mask, composite
@@ -269,6 +269,11 @@ def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
             os.fspath(path), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # ONNX Runtime's own classes share no other base
+        for part in outside(path):
+            raise FinefillError(
+                f"{path}: its weights are in {part}, outside its folder: keep them in it, and name "
+                "them there without a folder"
+            ) from error
         for part in missing_of(path):
             raise FinefillError(
                 f"{path}: its weights are in {part}, which is missing: keep both together"

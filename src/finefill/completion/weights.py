@@ -49,6 +49,15 @@ def missing_of(path: Path) -> list[Path]:
         return []
 
 
+def outside(path: Path) -> list[Path]:
+    """Of those files, the ones that are not below the model's folder, which no runtime opens."""
+    folder = path.parent.resolve()
+    try:
+        return [part for part in files_of(path) if not part.resolve().is_relative_to(folder)]
+    except (ValueError, KeyError, OSError, RecursionError):
+        return []
+
+
 def sha256(path: Path) -> str:
     """Of an .onnx file and what belongs to it, as if they were one file."""
     total = hashlib.sha256()
