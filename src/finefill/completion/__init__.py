@@ -1,10 +1,12 @@
 """The photograph gets filled: from image and mask to the completed image.
 
-Reads in this order: ``plan`` chooses the windows, ``engine`` runs the network, ``detail`` and
-``blend`` finish its fill, or ``exemplar`` copies regions from around the hole instead; ``photo``
-carries all of it out on photographs of any size; ``confidence`` and ``verify`` look at the result;
-``catalog`` holds the shipped models, and ``convention`` and ``binding`` say how other people's are
-used.
+Reads in this order:
+
+- ``plan`` chooses the windows, ``photo`` carries them out on photographs of any size.
+- ``engine`` runs the network, ``detail`` and ``blend`` finish its fill.
+- ``exemplar`` copies regions from around the hole instead.
+- ``confidence`` and ``verify`` look at the result.
+- ``catalog`` holds the shipped models; ``convention`` and ``binding`` say how others are used.
 """
 
 from __future__ import annotations

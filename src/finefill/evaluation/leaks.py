@@ -55,7 +55,7 @@ def find_leaks(
     """All pairs that look alike, by test photograph, the most alike first.
 
     A pair is suspected where the difference hashes are within 3 bits, the test photograph taken as
-    it is and mirrored, and listed where small grey pictures of 16x16 pixels correlate by at least
+    it is and mirrored. It is listed where small grey pictures of 16x16 pixels correlate by at least
     0.93: hashes alone suspect aligned faces of different people.
 
     Args:

@@ -83,9 +83,9 @@ def export(
             again when the file is loaded, so it runs as fast; PyTorch is compared with the same
             rounded weights, and the card tells what the rounding changed (``rounding``).
         about: what only people know, for the card: name, version, domain, licence, terms, data,
-            metrics, whether fills get their fine detail from the photograph (detail), whether
-            regions of the photograph may fill a hole (regions; as detail where not told), and the
-            levels of 255 from which on two fills that differ are doubted (doubt).
+            metrics. ``detail``: fills get their fine detail from the photograph. ``regions``:
+            regions of the photograph may fill a hole (as ``detail`` where not told). ``doubt``: the
+            levels of 255 from which on two fills that differ are doubted.
         photos: folders or tar shards of photographs; with them the file is in 8 bits, a third of
             the time, and compared with the exact one (see :mod:`finefill.export.quantize`).
 

@@ -32,9 +32,9 @@ def faster(model: Any) -> None:
 def deconvolutions(model: Any) -> None:
     """4x4 stride-2 deconvolutions -> 2x2 convolutions of four times the channels, interleaved.
 
-    Every output pixel of such a deconvolution is a sum over 2x2 input pixels with one of four
-    sets of weights, by the parity of its row and column: as many multiplications, in the operator
-    that ONNX Runtime has fast code for, in 8 bits too.
+    Every output pixel of such a deconvolution is a sum over 2x2 input pixels. Its weights are one
+    of four sets, by the parity of its row and column. That makes as many multiplications, in the
+    operator that ONNX Runtime has fast code for, in 8 bits too.
     """
     from onnx import helper
 

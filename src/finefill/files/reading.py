@@ -37,9 +37,9 @@ def read_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
         max_pixels: larger images are refused before they are decoded.
 
     Raises:
-        FinefillError: there is no such file, it is no image or damaged, it is too large or
-            smaller than 16x16, its mode cannot be kept (32-bit, LAB), or it has 16-bit colour
-            and is neither PNG nor TIFF or the extra ``formats`` is not installed.
+        FinefillError: there is no such file; it is no image, or damaged; it is too large, or
+            smaller than 16x16. Its mode cannot be kept (32-bit, LAB). It has 16-bit colour and is
+            neither PNG nor TIFF, or the extra ``formats`` is not installed.
 
     Warns:
         UserWarning: the file is animated or has several pages: the first one is read; its ICC

@@ -1,8 +1,8 @@
 """Tables of TIFF files and EXIF blocks: read, kept and appended with their types.
 
 Pillow and tifffile read and write the pixels. What a file says besides stands in tables of tags
-(TIFF 6.0, section 2; BigTIFF has wider fields), which neither of them writes again as it was: so a
-table that has them is put at the end of the file that they wrote.
+(TIFF 6.0, section 2; BigTIFF has wider fields). Neither of them writes the tags again as they were.
+So a table that has them is put at the end of the file that they wrote.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ def binarize(values: NDArray[Any], name: str = "the mask") -> Mask:
     """What the numbers of a mask in memory mean: white is to be completed.
 
     Args:
-        values: (H, W) or (H, W, 1). Bool; or whole numbers: two values, of which the larger is to
-            be completed, or labels, of which all but the background are; or numbers in between,
-            from 128 of 255 on, or from 0.5 on where none is above 1.
+        values: (H, W) or (H, W, 1). Bool; or numbers. Of two whole numbers the larger is to be
+            completed; of labels all but the background are; of numbers in between those from 128 of
+            255 on, or from 0.5 on where none is above 1.
         name: what messages call the mask.
 
     Returns:

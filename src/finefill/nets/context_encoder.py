@@ -18,10 +18,10 @@ class ContextEncoder(CompletionNet):
     with BN and ReLU back to the image's size, then tanh. Weights start from N(0, 0.02). The
     mask is not an input: the network sees the hole as its flat filling.
 
-    Two differences from the original, so that one network serves holes anywhere: the decoder
-    returns the whole image as the original's does for random regions, not the centre alone; and
-    the original has either the channel-wise layer (its text) or the bottleneck (its published
-    network), this one has both.
+    Two differences from the original, so that one network serves holes anywhere. The decoder
+    returns the whole image, as the original's does for random regions, not the centre alone. The
+    original has either the channel-wise layer (its text) or the bottleneck (its published
+    network); this one has both.
 
     Args:
         size: height and width in pixels: 4 times a power of two, at least 64.

@@ -41,9 +41,9 @@ def through_encoder(depths: Sequence[int], low: int, high: int) -> tuple[int, in
 class CompletionNet(nn.Module):
     """What every generator is: corrupted image and mask in, a whole image out, any size.
 
-    ``forward(image, mask)`` takes (N, 3, H, W), RGB in [-1, 1], 0 in the hole, and (N, 1, H, W),
-    1 = to be completed, H and W multiples of :attr:`size_multiple`; it returns (N, 3, H, W), the
-    raw output for every pixel, about [-1, 1]. The caller composites (Eq. 4).
+    ``forward(image, mask)`` takes an image (N, 3, H, W), RGB in [-1, 1], 0 in the hole, and a mask
+    (N, 1, H, W), 1 = to be completed. H and W are multiples of :attr:`size_multiple`. It returns
+    (N, 3, H, W), the raw output for every pixel, about [-1, 1]. The caller composites (Eq. 4).
     """
 
     size_multiple: int  # height and width must be multiples of this many pixels

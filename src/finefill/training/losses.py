@@ -109,10 +109,10 @@ def perceptual(
 ) -> Tensor:
     """Eq. 7: L_per = sum_l w_l (mean over the hole of |phi_l(x) - phi_l(y)|) / mean |phi_l(x)|.
 
-    The paper leaves the distance open; the absolute difference keeps details sharper than its
-    square, and dividing by the mean activation makes layers (and the two published VGG16 weight
-    files, whose scales differ) comparable, so that w_l is a layer's true share. The hole at layer
-    l is the mask down-sampled by area, so cells on its edge count in part.
+    The paper leaves the distance open. The absolute difference keeps details sharper than its
+    square. Dividing by the mean activation makes layers comparable, so that w_l is a layer's true
+    share; also those of the two published VGG16 weight files, whose scales differ. The hole at
+    layer l is the mask down-sampled by area, so cells on its edge count in part.
 
     Args:
         original: ReLU outputs phi_l(x) by name, each (N, C_l, H_l, W_l); a constant.
