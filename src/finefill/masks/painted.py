@@ -31,8 +31,8 @@ def colour(
     """The mask of what is painted over in one colour in the photo itself.
 
     A brush's soft rim, and what JPEG smears beyond an edge, has less of the colour than
-    ``tolerance`` allows. It is found by its place on the way from the colour of the ground around to
-    that of the paint.
+    ``tolerance`` allows. It is found by its place on the way from the colour of the ground
+    around to that of the paint.
 
     Args:
         image: (H, W, 3) uint8.
