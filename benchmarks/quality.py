@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py --data DATA [--only NAME …] [--limit 140] [-o docs/results/quality]
 
-DATA holds scenes-test.tar, faces-test.tar and streets-test.tar. Needs the extra ``reproduce``. Each
+DATA holds scenes-test.tar, faces-test.tar, celeba-test.tar and streets-test.tar. Needs the extra ``reproduce``. Each
 table is a call of ``finefill evaluate``, written down beside it; the page is made of what there is,
 so that one table can be made anew.
 """
@@ -31,6 +31,10 @@ TABLES: dict[str, tuple[str, ...]] = {
     "scenes-objects": (*SCENES, *OBJECTS),
     "faces-center": (*FACES, "--masks", "center"),
     "faces-random": (*FACES, "--masks", "random"),
+    "celeba-random": (
+        "--model", "faces", *CLASSICAL, "--data", "celeba-test.tar", "--size", "88",
+        "--masks", "random",
+    ),
     "streets-objects": (
         "--model", "places", *WAYS, *CLASSICAL, "--data", "streets-test.tar", "--whole", *OBJECTS,
     ),
