@@ -2,9 +2,9 @@
 
     python benchmarks/quality.py --data DATA [--only NAME …] [--limit 140] [-o docs/results/quality]
 
-DATA holds scenes-test.tar, faces-test.tar, celeba-test.tar and streets-test.tar. Needs the extra ``reproduce``. Each
-table is a call of ``finefill evaluate``, written down beside it; the page is made of what there is,
-so that one table can be made anew.
+DATA holds scenes-test.tar, faces-test.tar, celeba-test.tar and streets-test.tar. Needs the extra
+``reproduce``. Each table is a call of ``finefill evaluate``, written down beside it; the page is
+made of what there is, so that one table can be made anew.
 """
 
 from __future__ import annotations
