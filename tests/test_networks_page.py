@@ -152,8 +152,8 @@ def test_a_browser_fills_the_same(
         assert (expected[hole] != photo[hole]).any()
         unlike = np.abs(result.astype(int) - expected)
         # In 8 bits every runtime rounds in its own way, ONNX Runtime with each of its options too.
-        assert unlike.max() <= (1 if "fp32" in model else 8)
-        assert unlike[hole].mean() <= (0.1 if "fp32" in model else 1)
+        assert unlike.max() <= (1 if "fp32" in model else 16)
+        assert unlike[hole].mean() <= (0.1 if "fp32" in model else 2)
     assert told == []
     page.close()
 
