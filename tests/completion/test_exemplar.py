@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from finefill.completion import fill_with_report, load
-from finefill.completion.exemplar import allowed, fill_hole, structured
+from finefill.completion.exemplar import allowed, fill_hole, lively, structured
 from finefill.completion.exemplar.align import Regions, align, enlarged
 from finefill.completion.exemplar.candidates import Problem, candidates, distinct, search
 from finefill.completion.exemplar.choose import directedness
@@ -90,7 +90,8 @@ def test_two_textures_meet_at_one_seam():
     light = ~dark
     light[:, 91 - 65 - 2 :] = False
     difference = result[65:115, 65:115].astype(int) - photo[65:115, 65:115]
-    assert np.abs(difference[light]).max() <= 3  # in phase; brightness is matched at the seam
+    # In phase, all but a few pixels at the seam; brightness is matched there.
+    assert (np.abs(difference[light]) > 3).mean() < 0.01
 
 
 def test_only_what_is_masked_is_copied_to_and_nothing_masked_is_copied():
@@ -382,6 +383,15 @@ def test_which_holes_regions_are_for():
     assert not structured(wall, with_hole((128, 128), 40, 48, 40, 88))  # a thin one
     noise = np.random.default_rng(7).integers(0, 256, wall.shape).astype(np.uint8)
     assert not structured(noise, with_hole((128, 128), 40, 88, 40, 88))
+
+
+def test_a_blank_wall_among_windows_is_not_taken():
+    windows, hole = chessboard(128, 128, 9), with_hole((128, 128), 40, 88, 40, 88)
+    assert lively(windows, hole)
+    blank = windows.copy()
+    blank[hole] = 200
+    assert not lively(blank, hole)
+    assert lively(np.full((64, 64, 3), 9, np.uint8), hole[:64, :64])  # nothing is going on anywhere
 
 
 def test_the_card_allows_regions():

@@ -22,7 +22,7 @@ from finefill.completion.blend import meet_edges
 from finefill.completion.catalog import load
 from finefill.completion.detail import EDGE, add_detail
 from finefill.completion.engine import Engine, check_arrays
-from finefill.completion.exemplar import FILLS, Fill, Way, allowed, fill_hole, structured
+from finefill.completion.exemplar import FILLS, Fill, Way, allowed, fill_hole, lively, structured
 from finefill.completion.plan import Box, Window, plan
 from finefill.errors import FinefillError
 from finefill.files import RGB, for_network, photo_of, put_back, turn
@@ -216,7 +216,8 @@ def fill_with_report(
             way: Way = "network"
             wanted = fill == "regions" or (allowed(card) and structured(small, hole))
             if fill != "network" and wanted:
-                way = _put_regions(result, left, window, small, hole, guess)
+                choosy = fill == "auto"
+                way = _put_regions(result, left, window, small, hole, guess, choosy=choosy)
             if way == "network":
                 unknown = _unknown(left, window)
                 _put(result, unknown, window, small, hole, guess, detail=card["detail"])
@@ -268,10 +269,20 @@ def _shrink(image: RGB, unknown: Mask, window: Window) -> tuple[RGB, Mask]:
     return _resized(part, size, Image.Resampling.BOX), hole
 
 
-def _put_regions(result: RGB, left: Mask, window: Window, small: RGB, hole: Mask, fill: RGB) -> Way:
+def _put_regions(
+    result: RGB,
+    left: Mask,
+    window: Window,
+    small: RGB,
+    hole: Mask,
+    fill: RGB,
+    *,
+    choosy: bool,
+) -> Way:
     """Complete a window's hole in the photo from around it, the network's fill for a guide.
 
-    Tells by which way it is completed: "network", where that could not be done.
+    Tells by which way it is completed: "network", where that could not be done or, if ``choosy``,
+    was done poorly; then nothing is changed.
     """
     met = meet_edges(small.astype(np.float32), fill.astype(np.float32), hole, EDGE)
     guide = np.rint(met).clip(0, 255).astype(np.uint8)
@@ -280,7 +291,11 @@ def _put_regions(result: RGB, left: Mask, window: Window, small: RGB, hole: Mask
         return "network"
     own, around = left[window.hole.slices], result[window.box.slices]
     copied = plain.toned(copied, around, ~left[window.box.slices])
-    np.copyto(result[window.hole.slices], copied, where=own[..., None])
+    part, before = result[window.hole.slices], result[window.hole.slices].copy()
+    np.copyto(part, copied, where=own[..., None])
+    if choosy and not lively(_resized(around, window.size, Image.Resampling.BOX), hole):
+        part[:] = before
+        return "network"
     return "regions"
 
 

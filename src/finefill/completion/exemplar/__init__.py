@@ -11,7 +11,7 @@ are renewed, and brightness is matched across them (``poisson``). ``choose`` tel
 completed so.
 """
 
-from finefill.completion.exemplar.choose import FILLS, Fill, Way, allowed, structured
+from finefill.completion.exemplar.choose import FILLS, Fill, Way, allowed, lively, structured
 from finefill.completion.exemplar.regions import fill_hole
 
-__all__ = ["FILLS", "Fill", "Way", "allowed", "fill_hole", "structured"]
+__all__ = ["FILLS", "Fill", "Way", "allowed", "fill_hole", "lively", "structured"]

@@ -25,7 +25,6 @@ SEARCHED = 16  # offsets that the search gives each tile
 KEPT = 40  # offsets that a tile chooses from
 LENT = 3  # of a tile's best that it lends to each of twelve around it
 GROUP = 2  # tiles along each side of a square that is searched for as one
-OTHERS = 2  # pixels at half scale between places that are searched in all panels but the first
 POSITIONS = 4096  # positions that are compared at a time: bounds the memory
 LENDERS = (
     (0, 2), (2, 0), (0, -2), (-2, 0), (4, 0), (0, 4), (-4, 0), (0, -4),
@@ -104,12 +103,12 @@ def search(problem: Problem) -> Indices:
     centres = (np.stack(sums, axis=1) / np.bincount(which)[:, None]).astype(np.intp)
     wanted = contexts(problem.look, centres)
     places, costs = [], []
-    for top, left, step, cost in _compared(problem.look, wanted):
+    for top, left, cost in _compared(problem.look, wanted):
         count = min(SEARCHED, cost[0].size)
         flat = _minima_only(cost).reshape(len(groups), -1)
         best = np.argpartition(flat, count - 1, axis=1)[:, :count]
         rows, columns = np.divmod(best, cost.shape[2])
-        places.append(np.stack([step * rows + top, step * columns + left], axis=2))
+        places.append(np.stack([rows + top, columns + left], axis=2))
         costs.append(np.take_along_axis(flat, best, 1))
     every, cost = np.concatenate(places, axis=1), np.concatenate(costs, axis=1)
     order = np.argsort(cost, axis=1, kind="stable")[:, :SEARCHED, None]
@@ -172,8 +171,8 @@ def distinct(offsets: Indices, possible: Mask, count: int) -> Indices:
     return np.take_along_axis(offsets, chosen[..., None], 1)
 
 
-def _compared(look: Look, wanted: Contexts) -> Iterator[tuple[int, int, int, Values]]:
-    """Panel by panel: first row and column at half scale, step, and (n, rows, columns) costs.
+def _compared(look: Look, wanted: Contexts) -> Iterator[tuple[int, int, Values]]:
+    """Panel by panel: first row and column at half scale, and (n, rows, columns) costs.
 
     |s - t|^2 weighted by w is a product of matrices, w s^2 - 2 w t s, and a constant.
     """
@@ -192,30 +191,24 @@ def _compared(look: Look, wanted: Contexts) -> Iterator[tuple[int, int, int, Val
     )
     constant = _constant(wanted.near, wanted.near_weight) + _constant(wanted.far, wanted.far_weight)
     margin = look.canvas.margin // 2
-    for number, (left, size) in enumerate(zip(look.canvas.lefts, look.canvas.sizes, strict=True)):
-        step = OTHERS if number else 1
-        rows, columns = (-(-side // (2 * step)) for side in size)
-        there = look.usable[margin:, left // 2 :][: step * rows : step, : step * columns : step]
+    for left, (height, width) in zip(look.canvas.lefts, look.canvas.sizes, strict=True):
+        rows, columns, first = -(-height // 2), -(-width // 2), left // 2
         cost = np.empty((len(factors), rows, columns), np.float32)
         most = max(1, POSITIONS // columns)  # rows at a time
-        for first in range(0, rows, most):
-            count = min(most, rows - first)
+        for top in range(0, rows, most):
+            count = min(most, rows - top)
             seen = np.empty((factors.shape[1], count, columns), np.float32)
             line = 0
             for places, images in planes:
                 for image in images:
-                    for y, x in places:
-                        top = margin + step * first + y
-                        seen[line] = image[
-                            top : top + step * count : step,
-                            left // 2 + x : left // 2 + x + step * columns : step,
-                        ]
+                    for y, x in places + np.array((margin + top, first)):
+                        seen[line] = image[y : y + count, x : x + columns]
                         line += 1
             product = factors @ seen.reshape(len(seen), -1)
-            cost[:, first : first + count] = product.reshape(len(factors), count, columns)
+            cost[:, top : top + count] = product.reshape(len(factors), count, columns)
         cost += constant[:, None, None]
-        cost[:, ~there] = np.inf
-        yield margin, left // 2, step, cost
+        cost[:, ~look.usable[margin : margin + rows, first : first + columns]] = np.inf
+        yield margin, first, cost
 
 
 def _factors(values: Values, weight: Values) -> Values:

@@ -14,8 +14,10 @@ from finefill.masks import Mask
 Way = Literal["network", "regions", "plain", "specks"]
 Fill = Literal["auto", "network", "regions"]
 # Chosen on validation photographs; ``small`` has holes up to 80 pixels.
-DIRECTED = 0.45
+DIRECTED = 0.35
+LIVELY = 0.6  # of the gradients around a hole: regions with less are not taken
 THINNEST = 16  # pixels of a hole's shorter side: what is thinner, the network fills well
+RING = 6  # pixels, of the blur whose reach is the ring that a fill is compared with
 NEAR = 8  # pixels, of the blur within whose reach of the hole gradients count
 FILLS: tuple[Fill, ...] = get_args(Fill)
 
@@ -61,3 +63,23 @@ def directedness(image: RGB, hole: Mask) -> float:
     # (m exp(i a))^4 / m^2
     fourfold = gradient**4 / np.maximum(squared, np.float32(1e-6))
     return float(np.abs((near * fourfold).sum()) / total)
+
+
+def lively(completed: RGB, hole: Mask) -> bool:
+    """Whether a fill has about as much going on in it as there is around it.
+
+    Regions that found nothing better than a blank wall where windows belong have not. What they
+    lack in gradients predicts best, of all that was tried, whether the network's fill is better.
+
+    Args:
+        completed: (h, w, 3) uint8, what the network saw, with the fill in it.
+        hole: (h, w) bool.
+    """
+    grey = completed.mean(axis=2, dtype=np.float32)
+    length = np.hypot(grey[1:, :-1] - grey[:-1, :-1], grey[:-1, 1:] - grey[:-1, :-1])
+    inside = hole[:-1, :-1]
+    touched = inside | hole[1:, :-1] | hole[:-1, 1:]
+    ring = (blur(hole[..., None].astype(np.float32), RING)[:-1, :-1, 0] > 0) & ~touched
+    if not ring.any():
+        return True
+    return bool(length[inside].mean() + 1 >= LIVELY * (length[ring].mean() + 1))
