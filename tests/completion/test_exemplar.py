@@ -90,8 +90,8 @@ def test_two_textures_meet_at_one_seam():
     light = ~dark
     light[:, 91 - 65 - 2 :] = False
     difference = result[65:115, 65:115].astype(int) - photo[65:115, 65:115]
-    # In phase, all but a few pixels at the seam; brightness is matched there.
-    assert (np.abs(difference[light]) > 3).mean() < 0.01
+    # In phase but for a row or two; brightness is matched at the seam.
+    assert (np.abs(difference[light]) > 3).mean() < 0.05
 
 
 def test_only_what_is_masked_is_copied_to_and_nothing_masked_is_copied():
