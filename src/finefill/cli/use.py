@@ -226,13 +226,13 @@ def complete(
         if colour:
             hole = hole | regions.colour(read.rgb, colour, tolerance=tolerance, name=str(photo))
         hole = masks.check(masks.grow(hole, grow), str(photo))
-        if more := masks.too_tight(read.rgb, masks.grow(outlined, grow)):
+        shown = files.for_network(read, hole)
+        if more := masks.too_tight(shown.rgb, masks.grow(outlined, grow)):
             warnings.warn(
                 f"{photo}: the mask seems to end at its object's edge, and what it leaves of the "
                 f"object grows back: draw it wider, or widen it with --grow {grow + more}",
                 stacklevel=1,
             )
-    shown = files.for_network(read, hole)
     engine = opened(model, convention)
     report = fill_with_report(engine, shown.rgb, hole, measure=confidence, fill=fill)
     with _warnings_on_stderr(strict=strict, writing=True):

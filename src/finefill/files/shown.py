@@ -48,7 +48,9 @@ def for_network(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
     if not weights[part].any():
         return photo
     rgb = photo.rgb.copy()
-    rgb[part] = spread(rgb[part], weights[part])
+    # What is seen in the hole stays: by it one tells whether the mask is too tight.
+    seen = mask[part] & (alpha[part] >= FAINT)
+    rgb[part] = np.where(seen[..., None], rgb[part], spread(rgb[part], weights[part]))
     return replace(photo, rgb=rgb)
 
 

@@ -104,7 +104,8 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
     if order.mask_alpha:
         hole = hole | regions.erased(photo, "the image")
     hole = masks.check(masks.grow(hole, order.grow), "the image")
-    if more := masks.too_tight(photo.rgb, masks.grow(outlined, order.grow)):
+    shown = files.for_network(photo, hole)
+    if more := masks.too_tight(shown.rgb, masks.grow(outlined, order.grow)):
         warnings.warn(
             "the mask seems to end at its object's edge, and what it leaves of the object grows "
             f"back: draw it wider, or widen it with grow={order.grow + more}",
@@ -114,7 +115,6 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
     stored = {"MPO": "JPEG"}.get(photo.stored.format or "", photo.stored.format or "")
     suffix, media_type = KINDS.get((order.format or stored).upper(), KINDS["PNG"])
     target = folder / f"completed{suffix}"
-    shown = files.for_network(photo, hole)
     report = fill_with_report(engine, shown.rgb, hole, fill=order.fill)
     for text in report.warnings:
         warnings.warn(text, stacklevel=1)
