@@ -22,9 +22,9 @@ FACES = {
         Engine FinefillError __version__ complete load
     """,
     "finefill.files": """
-        EXTENSIONS MAX_PIXELS MIN_SIDE Photo RGB Source alpha_of decode for_network from_network
-        name_of orientation_of output_format photo_of put_back read_photo remedy replacing
-        to_network turn usable write_photo
+        EXTENSIONS MAX_PIXELS MIN_SIDE PART Photo RGB Source alpha_of decode for_network
+        from_network name_of orientation_of output_format photo_of put_back read_photo remedy
+        replacing to_network turn usable write_photo
     """,
     "finefill.masks": """
         LAMA Mask Placing THRESHOLD binarize by_numbers center_square check composite fit grow

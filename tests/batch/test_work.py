@@ -16,7 +16,7 @@ def test_leftovers_of_killed_runs_go(files: Files) -> None:
     files.photo("b/a.png")
     files.mask("b/a.png")
     (files.out / "b").mkdir(parents=True)
-    for name in (".a.png.123.part", ".notes.123.part", ".a.png.part"):
+    for name in (".a.png.0c1d2e3f.part", ".A.PNG.123.part", ".notes.123.part", ".a.png.part"):
         (files.out / "b" / name).write_bytes(b"x")
     files.run()
     assert sorted(os.listdir(files.out / "b")) == [".a.png.part", ".notes.123.part", "a.png"]

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageDraw
 from finefill import FinefillError
 from finefill.files.photo import photo_of, put_back, turn
 from finefill.files.reading import read_photo
-from finefill.files.writing import write_photo
+from finefill.files.writing import PART, replacing, write_photo
 from tests.files.pictures import HOLE, picture
 
 
@@ -233,3 +233,12 @@ def test_alpha_that_a_formats_writer_gives_up_is_told(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="BMP is written without alpha: it goes onto white"):
         write_photo(photo, photo.rgb, mask, tmp_path / "out.bmp")
     write_photo(photo, photo.rgb, mask, tmp_path / "out.png")
+
+
+def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a.b.png"):
+        (left,) = os.listdir(tmp_path)
+    part = PART.fullmatch(left)
+    assert part is not None
+    assert part["name"] == "a.b.png"
+    assert os.listdir(tmp_path) == ["a.b.png"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ from finefill.batch.places import Place, Url
 from finefill.batch.task import Entry, Task, entry_of, is_done, now
 from finefill.completion import Engine, Fill, check_fill, load
 from finefill.errors import FinefillError
-from finefill.files import EXTENSIONS, MAX_PIXELS, decode, remedy, usable
+from finefill.files import EXTENSIONS, MAX_PIXELS, PART, decode, remedy, usable
 
 ENGINES = ("local", "ray")
 # Files that lie beside photographs and that nobody takes for one.
@@ -24,10 +23,6 @@ _BESIDE = {
     ".aae", ".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".pdf", ".thm",
     ".toml", ".txt", ".xml", ".xmp", ".yaml", ".yml", ".zip",
 }  # fmt: skip
-# What `files.replacing` leaves behind in the output folder when its process is killed.
-_PART = re.compile(
-    rf"\.(.+({'|'.join(re.escape(suffix) for suffix in EXTENSIONS)}))\.\d+\.part", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -154,8 +149,9 @@ def clear_parts(folder: Place, only: str = "") -> None:
         return
     try:
         with os.scandir(folder) as listing:
-            found = [(entry.path, _PART.fullmatch(entry.name)) for entry in listing]
-            parts = [path for path, part in found if part and only in ("", part[1])]
+            found = [(entry.path, PART.fullmatch(entry.name)) for entry in listing]
+            pictures = [(path, part["name"]) for path, part in found if part]
+            parts = [path for path, of in pictures if _is_image(of) and only in ("", of)]
     except OSError:  # not there yet
         return
     for part in parts:

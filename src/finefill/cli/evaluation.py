@@ -6,7 +6,7 @@ import functools
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -201,7 +201,7 @@ def evaluate(
     """
     if verdict or key:
         return _judge(verdict, key)
-    _check_unused(
+    unused = _check_unused(
         {
             "with --bursts": ("masks", "objects", "object_labels", "size", "whole")
             if scenes
@@ -268,7 +268,7 @@ def evaluate(
     if test.enlarged:
         click.echo(f"warning: {test.enlarged} images were smaller than the crop and scaled up")
     run = {
-        "command": _command(click.get_current_context()),
+        "command": _command(click.get_current_context(), unused),
         "device": f"CPU, {threads} thread{'s' if threads > 1 else ''}",
         "versions": _versions(),
         "models": {name: _facts(engine) for name, engine in engines.items()},
@@ -297,11 +297,14 @@ def evaluate(
         click.echo(f"\nwritten to {folder}: {', '.join(page)}")
 
 
-def _check_unused(useless: Mapping[str, Sequence[str]]) -> None:
+def _check_unused(useless: Mapping[str, Sequence[str]]) -> set[str]:
     """Refuse options that were given and would say nothing beside others.
 
     Args:
         useless: what makes parameters useless, in words, and which.
+
+    Returns:
+        All of these parameters.
     """
     context = click.get_current_context()
     for reason, parameters in useless.items():
@@ -309,6 +312,7 @@ def _check_unused(useless: Mapping[str, Sequence[str]]) -> None:
             given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
             if option.name in parameters and given:
                 raise FinefillError(f"{option.opts[0]} says nothing {reason}: leave it out")
+    return {name for parameters in useless.values() for name in parameters}
 
 
 def _judge(verdict: Path | None, key: Path | None) -> None:
@@ -512,10 +516,12 @@ def _run(
         return evaluate(after_each=bar.update)
 
 
-def _command(context: click.Context) -> str:
-    """The command line that repeats this run, defaults written out."""
+def _command(context: click.Context, unused: Collection[str]) -> str:
+    """The command line that repeats this run, defaults written out but for those of ``unused``."""
     words = ["finefill", str(context.info_name)]
     for option in context.command.params:
+        if option.name in unused:
+            continue
         value = context.params[str(option.name)]
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, bool):

@@ -21,12 +21,13 @@ from finefill.files.photo import (
 )
 from finefill.files.reading import MAX_PIXELS, Source, decode, name_of, read_photo
 from finefill.files.shown import for_network
-from finefill.files.writing import replacing, write_photo
+from finefill.files.writing import PART, replacing, write_photo
 
 __all__ = [
     "EXTENSIONS",
     "MAX_PIXELS",
     "MIN_SIDE",
+    "PART",
     "RGB",
     "Photo",
     "Source",

@@ -6,6 +6,7 @@ import bisect
 import contextlib
 import io
 import os
+import re
 import stat
 import struct
 import warnings
@@ -42,6 +43,8 @@ from finefill.files.photo import (
     without_alpha,
 )
 
+# What `replacing` leaves behind when its process is killed.
+PART = re.compile(r"\.(?P<name>.+)\.[0-9a-f]+\.part")
 SAMPLED = 1_000_000  # pixels up to which the quality of WebP is tried on the whole image
 # Ways to compress PNG, the fastest first, and zlib's own. On a part of the image one is chosen that
 # is not much longer than zlib's own: run lengths for what is noisy, level 3 for drawings.
