@@ -213,9 +213,7 @@ def negative(monkeypatch: pytest.MonkeyPatch) -> None:
         engine: Engine,
         image: NDArray[np.uint8],
         mask: NDArray[np.bool_],
-        *,
-        measure: bool,
-        fill: str,
+        **options: object,
     ) -> Report:
         return Report(np.where(mask[..., None], 255 - image, image), ())
 

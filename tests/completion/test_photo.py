@@ -115,6 +115,20 @@ def test_a_large_hole_takes_its_colours_from_around_it(engine: Engine) -> None:
     assert np.abs(result.astype(int) - (200, 30, 90)).max() <= 1
 
 
+def test_a_photo_is_filled_in_place_only_if_wanted(
+    engine: Engine, demo_rgb: NDArray[np.uint8]
+) -> None:
+    image, mask = demo_rgb[:200, :300].copy(), np.zeros((200, 300), bool)
+    mask[60:110, 100:180] = mask[20:24, 30:34] = True
+    before, hole = image.copy(), mask.copy()
+    expected = fill_with_report(engine, image, mask).rgb
+    np.testing.assert_array_equal(image, before)
+    report = fill_with_report(engine, image, mask, overwrite=True)
+    assert report.rgb is image
+    np.testing.assert_array_equal(image, expected)
+    np.testing.assert_array_equal(mask, hole)
+
+
 def test_thin_holes_are_filled_at_full_resolution(engine: Engine) -> None:
     # Two sides of different colours and a scratch along both: scaled down to one window, the
     # neighbourhoods would mix; piece by piece they stay apart.

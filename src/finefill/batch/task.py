@@ -244,7 +244,9 @@ def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> li
     entry.hole_pixels = int(mask.sum())
     entry.groups = len(groups(mask, NEAR))
     photo = for_network(photo, mask)
-    report = fill_with_report(engine, photo.rgb, mask, measure=task.confidence, fill=task.fill)
+    report = fill_with_report(
+        engine, photo.rgb, mask, measure=task.confidence, fill=task.fill, overwrite=True
+    )
     boxes = [(one.window.box, one.window.scale) for one in report.filled]
     entry.windows = [
         (box.top, box.bottom, box.left, box.right, round(scale, 4)) for box, scale in boxes

@@ -225,16 +225,20 @@ def complete(
             hole = hole | regions.erased(read, str(photo))
         if colour:
             hole = hole | regions.colour(read.rgb, colour, tolerance=tolerance, name=str(photo))
+        alone = outlined is hole
         hole = masks.check(masks.grow(hole, grow), str(photo))
+        outlined = hole if alone else masks.grow(outlined, grow)  # of large photos one less
         shown = files.for_network(read, hole)
-        if more := masks.too_tight(shown.rgb, masks.grow(outlined, grow)):
+        if more := masks.too_tight(shown.rgb, outlined):
             warnings.warn(
                 f"{photo}: the mask seems to end at its object's edge, and what it leaves of the "
                 f"object grows back: draw it wider, or widen it with --grow {grow + more}",
                 stacklevel=1,
             )
     engine = opened(model, convention)
-    report = fill_with_report(engine, shown.rgb, hole, measure=confidence, fill=fill)
+    report = fill_with_report(
+        engine, shown.rgb, hole, measure=confidence, fill=fill, overwrite=True
+    )
     with _warnings_on_stderr(strict=strict, writing=True):
         for text in report.warnings:
             warnings.warn(f"{photo}: {text}", stacklevel=1)

@@ -154,7 +154,8 @@ def complete(
         )
     upright = turn(check(hole).astype(np.uint8), photo.orientation).astype(bool)
     photo = for_network(photo, upright)
-    filled = _told(fill_with_report(engine, photo.rgb, upright, fill=fill), fill)
+    report = fill_with_report(engine, photo.rgb, upright, fill=fill, overwrite=True)
+    filled = _told(report, fill)
     return put_back(photo, filled, upright)
 
 
@@ -174,18 +175,25 @@ def fill_photo(engine: Engine, image: RGB, mask: Mask, *, fill: Fill = "auto") -
 
 
 def fill_with_report(
-    engine: Engine, image: RGB, mask: Mask, *, measure: bool = False, fill: Fill = "auto"
+    engine: Engine,
+    image: RGB,
+    mask: Mask,
+    *,
+    measure: bool = False,
+    fill: Fill = "auto",
+    overwrite: bool = False,
 ) -> Report:
     """Complete an upright photo as :func:`fill_photo` does, and tell how sure the fills are.
 
     Args:
         engine: the model.
-        image: (H, W, 3) uint8; not changed.
+        image: (H, W, 3) uint8; not changed, unless ``overwrite``.
         mask: (H, W) bool, True = to be completed.
         measure: run the network a second time on every window to measure the confidence, unless
             nothing is known about the model's. Without it only holes too large for the model are
             warned of, which costs nothing.
         fill: as for :func:`complete`.
+        overwrite: fill in ``image`` itself, and spare a copy of the photo.
 
     Returns:
         The photo, equal to ``image`` outside the mask, and an entry for each window.
@@ -197,7 +205,7 @@ def fill_with_report(
     card = engine.card
     check_fill(fill, card)
     notes = tuple(filter(None, [confidence.unmeasured(card)])) if measure else ()
-    result, left = image.copy(), mask.copy()
+    result, left = image if overwrite else image.copy(), mask.copy()
     sure_of_it = 1.0 if measure and not notes else None
     tiny = specks.fill(result, left) if fill == "auto" and card["detail"] else []
     filled = [Filled(one, "specks", sure_of_it, "") for one in tiny]

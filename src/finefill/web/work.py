@@ -115,7 +115,7 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
     stored = {"MPO": "JPEG"}.get(photo.stored.format or "", photo.stored.format or "")
     suffix, media_type = KINDS.get((order.format or stored).upper(), KINDS["PNG"])
     target = folder / f"completed{suffix}"
-    report = fill_with_report(engine, shown.rgb, hole, fill=order.fill)
+    report = fill_with_report(engine, shown.rgb, hole, fill=order.fill, overwrite=True)
     for text in report.warnings:
         warnings.warn(text, stacklevel=1)
     files.write_photo(shown, report.rgb, hole, target)
