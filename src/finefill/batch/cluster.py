@@ -206,7 +206,8 @@ def _results(tasks: list[Task], future: Future[list[Entry]]) -> list[Entry] | No
     except exceptions.RayError:
         return None
     return [
-        replace(entry, mask=entry_of(task).mask)  # as the command named it
+        # As the command named them.
+        replace(entry, mask=entry_of(task).mask, more_masks=entry_of(task).more_masks)
         for task, entry in zip(tasks, entries, strict=True)
     ]
 
@@ -221,6 +222,7 @@ def _absolute(task: Task) -> Task:
         task,
         source=there(task.source),
         mask=None if task.mask is None else there(task.mask),
+        more_masks=tuple(there(one) for one in task.more_masks),
         target=there(task.target),
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from finefill.batch import extras, places
+from finefill.batch import extras, holes, places
 from finefill.batch.manifest import MANIFEST, read_done
 from finefill.batch.places import Place, Url
 from finefill.batch.task import Entry, Task, entry_of, is_done, now
@@ -33,7 +33,8 @@ class Batch:
         photos: folder, searched with all folders below it, or one file. Hidden files and linked
             folders are not looked at, nor are ``out`` and ``masks`` if they lie in it. A path, or
             what :func:`finefill.batch.place` makes of a URL, as ``masks`` and ``out``.
-        masks: one mask for all photos, or a folder: there ``sub/a.*`` belongs to ``sub/a.jpg``.
+        masks: one mask or file of annotations for all photos, or a folder: there ``sub/a.*``
+            belongs to ``sub/a.jpg``.
         out: folder for the completed photos and the manifest; made where missing.
         model: a name that ``finefill models`` lists, or the path of an .onnx file.
         convention: how to use a file of somebody else's; see :func:`finefill.load`.
@@ -44,6 +45,10 @@ class Batch:
         mask_values: the masks' values or colours to take; empty: what the masks show.
         mask_drawn: on the photos as they are ``shown`` or ``stored``; None: as shown, unless their
             size tells that they were not.
+        mask_name: of the files in the folder of masks, see :func:`finefill.batch.holes.look_in`;
+            empty: ``a.*``, ``a.jpg.*`` or ``a_mask*.*`` for ``a.jpg``.
+        labels: of annotations, to take; empty: all.
+        line_width: of lines and points in annotations, in pixels.
         fill: as for :func:`finefill.complete`.
         grow: widen the masks by so many pixels on all sides.
         png: write PNG files whatever the photo's format is.
@@ -63,6 +68,9 @@ class Batch:
     keep_polarity: bool = False
     mask_values: tuple[str, ...] = ()
     mask_drawn: str | None = None
+    mask_name: str = ""
+    labels: tuple[str, ...] = ()
+    line_width: float | None = None
     grow: int = 0
     png: bool = False
     max_pixels: int = MAX_PIXELS
@@ -106,6 +114,7 @@ def prepare(batch: Batch) -> Plan:
             URLs or Ray is missing.
     """
     _check_engine(batch)
+    holes.check_pattern(batch.mask_name)
     for place in (batch.photos, batch.masks, batch.out):
         places.check(place)
     try:
@@ -205,7 +214,7 @@ def _check_places(batch: Batch) -> None:
         raise FinefillError(
             f"{batch.masks}: is PHOTOS too: keep the masks in a folder of their own"
         )
-    if places.is_file(batch.masks):
+    if places.is_file(batch.masks) and not holes.is_annotation(batch.masks):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # told again with every photo
             with places.opened(batch.masks) as file:
@@ -309,11 +318,14 @@ def _tasks(plan: Plan, done: Mapping[str, bytes], *, clear: bool = False) -> Ite
     root = batch.photos.parent if places.is_file(batch.photos) else batch.photos
     many_masks = places.is_dir(batch.masks)
 
-    def task(photo: str, mask: Place | None, output: str, problem: str) -> Task:
+    def task(photo: str, masks: list[Place], output: str, problem: str) -> Task:
         return Task(
             photo=photo,
             source=root / photo,
-            mask=mask,
+            mask=masks[0] if masks else None,
+            more_masks=tuple(masks[1:]),
+            labels=batch.labels,
+            line_width=batch.line_width,
             output=output,
             target=batch.out / output,
             model=str(plan.engine.card["name"]),
@@ -334,35 +346,16 @@ def _tasks(plan: Plan, done: Mapping[str, bytes], *, clear: bool = False) -> Ite
 
     for folder in _folders(batch):
         if folder.problem:
-            yield task(folder.path, None, "", folder.problem)
+            yield task(folder.path, [], "", folder.problem)
             continue
         if clear:
             clear_parts(batch.out / folder.path)
-        masks = _masks_in(batch.masks / folder.path) if many_masks else {}
+        below = batch.masks / folder.path
+        found = holes.look_in(below, batch.mask_name) if many_masks else holes.Found()
         for name in folder.names:
-            mask: Place | None = batch.masks
-            problem = ""
+            masks, problem = [batch.masks], ""
             if many_masks:
-                stem = os.path.splitext(name)[0]
-                found = masks.get(stem, [])
-                mask = batch.masks / folder.path / found[0] if len(found) == 1 else None
-                if not found:
-                    wanted = (batch.masks / folder.path / stem).as_posix()
-                    problem = f"no mask: {wanted}.* is missing"
-                elif len(found) > 1:
-                    problem = f"more than one mask: {', '.join(found)}: keep one"
+                named, problem = found.of(name, below)
+                masks = [below / one for one in named]
             output = _join(folder.path, _output(batch, name))
-            yield task(_join(folder.path, name), mask, output, problem)
-
-
-def _masks_in(folder: Place) -> dict[str, list[str]]:
-    """Stem -> sorted names of the mask files of a folder; none where there is no such folder."""
-    found: dict[str, list[str]] = {}
-    try:
-        items = places.listing(folder)
-    except OSError:
-        return {}
-    for item in items:
-        if _is_image(item.name) and (item.file or item.link):
-            found.setdefault(os.path.splitext(item.name)[0], []).append(item.name)
-    return found
+            yield task(_join(folder.path, name), masks, output, problem)

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from finefill.batch import holes
 from finefill.batch.places import Place, created, digest, opened, size, stamp
 from finefill.completion import NEAR, Engine, Fill, fill_with_report, groups
 from finefill.errors import FinefillError
 from finefill.files import MAX_PIXELS, for_network, read_photo, write_photo
-from finefill.masks import check, grow, read_mask
+from finefill.masks import check, grow
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Task:
     Attributes:
         photo: the photo's path below the folder of photos, with slashes.
         source: its file.
-        mask: the mask's file.
+        mask: the mask's file, or annotations.
+        more_masks: further ones, which add to it.
         output: the completed photo's path below the output folder, with slashes.
         target: its file.
         model: the model's name.
@@ -51,6 +53,9 @@ class Task:
     keep_polarity: bool = False
     mask_values: tuple[str, ...] = ()
     mask_drawn: str | None = None
+    more_masks: tuple[Place, ...] = ()
+    labels: tuple[str, ...] = ()
+    line_width: float | None = None
     grow: int = 0
     max_pixels: int = MAX_PIXELS
     confidence: bool = False
@@ -92,6 +97,9 @@ class Entry:
     keep_polarity: bool = False
     mask_values: tuple[str, ...] = ()
     mask_drawn: str | None = None
+    more_masks: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    line_width: float | None = None
     fill: str = "auto"
     grow: int = 0
     output_sha256: str | None = None
@@ -157,6 +165,9 @@ def entry_of(task: Task, **values: Any) -> Entry:
         keep_polarity=task.keep_polarity,
         mask_values=task.mask_values,
         mask_drawn=task.mask_drawn,
+        more_masks=tuple(one.as_posix() for one in task.more_masks),
+        labels=task.labels,
+        line_width=task.line_width,
         fill=task.fill,
         grow=task.grow,
         **values,
@@ -198,7 +209,8 @@ def options_of(values: Mapping[str, Any]) -> list[object]:
     chosen = list(values.get("mask_values", ()))
     convention = values.get("convention", "finefill")
     fill = values.get("fill", "auto")
-    return [values["keep_polarity"], values["grow"], chosen, drawn, convention, fill]
+    taken = [list(values.get("labels", ())), values.get("line_width")]
+    return [values["keep_polarity"], values["grow"], chosen, drawn, convention, fill, *taken]
 
 
 def is_done(task: Task) -> bool:
@@ -207,7 +219,8 @@ def is_done(task: Task) -> bool:
         return False
     try:
         there = size(task.target)
-        photo, mask = _sha256_of(task.source), _sha256_of(task.mask)
+        photo = _sha256_of(task.source)
+        mask = holes.together([_sha256_of(one) for one in (task.mask, *task.more_masks)])
     except (OSError, FinefillError):
         return False
     return task.done in {
@@ -228,18 +241,7 @@ def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> li
         entry.photo_sha256 = digest(file)
         photo = read_photo(file, max_pixels=task.max_pixels)
     entry.height, entry.width = photo.rgb.shape[:2]
-    with opened(mask_place) as file:
-        entry.mask_sha256 = digest(file)
-        drawn = read_mask(
-            file,
-            photo.rgb.shape[:2],
-            resize=task.resize_mask,
-            keep_polarity=task.keep_polarity,
-            max_pixels=task.max_pixels,
-            values=task.mask_values,
-            orientation=photo.orientation,
-            drawn=task.mask_drawn,
-        )
+    drawn, entry.mask_sha256 = holes.read(task, photo, (mask_place, *task.more_masks))
     mask = check(grow(drawn, task.grow), str(mask_place))
     entry.hole_pixels = int(mask.sum())
     entry.groups = len(groups(mask, NEAR))

@@ -38,7 +38,8 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
     "--masks",
     required=True,
     callback=_place,
-    help="Folder in which sub/a.* is the mask of sub/a.jpg, or one mask for all photos.",
+    help="Folder in which sub/a.* is the mask of sub/a.jpg, or one mask for all photos. "
+    "Annotations (.json, .xml, .txt) are masks too.",
 )
 @click.option(
     "-o",
@@ -72,6 +73,21 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
 @click.option("--dry-run", is_flag=True, help="Only list what would be done.")
 @click.option("--resize-mask", is_flag=True, help="Scale masks of another shape.")
 @click.option("--keep-polarity", is_flag=True, help="Take masks that look inverted as they are.")
+@click.option(
+    "--mask-name",
+    default="",
+    metavar="PATTERN",
+    help="Names of the masks, with {stem} or {name} for the photo's and * for anything; several "
+    "add up.  [default: a.*, a.jpg.* or a_mask*.* for a.jpg]",
+)
+@click.option(
+    "--label", "labels", multiple=True, help="Take only objects of this name from annotations."
+)
+@click.option(
+    "--line-width",
+    type=click.FloatRange(min=0, min_open=True, max=1000),
+    help="Draw the lines and points of annotations so many pixels wide.",
+)
 @click.option(
     "--mask-value",
     "values",
@@ -121,6 +137,9 @@ def batch(
     dry_run: bool,
     resize_mask: bool,
     keep_polarity: bool,
+    mask_name: str,
+    labels: tuple[str, ...],
+    line_width: float | None,
     values: tuple[str, ...],
     drawn: str | None,
     grow: int,
@@ -148,6 +167,9 @@ def batch(
             jobs,
             resize_mask=resize_mask,
             keep_polarity=keep_polarity,
+            mask_name=mask_name,
+            labels=labels,
+            line_width=line_width,
             mask_values=values,
             mask_drawn=drawn,
             grow=grow,
@@ -180,8 +202,9 @@ def _list(plan: Plan) -> int:
             click.echo(f"{photo}: done already")
         else:
             count["do"] += 1
-            mask, target = (click.format_filename(str(path)) for path in (task.mask, task.target))
-            click.echo(f"{photo} + {mask} -> {target}")
+            masks = [task.mask, *task.more_masks]
+            names = " + ".join(click.format_filename(str(path)) for path in masks)
+            click.echo(f"{photo} + {names} -> {click.format_filename(str(task.target))}")
     _tell_left_out(plan)
     click.echo(f"to do {count['do']}, to skip {count['skip']}, problems {count['problems']}")
     return 1 if count["problems"] else 0

@@ -38,6 +38,7 @@ def coco(
     resize: bool = False,
     orientation: int = 1,
     drawn: str | None = None,
+    data: Any = None,
 ) -> Mask:
     """The mask of a photo's objects in a file of COCO annotations.
 
@@ -55,6 +56,7 @@ def coco(
         orientation: the photo's EXIF orientation, 1 to 8.
         drawn: on the photo as it is ``shown`` or ``stored``, see
             :func:`finefill.masks.reading.placed`.
+        data: what the JSON file says; None: it is read.
 
     Returns:
         (height, width) bool, the union of the objects.
@@ -68,7 +70,7 @@ def coco(
             size, and the mask is scaled.
     """
     name = os.fspath(file)
-    data = _read(name)
+    data = parsed(read_text(name), name) if data is None else data
     wanted = Path(photo).name
     if isinstance(data, list):
         image, mine, categories = _results(data, photo, name)
@@ -101,6 +103,7 @@ def labelme(
     orientation: int = 1,
     drawn: str | None = None,
     line_width: float | None = None,
+    data: Any = None,
 ) -> Mask:
     """The mask of the shapes in a labelme file.
 
@@ -116,6 +119,7 @@ def labelme(
         drawn: on the photo as it is ``shown`` or ``stored``, see
             :func:`finefill.masks.reading.placed`.
         line_width: of lines and points, in pixels of the annotated image.
+        data: what the JSON file says; None: it is read.
 
     Returns:
         (height, width) bool, the union of the shapes.
@@ -128,7 +132,7 @@ def labelme(
         UserWarning: a shape without an area was left out, or the mask is scaled.
     """
     name = os.fspath(file)
-    data = _read(name)
+    data = parsed(read_text(name), name) if data is None else data
     listed = dicts(data if isinstance(data, dict) else {}, "shapes", name)
     named = [(str(shape.get("label", "")), shape) for shape in listed]
     chosen = choose(named, labels, name)
@@ -376,12 +380,28 @@ def choose(
     return [entry for name, entry in named if not labels or name in labels]
 
 
-def _read(name: str) -> Any:
-    """A JSON file's object or list."""
+def read_text(name: str, content: bytes | None = None) -> str:
+    """The text of a file, or of what is in it.
+
+    Raises:
+        FinefillError: it cannot be read, or is no text.
+    """
     try:
-        data = json.loads(Path(name).read_text(encoding="utf-8-sig"))
+        return (Path(name).read_bytes() if content is None else content).decode("utf-8-sig")
     except OSError as error:
         raise FinefillError(f"{name}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise FinefillError(f"{name}: not a JSON file or other annotations: it is no text") from None
+
+
+def parsed(text: str, name: str) -> Any:
+    """The object or list of a JSON text.
+
+    Raises:
+        FinefillError: it is none.
+    """
+    try:
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FinefillError(f"{name}: not a JSON file: {error}") from None
     if not isinstance(data, dict) and not (isinstance(data, list) and data):

@@ -6,7 +6,6 @@ Each reader returns the size that an image was annotated at, if the file tells, 
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
 from collections.abc import Callable, Collection, Iterable
@@ -27,7 +26,9 @@ from finefill.masks.annotations import (
     dicts,
     frame_of,
     labelme,
+    parsed,
     parts_of,
+    read_text,
 )
 from finefill.masks.meaning import Mask
 from finefill.masks.reading import placed
@@ -66,6 +67,7 @@ def annotated(
     orientation: int = 1,
     drawn: str | None = None,
     line_width: float | None = None,
+    text: bytes | None = None,
 ) -> Mask:
     """The mask of a photo's shapes in an annotation file of any kind that is known.
 
@@ -81,6 +83,7 @@ def annotated(
         orientation: the photo's EXIF orientation, 1 to 8.
         drawn: see :func:`finefill.masks.reading.placed`.
         line_width: of lines and points, in pixels of the annotated image.
+        text: what is in the file; None: it is read.
 
     Returns:
         (height, width) bool, the union of the shapes.
@@ -94,29 +97,17 @@ def annotated(
     """
     name = os.fspath(file)
     told: dict[str, Any] = {"resize": resize, "orientation": orientation, "drawn": drawn}
-    try:
-        text = Path(name).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise FinefillError(f"{name}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise FinefillError(f"{name}: holds no annotations: it is no text") from None
-    if text.lstrip().startswith("<"):
-        found = _cvat(text, photo, name, line_width)
-    elif text.lstrip()[:1] in ("{", "["):
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise FinefillError(f"{name}: not a JSON file: {error}") from None
+    content = read_text(name, text)
+    if content.lstrip().startswith("<"):
+        found = _cvat(content, photo, name, line_width)
+    elif content.lstrip()[:1] in ("{", "["):
+        data = parsed(content, name)
         if isinstance(data, dict) and "shapes" in data:
-            return labelme(file, size, labels, line_width=line_width, **told)
-        if (
-            isinstance(data, dict)
-            and "annotations" in data
-            and ("images" in data or "image" in data)
-        ):
-            return coco(file, photo, size, labels, **told)
+            return labelme(file, size, labels, line_width=line_width, data=data, **told)
+        if isinstance(data, dict) and "annotations" in data and (data.keys() & {"images", "image"}):
+            return coco(file, photo, size, labels, data=data, **told)
         if isinstance(data, list) and any(_has(one, "image_id") for one in data):
-            return coco(file, photo, size, labels, **told)
+            return coco(file, photo, size, labels, data=data, **told)
         if isinstance(data, list) and all(
             _has(one, "annotations") or _has(one, "result") or _has(one, "completions")
             for one in data
@@ -125,7 +116,7 @@ def annotated(
         else:
             found = _via(data, photo, name, line_width)
     else:
-        found = _yolo(text, name)
+        found = _yolo(content, name)
     drawn_size, listed = found
     named = [(shape.label, {"shape": shape}) for shape in listed]
     chosen: list[Shape] = [entry["shape"] for entry in choose(named, labels, name)]
