@@ -90,7 +90,7 @@ def _decode(
             if width * height > (Image.MAX_IMAGE_PIXELS or width * height):
                 stack.enter_context(_no_limits())
             if picture is not None:
-                _refuse_odd_tiff(image, name, picture)
+                _refuse_odd_tiff(image, name, picture, whole=cut)
             deep_colour = samples is not None or (
                 _is_16_bit(image, picture) and image.mode in ("LA", *COLOUR)
             )
@@ -247,15 +247,18 @@ def _bits_of_jpeg2000(image: Any) -> int:
     return (head[found + 42] & 0x7F) + 1 if 0 <= found < len(head) - 42 else 8
 
 
-def _refuse_odd_tiff(image: Image.Image, name: str, picture: tiff.Picture) -> None:
-    """Raise a FinefillError where Pillow would drop a TIFF file's samples or misread them."""
+def _refuse_odd_tiff(image: Image.Image, name: str, picture: tiff.Picture, *, whole: bool) -> None:
+    """Raise a FinefillError where Pillow would drop a TIFF file's samples or misread them.
+
+    ``whole``: whole numbers of 32 bits are wanted, which may have signs.
+    """
     bands = len(image.getbands())
     if picture.channels > bands:
         raise FinefillError(
             f"{name}: has {picture.channels} channels, of which {bands} could be kept: "
             "save it without the others first"
         )
-    if picture.signed:
+    if picture.signed and not (whole and image.mode == "I"):
         raise FinefillError(f"{name}: its samples have signs: save it without them first")
     if 8 < picture.bits < 16:
         raise FinefillError(

@@ -391,7 +391,9 @@ def read_text(name: str, content: bytes | None = None) -> str:
     except OSError as error:
         raise FinefillError(f"{name}: cannot be read: {error.strerror}") from None
     except ValueError:
-        raise FinefillError(f"{name}: not a JSON file or other annotations: it is no text") from None
+        raise FinefillError(
+            f"{name}: not a JSON file or other annotations: it is no text"
+        ) from None
 
 
 def parsed(text: str, name: str) -> Any:
