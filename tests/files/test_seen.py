@@ -40,7 +40,8 @@ def seen(path: Path) -> NDArray[np.uint16]:
             page = file.pages[0]
             values = page.asarray()
             if page.photometric == 0:
-                values = np.iinfo(values.dtype).max - values
+                grey = values[..., :1] if values.ndim == 3 else values
+                grey[:] = np.iinfo(values.dtype).max - grey
             if page.planarconfig == 2 and values.ndim == 3:
                 values = np.moveaxis(values, 0, -1)
             if 0x0112 in page.tags:
@@ -62,11 +63,10 @@ def seen(path: Path) -> NDArray[np.uint16]:
 # Extension -> layouts: bits, channels.
 KINDS = {
     "png": [(8, 1), (8, 2), (8, 3), (8, 4), (16, 1), (16, 2), (16, 3), (16, 4)],
-    "tif": [(8, 1), (8, 3), (8, 4), (16, 1), (16, 3), (16, 4)],
+    "tif": [(8, 1), (8, 2), (8, 3), (8, 4), (16, 1), (16, 2), (16, 3), (16, 4)],
     "webp": [(8, 3), (8, 4)],
     "jxl": [(8, 1), (8, 2), (8, 3), (8, 4)],
 }
-TARGETS = {(16, 2): ("png", "jxl"), (8, 2): ("png", "jxl", "tif")}
 
 
 def made(path: Path, values: NDArray[Any], data: st.DataObject, orientation: int) -> None:
@@ -81,7 +81,8 @@ def made(path: Path, values: NDArray[Any], data: st.DataObject, orientation: int
             "byteorder": data.draw(st.sampled_from("<>")),
             "compression": data.draw(st.sampled_from([None, "lzw", "zlib", "packbits", "zstd"])),
             "extratags": [(0x0112, "H", 1, orientation, True)],
-            "extrasamples": ["unassalpha"] if bands == 4 else None,
+            "extrasamples": ["unassalpha"] if bands in (2, 4) else None,
+            "planarconfig": "contig" if bands > 1 else None,
         }
         if data.draw(st.booleans()):
             options["tile"] = (16, 32)

@@ -304,12 +304,46 @@ def test_an_image_that_is_not_loaded_is_turned_once(tmp_path: Path, orientation:
     np.testing.assert_array_equal(photo.rgb, (RGB >> 8).astype(np.uint8))
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("target", ["out.tif", "out.png"])
+def test_grey_with_alpha(
+    tmp_path: Path, bits: int, photometric: str, order: str, orientation: int, target: str
+) -> None:
+    alpha = np.where(np.indices(SIZE)[0] % 2, np.uint16(65535), np.uint16(257 * 90))
+    upright = np.dstack([GREY, alpha]) if bits == 16 else (np.dstack([GREY, alpha]) >> 8)
+    upright = upright.astype(f"u{bits // 8}")
+    stored = turn(upright, orientation, back=True).copy()
+    if photometric == "miniswhite":
+        stored[..., 0] = np.iinfo(stored.dtype).max - stored[..., 0]
+    options: dict[str, Any] = {"photometric": photometric, "extrasamples": ["unassalpha"]}
+    tags = [(0x0112, "H", 1, orientation, True), (0x010F, "s", 0, "Maker", True)]
+    save(
+        tmp_path / "in.tif",
+        stored,
+        planarconfig="contig",
+        byteorder=order,
+        extratags=tags,
+        **options,
+    )
+    photo = read_photo(tmp_path / "in.tif")
+    write_photo(photo, np.full_like(photo.rgb, 200), HOLE, tmp_path / target)
+    again = read_photo(tmp_path / target)
+    assert again.stored.mode == "LA"
+    after = np.asarray(again.stored) if again.samples is None else again.samples
+    np.testing.assert_array_equal(after[~HOLE], upright[~HOLE])
+    assert (after[HOLE][:, 0] == 200 * (257 if bits == 16 else 1)).all()
+    assert b"Maker" in again.kept.exif
+
+
 def test_layouts_that_nobody_here_reads_are_named(tmp_path: Path) -> None:
-    alpha = np.dstack([GREY, GREY])
-    options: dict[str, Any] = {"photometric": "minisblack", "extrasamples": ["unassalpha"]}
-    tifffile.imwrite(tmp_path / "in.tif", alpha, metadata=None, planarconfig="contig", **options)
+    five = np.dstack([GREY] * 5)
+    options: dict[str, Any] = {"photometric": "separated", "extrasamples": ["unassalpha"]}
+    save(tmp_path / "in.tif", five, **options)
     with pytest.raises(
-        FinefillError, match=r"in\.tif: TIFF of 2 channels of 16 bits in this layout"
+        FinefillError, match=r"in\.tif: TIFF of 5 channels of 16 bits in this layout"
     ):
         read_photo(tmp_path / "in.tif")
 

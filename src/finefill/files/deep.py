@@ -15,14 +15,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill.errors import FinefillError
+from finefill.files import tiff
+from finefill.files.photo import turn
 
 Samples = NDArray[np.uint16]
 
 # Formats with the modes of colour that they hold with 16 bits, and that Pillow opens.
 MODES = {
-    "PNG": ("LA", "RGB", "RGBA"), "TIFF": ("RGB", "RGBA", "CMYK"), "JXL": ("LA", "RGB", "RGBA"),
-}  # fmt: skip
-_ASSOCIATED = 1  # TIFF 6.0, ExtraSamples: colours are multiplied by alpha
+    "PNG": ("LA", "RGB", "RGBA"),
+    "TIFF": ("LA", "RGB", "RGBA", "CMYK"),
+    "JXL": ("LA", "RGB", "RGBA"),
+}
+_ASSOCIATED, _SEPARATE = 1, 2  # TIFF 6.0, ExtraSamples: colours are multiplied by alpha
 _COMPRESSION = {"raw": None, "tiff_lzw": "lzw"}  # Pillow's names -> tifffile's; others: deflate
 
 
@@ -46,8 +50,8 @@ def read(file: IO[bytes], image: Image.Image, name: str) -> tuple[Samples, int]:
     if image.format == "PNG":
         samples = imagecodecs.png_decode(file.read())
     else:
-        with tifffile.TiffFile(file) as tiff:
-            page = tiff.pages[0]
+        with tifffile.TiffFile(file) as opened:
+            page = opened.pages[0]
             samples = page.asarray()
             if page.planarconfig == 2 and samples.ndim == 3:  # one plane after the other
                 samples = np.moveaxis(samples, 0, -1)
@@ -68,6 +72,45 @@ def read(file: IO[bytes], image: Image.Image, name: str) -> tuple[Samples, int]:
             f"{name}: 16 bits per channel in this layout cannot be kept: save it with 8 bits"
         )
     return samples, orientation
+
+
+def grey_with_alpha(
+    file: IO[bytes], picture: tiff.Picture, name: str
+) -> tuple[Image.Image, Samples | None]:
+    """The upright image of a TIFF file of grey with alpha in a layout that Pillow does not open.
+
+    Returns:
+        The image, of mode LA and 8 bits, and its samples if they have 16.
+
+    Raises:
+        FinefillError: it is no such file, or tifffile is not installed.
+    """
+    if picture.channels != 2 or picture.bits not in (8, 16) or picture.extra != (_SEPARATE,):
+        raise FinefillError(
+            f"{name}: TIFF of {picture.channels} channels of {picture.bits} bits in this layout "
+            "cannot be read: save it as grey or RGB of 8 or 16 bits first"
+        )
+    _, tifffile = _libraries(name)
+    file.seek(0)
+    with tifffile.TiffFile(file) as opened:
+        page = opened.pages[0]
+        samples = page.asarray()
+        if page.planarconfig == 2:
+            samples = np.moveaxis(samples, 0, -1)
+        profile = page.tags.valueof(34675)
+    if picture.negative:
+        samples = samples.copy()
+        samples[..., 0] = np.iinfo(samples.dtype).max - samples[..., 0]
+    samples = turn(samples, picture.orientation)
+    eight = samples if samples.dtype == np.uint8 else (samples.astype(np.uint32) + 128) // 257
+    size = (samples.shape[1], samples.shape[0])
+    image = Image.frombytes("LA", size, np.ascontiguousarray(eight.astype(np.uint8)).tobytes())
+    image.format = "TIFF"
+    if profile:
+        image.info["icc_profile"] = profile
+    if packet := picture.data(tiff.XMP):
+        image.info["xmp"] = packet
+    return image, samples if samples.dtype == np.uint16 else None
 
 
 def cut(samples: Samples, image: Image.Image) -> Image.Image:
@@ -95,7 +138,7 @@ def write(samples: Samples, mode: str, file: IO[bytes], fmt: str, options: dict[
                 file.write(chunk)
         return
     compression = _COMPRESSION.get(options["compression"], "zlib")
-    colours, alpha = ("separated", 4) if mode == "CMYK" else ("rgb", 3)
+    colours, alpha = {"CMYK": ("separated", 4), "LA": ("minisblack", 1)}.get(mode, ("rgb", 3))
     tifffile.imwrite(
         file,
         samples,

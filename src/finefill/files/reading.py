@@ -81,10 +81,7 @@ def _decode(
             except UnidentifiedImageError:
                 if picture is None:
                     raise
-                raise FinefillError(
-                    f"{name}: TIFF of {picture.channels} channels of {picture.bits} bits in this "
-                    "layout cannot be read: save it as grey or RGB of 8 or 16 bits first"
-                ) from None
+                image, samples = deep.grey_with_alpha(file, picture, name)
             width, height = image.size
             _check_size(width, height, max_pixels, name)
             if width * height > (Image.MAX_IMAGE_PIXELS or width * height):

@@ -108,6 +108,12 @@ class Picture:
         return _number(self.table, PHOTOMETRIC, 1) == 0
 
     @property
+    def extra(self) -> tuple[int, ...]:
+        """Kinds of the channels beyond colour: TIFF 6.0, ExtraSamples."""
+        value = self.table.get(338)
+        return value.numbers if isinstance(value, Value) else ()
+
+    @property
     def signed(self) -> bool:
         """Whether samples are whole numbers with a sign."""
         return _number(self.table, 339, 1) == 2
