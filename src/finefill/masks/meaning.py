@@ -50,14 +50,17 @@ def binarize(values: NDArray[Any], name: str = "the mask") -> Mask:
         )
     if values.dtype.kind == "b" or not values.size:
         return values.astype(bool)
-    low, high = float(values.min()), float(values.max())
-    whole = low >= 0 and high < 2**31 and bool((values == np.floor(values)).all())
+    low, high = values.min(), values.max()
+    two = low == 0 < high and (high <= 255 or values.dtype.kind != "f")
+    if two and bool(((values == 0) | (values == high)).all()):
+        return np.asarray(values > 0)
+    whole = bool(low >= 0 and high < 2**31)
+    if values.dtype.kind == "f":
+        whole = whole and bool((values == np.floor(values)).all())
     if not (low >= 0 and (whole or high <= 255)):  # so written that NaN fails too
         raise FinefillError(
             f"{name}: values from {low:g} to {high:g}: give 0 (keep) to 255 (complete)"
         )
-    if low == 0 < high and not whole and bool(((values == low) | (values == high)).all()):
-        return np.asarray(values > 0)
     if not whole:
         return np.asarray(values >= (0.5 if high <= 1 else THRESHOLD))
     numbers = values.astype(np.int64)
