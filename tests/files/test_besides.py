@@ -187,6 +187,7 @@ def test_iptc_stays_without_its_preview(
     ("before", "match"),
     [
         (segment(0xEB, JUMBF + b"c2pa"), "content credentials"),
+        (segment(0xEB, JUMBF + b"c2pa") + segment(0xEB, JUMBF + b"more"), "changed picture$"),
         (segment(0xEB, JUMBF + b"other"), "JUMBF boxes"),
         (segment(0xFE, b"a remark") + segment(0xFE, b"another"), "the last of its comments"),
         (segment(0xE1, b"FLIR\0\1\0\0" + bytes(40)), r"thermal data \(FLIR\)"),

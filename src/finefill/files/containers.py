@@ -41,15 +41,18 @@ Chunks = tuple[tuple[bytes, bytes], ...]
 
 def jpeg_lost(image: Any, file: IO[bytes]) -> list[str]:
     """What of a JPEG file's segments, and of what follows its picture, is not kept."""
-    lost, unknown = [], []
+    lost, unknown, credentials = list[str](), list[str](), set[bytes]()
     for name, data in image.applist:
         if name == "COM" or data.startswith(_JPEG_KNOWN):
             continue
         told = [text for head, text in _JPEG_NAMED.items() if data.startswith(head)]
-        if name == "APP11" and b"jumb" in data[:64]:
-            told = [CREDENTIALS if b"c2pa" in data[:128] else "its JUMBF boxes"]
+        if name == "APP11" and data.startswith(b"JP") and b"jumb" in data[:64]:
+            box = data[2:4]  # it may go on in further segments
+            if b"c2pa" in data[:128]:
+                credentials.add(box)
+            told = [CREDENTIALS if box in credentials else "its JUMBF boxes"]
         lost += told
-        if not told and not (name == "APP11" and data.startswith(b"JP") and CREDENTIALS in lost):
+        if not told:
             unknown.append(name)
     if unknown:
         lost.append(f"its segments {', '.join(dict.fromkeys(unknown))}")
