@@ -5,6 +5,8 @@
     python benchmarks/structured.py fill WORK [--methods auto network regions patchmatch]
     finefill batch WORK/photos --masks WORK/masks -o WORK/before --format png  # another build
     python benchmarks/structured.py compare WORK -o docs/results/structured
+    python benchmarks/structured.py pairs WORK auto before structured -o SHEETS --key KEY.json
+    python benchmarks/structured.py count KEY.json VERDICTS.json
 
 ``cases`` writes photographs with holes that have the outlines of labelled cars and 3 to 7% of the
 area, at seeded places. Structured are those around which at least 80% is labelled as built
@@ -12,7 +14,8 @@ area, at seeded places. Structured are those around which at least 80% is labell
 the classes buildings and street of the scenes; nature is forest, mountain, sea and glacier.
 ``fill`` completes them, each method into a folder of its name; any other folder beside them is a
 method too. ``compare`` measures the distance of EfficientNet-Lite0's features over the hole (extra
-``evaluation``).
+``evaluation``). ``pairs`` makes sheets of two methods' fills in random order for judges, who do not
+get the key and write {case: "A", "B" or "="}; ``count`` counts.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from finefill.completion import fill_with_report, load, window_around
 from finefill.completion.plan import Box
@@ -51,6 +54,8 @@ METHODS = ("auto", "network", "regions", "patchmatch")
 SHOWN = 24  # rows of the contact sheet
 HEIGHT = 130  # of its pictures
 WIDTH = 1600  # of the sheet
+PAIR = 400  # pixels, of a picture that is judged
+PAIR_CONTEXT = 2.0  # sides of the hole that it shows
 
 Case = tuple[str, RGB, Mask]
 
@@ -242,6 +247,49 @@ def sheet(cases: Sequence[Case], fills: dict[str, list[RGB]]) -> Image.Image:
     return canvas
 
 
+def pairs(folder: Path, one: str, other: str, kind: str, out: Path, key: Path) -> None:
+    """Sheets of hole | A | B, four rows each, and what A and B are: {case: [A, B]}."""
+    random = np.random.default_rng(SEED)
+    hidden: dict[str, list[str]] = {}
+    rows = []
+    for name, rgb, mask in read_cases(folder):
+        if (name.split("-")[0] in STRUCTURED) != (kind == "structured"):
+            continue
+        hidden[name] = [one, other] if random.integers(2) else [other, one]
+        hole = box_of(mask)
+        window = window_around(hole, round(PAIR_CONTEXT * hole.side), mask.shape).slices
+        shown = [np.where(mask[..., None], np.uint8((255, 0, 255)), rgb)]
+        shown += [np.asarray(Image.open(folder / of / f"{name}.png")) for of in hidden[name]]
+        row = Image.new("RGB", (3 * (PAIR + 8), PAIR + 26), "white")
+        ImageDraw.Draw(row).text((4, 6), f"{name}:   hole   |   A   |   B", "black")
+        for number, picture in enumerate(shown):
+            part = Image.fromarray(np.ascontiguousarray(picture[window]))
+            scale = PAIR / max(part.size)
+            size = (round(part.width * scale), round(part.height * scale))
+            row.paste(part.resize(size, Image.Resampling.LANCZOS), (number * (PAIR + 8), 24))
+        rows.append(row)
+    out.mkdir(parents=True, exist_ok=True)
+    for first in range(0, len(rows), 4):
+        some = rows[first : first + 4]
+        page = Image.new("RGB", (some[0].width, sum(row.height for row in some)), "white")
+        for number, row in enumerate(some):
+            page.paste(row, (0, number * row.height))
+        page.save(out / f"sheet-{first // 4:02d}.png")
+    key.write_text(json.dumps(hidden, indent=1) + "\n", encoding="utf-8")
+    print(len(hidden), "pairs")
+
+
+def count(key: Path, verdicts: Path) -> None:
+    """How often each method is preferred, of the pairs that are decided."""
+    hidden = json.loads(key.read_text(encoding="utf-8"))
+    said = json.loads(verdicts.read_text(encoding="utf-8"))
+    won: dict[str, int] = {}
+    for name, verdict in said.items():
+        winner = "neither" if verdict == "=" else hidden[name]["AB".index(verdict)]
+        won[winner] = won.get(winner, 0) + 1
+    print(json.dumps(won))
+
+
 def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -256,8 +304,22 @@ def main() -> None:
     compared = commands.add_parser("compare")
     compared.add_argument("folder", type=Path)
     compared.add_argument("-o", "--output", type=Path, required=True)
+    paired = commands.add_parser("pairs")
+    paired.add_argument("folder", type=Path)
+    paired.add_argument("one")
+    paired.add_argument("other")
+    paired.add_argument("kind", choices=("structured", "nature"))
+    paired.add_argument("-o", "--output", type=Path, required=True)
+    paired.add_argument("--key", type=Path, required=True)
+    counted = commands.add_parser("count")
+    counted.add_argument("key", type=Path)
+    counted.add_argument("verdicts", type=Path)
     given = parser.parse_args()
-    if given.command == "cases":
+    if given.command == "pairs":
+        pairs(given.folder, given.one, given.other, given.kind, given.output, given.key)
+    elif given.command == "count":
+        count(given.key, given.verdicts)
+    elif given.command == "cases":
         write_cases(given.folder, given.streets, given.scenes)
     elif given.command == "fill":
         fill_cases(given.folder, given.methods)

@@ -21,7 +21,7 @@ from finefill.completion.exemplar.tiles import AROUND, TILE, Indices
 from finefill.completion.exemplar.window import Values
 
 # Chosen on validation photographs.
-SWEEPS = 8  # over all tiles, in four directions
+SWEEPS = 4  # over all tiles, in four directions
 TURNS = 6  # of single changes afterwards
 BAND = 2  # pixels on each side of two tiles' common edge that are compared
 

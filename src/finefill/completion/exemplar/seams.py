@@ -38,8 +38,8 @@ class Cutting:
 
 
 # Chosen on validation photographs.
-COARSE = Cutting(choices=5, sweeps=4, price=0.5)
-FINE = Cutting(choices=3, sweeps=2, price=0.25)
+COARSE = Cutting(choices=5, sweeps=2, price=0.5)
+FINE = Cutting(choices=3, sweeps=1, price=0.25)
 
 
 def choices_of_tiles(tiles: Tiles, pixels: Indices, noise: float) -> tuple[Indices, Values]:
