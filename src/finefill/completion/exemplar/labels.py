@@ -23,6 +23,7 @@ from finefill.completion.exemplar.window import Values
 # Chosen on validation photographs.
 SWEEPS = 4  # over all tiles, in four directions
 TURNS = 6  # of single changes afterwards
+PART = 32  # tiles, or pairs of them, that are compared at a time
 BAND = 2  # pixels on each side of two tiles' common edge that are compared
 
 
@@ -64,11 +65,12 @@ def surroundings_difference(problem: Problem, offsets: Indices) -> Values:
         (look.half, near_places(), wanted.near, wanted.near_weight),
         (look.wide, far_places(), wanted.far, wanted.far_weight),
     ):
-        flat = image.reshape(-1, image.shape[2])
-        found = flat[corner[..., None] + (places[:, 0] * width + places[:, 1])]
-        found -= values[:, None]
-        found *= found
-        cost += np.matmul(found.sum(3), weight[..., None])[..., 0]
+        flat, shift = image.reshape(-1, image.shape[2]), places[:, 0] * width + places[:, 1]
+        for some in _parts(len(cost)):
+            found = flat[corner[some, :, None] + shift]
+            found -= values[some, None]
+            found *= found
+            cost[some] += np.matmul(found.sum(3), weight[some, :, None])[..., 0]
     return np.minimum(cost, IMPOSSIBLE)
 
 
@@ -93,17 +95,24 @@ def overlaps(problem: Problem, offsets: Indices) -> list[Edges]:
     ):
         first, second = pairs.T
         band = (rows[:, None] * width + columns).ravel()  # seen from the first one's piece
-        weight = hole[corners[first][:, None] + band].astype(np.float32)[:, None, :, None]
-        shape = len(pairs), offsets.shape[1], 3 * len(band)
-        ends = [
-            (flat[sources[node][..., None] + shift] * weight).reshape(shape)
-            for node, shift in ((first, band), (second, band - step))
-        ]
-        costs = squared_distances(*ends)
+        costs = np.empty((len(pairs), offsets.shape[1], offsets.shape[1]), np.float32)
+        for some in _parts(len(pairs)):
+            weight = hole[corners[first[some], None] + band].astype(np.float32)[:, None, :, None]
+            shape = len(weight), offsets.shape[1], 3 * len(band)
+            ends = [
+                (flat[sources[node[some], :, None] + shift] * weight).reshape(shape)
+                for node, shift in ((first, band), (second, band - step))
+            ]
+            costs[some] = squared_distances(*ends)
         differ = (offsets[first][:, :, None] != offsets[second][:, None]).any(-1)
         costs += np.float32(problem.look.noise * len(band)) * differ
         found.append(Edges(pairs, costs, lines[first]))
     return found
+
+
+def _parts(count: int) -> list[slice]:
+    """PART at a time: bounds the memory, and stays in the processor's."""
+    return [slice(first, first + PART) for first in range(0, count, PART)]
 
 
 def squared_distances(first: Values, second: Values) -> Values:
