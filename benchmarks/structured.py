@@ -54,6 +54,8 @@ METHODS = ("auto", "network", "regions", "patchmatch")
 SHOWN = 24  # rows of the contact sheet
 HEIGHT = 130  # of its pictures
 WIDTH = 1600  # of the sheet
+COLUMNS = 3
+SHEET_CONTEXT = 1.7  # sides of the hole that its pictures show
 PAIR = 400  # pixels, of a picture that is judged
 PAIR_CONTEXT = 2.0  # sides of the hole that it shows
 
@@ -229,21 +231,22 @@ def sheet(cases: Sequence[Case], fills: dict[str, list[RGB]]) -> Image.Image:
     built = [at for at, (name, _, _) in enumerate(cases) if name.split("-")[0] in STRUCTURED]
     chosen = [built[at] for at in sheets.pick(len(built), SHOWN, SEED)]
     methods = [name for name in ("before", "patchmatch", "auto") if name in fills]
-    cell = WIDTH // 2 // (len(methods) + 1)
-    canvas = Image.new("RGB", (WIDTH, -(-len(chosen) // 2) * (HEIGHT + 4)), "white")
+    across = WIDTH // COLUMNS
+    cell = across // (len(methods) + 1)
+    canvas = Image.new("RGB", (WIDTH, -(-len(chosen) // COLUMNS) * (HEIGHT + 4)), "white")
     for position, at in enumerate(chosen):
         _, rgb, mask = cases[at]
         hole = box_of(mask)
-        window = window_around(hole, round(2.2 * hole.side), mask.shape).slices
+        window = window_around(hole, round(SHEET_CONTEXT * hole.side), mask.shape).slices
         hidden = np.where(mask[..., None], np.uint8((255, 0, 255)), rgb)
-        row, column = divmod(position, 2)
+        row, column = divmod(position, COLUMNS)
         for number, picture in enumerate([hidden, *(fills[method][at] for method in methods)]):
             part = Image.fromarray(np.ascontiguousarray(picture[window]))
             scale = min((cell - 4) / part.width, HEIGHT / part.height)
             part = part.resize(
                 (round(part.width * scale), round(part.height * scale)), Image.Resampling.LANCZOS
             )
-            canvas.paste(part, (column * WIDTH // 2 + number * cell, row * (HEIGHT + 4)))
+            canvas.paste(part, (column * across + number * cell, row * (HEIGHT + 4)))
     return canvas
 
 

@@ -14,8 +14,8 @@ from finefill.masks import Mask
 Way = Literal["network", "regions", "plain", "specks"]
 Fill = Literal["auto", "network", "regions"]
 # Chosen on validation photographs; ``small`` has holes up to 80 pixels.
-DIRECTED = 0.35
-LIVELY = 0.6  # of the gradients around a hole: regions with less are not taken
+DIRECTED = 0.3
+LIVELY = 0.55  # of the gradients around a hole: regions with less are not taken
 THINNEST = 16  # pixels of a hole's shorter side: what is thinner, the network fills well
 RING = 6  # pixels, of the blur whose reach is the ring that a fill is compared with
 NEAR = 8  # pixels, of the blur within whose reach of the hole gradients count
