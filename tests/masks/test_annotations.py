@@ -98,6 +98,14 @@ def test_sizes_as_floats(tmp_path: Path) -> None:
     assert regions.coco(path, "p.jpg", SIZE).sum() == 4
 
 
+@pytest.mark.parametrize("categories", [None, True, 7, "x", {}, [None, 3]])
+def test_without_names_categories_are_called_by_their_numbers(
+    tmp_path: Path, categories: Any
+) -> None:
+    path = saved(tmp_path, instances({"bbox": [1, 1, 2, 2]}, categories=categories))
+    assert regions.coco(path, "p.jpg", SIZE, ["1"]).sum() == 4
+
+
 def test_stray_clicks_are_left_out_of_coco(tmp_path: Path) -> None:
     good = {"segmentation": [[0, 0, 1, 0, 1, 1, 0, 1], [5, 5, 6, 6]]}
     path = saved(tmp_path, instances(good, {"bbox": [3, 3, 0, 0]}, {"bbox": [20, 20, 3, 3]}))

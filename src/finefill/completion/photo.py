@@ -115,7 +115,8 @@ def complete(
         image: (H, W, 3) uint8 RGB, or a Pillow image of mode 1, L, LA, P, PA, RGB, RGBA, CMYK,
             YCbCr or I;16; from 16x16 pixels up; not changed.
         mask: pixel for pixel as ``image`` is in memory: (H, W) or (H, W, 1) bool, 0..255 or
-            0..1, or a Pillow image; True or white = to be completed.
+            0..1, labels, or a Pillow image; True, white, or all labels but the background = to be
+            completed.
         model: a name that ``finefill models`` lists, the path of an .onnx file, or an engine.
         fill: "network": by the network; "regions": copied in large pieces from around the hole,
             which continues facades, windows and tiles; "auto": what suits each hole's surroundings.

@@ -183,7 +183,7 @@ def _instances(
 ) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, str]]:
     """A photo's image and annotations in COCO's instances, and the categories' names by id."""
     categories = {
-        _key(entry): str(entry.get("name")) for entry in data.get("categories") or []
+        _key(entry): str(entry.get("name")) for entry in list_of(data.get("categories"))
         if isinstance(entry, dict)
     }  # fmt: skip
     if isinstance(data.get("image"), dict) and "images" not in data:  # SA-1B: one image a file
@@ -450,6 +450,11 @@ def frame_of(
             f"{size[1]}x{size[0]}: give the annotations of this photo"
         )
     return frame
+
+
+def list_of(value: Any) -> list[Any]:
+    """The value, if it is a list; otherwise none."""
+    return value if isinstance(value, list) else []
 
 
 def _path(entry: dict[str, Any]) -> tuple[str, ...]:

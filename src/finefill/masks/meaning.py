@@ -125,9 +125,11 @@ def of_flat(
     if lossy:  # noisier than any area, but not the background
         mask |= np.abs(pixels.astype(np.int64) - found.values[ground]).max(axis=2) > 2 * BLACK
     others = names[:ground] + names[ground + 1 :]
+    rim = "255" in others and all(other == "255" or int(other) < 64 for other in others)
+    told = " (255: the border that Pascal VOC leaves undecided)" if rim else ""
     warnings.warn(
         f"{name}: a label mask of {len(names)} values: all but the background {names[ground]} is "
-        f"completed: {_listed(others)}; choose with --mask-value",
+        f"completed: {_listed(others)}{told}; choose with --mask-value",
         stacklevel=4,
     )
     return mask

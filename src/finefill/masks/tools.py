@@ -26,6 +26,7 @@ from finefill.masks.annotations import (
     dicts,
     frame_of,
     labelme,
+    list_of,
     parsed,
     parts_of,
     read_text,
@@ -189,7 +190,7 @@ def _via(data: Any, photo: str, name: str, line_width: float | None) -> _Read:
         points: list[Point] = []
         if kind in ("polygon", "polyline"):
             columns, rows = (outline.get(f"all_points_{axis}") for axis in "xy")
-            pairs = zip(_list(columns), _list(rows), strict=False)
+            pairs = zip(list_of(columns), list_of(rows), strict=False)
             points = shapes.points_of([list(pair) for pair in pairs], what)
         if kind == "rect":
             box = value("x"), value("y"), value("width"), value("height")
@@ -275,7 +276,7 @@ def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
     """Label Studio's JSON: tasks, whose results have coordinates in per cent of the image."""
     tasks = []
     for task in data:
-        listed = _list(task.get("annotations") or task.get("completions"))
+        listed = list_of(task.get("annotations") or task.get("completions"))
         results = [one.get("result") for one in listed if isinstance(one, dict)] or [
             task.get("result")
         ]
@@ -284,7 +285,7 @@ def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
         tasks += [(str(path), results) for path in paths if isinstance(path, str)]
     results = _of_photo(tasks, photo, name, uploaded=True)
     found, sides = [], None
-    for result in (one for listed in results for one in _list(listed)):
+    for result in (one for listed in results for one in list_of(listed)):
         value = result.get("value") if isinstance(result, dict) else None
         if not isinstance(value, dict):
             continue
@@ -430,10 +431,6 @@ def _absolute(
         return shapes.line(points, line[0], size)
 
     return draw
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _number(value: Any, what: str) -> float:
