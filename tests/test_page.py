@@ -440,6 +440,10 @@ def test_errors_are_shown(browser: Any, address: str, png: Path, tmp_path: Path)
         page.keyboard.press("Control+z")
         page.set_input_files("#mask-file", DEMO)
         page.wait_for_selector("#error:has-text('must have the photo')")
+        open_photo(page, png)
+        Image.new("L", (240, 320), 255).save(tmp_path / "turned.png")
+        page.set_input_files("#mask-file", tmp_path / "turned.png")
+        page.wait_for_selector("#error:has-text('turned as it is shown')")
 
 
 def test_cancel_and_unsaved_work(browser: Any, address: str, png: Path, tmp_path: Path) -> None:

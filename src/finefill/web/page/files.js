@@ -33,7 +33,8 @@ async function addMask(file) {
     if (Math.abs(shape - 1) > 0.01) {
       throw new Error(
         `${file.name}: ${mask.width} × ${mask.height} pixels, but the photo has ` +
-          `${photo.width} × ${photo.height}: the mask must have the photo's shape`,
+          `${photo.width} × ${photo.height}: the mask must have the photo's shape` +
+          (mask.width === photo.height && mask.height === photo.width ? ", turned as it is shown" : ""),
       );
     }
     if (!mask.share) throw new Error(`${file.name}: nothing in it is white`);
