@@ -7,6 +7,7 @@
     python benchmarks/structured.py compare WORK -o docs/results/structured
     python benchmarks/structured.py pairs WORK auto before structured -o SHEETS --key KEY.json
     python benchmarks/structured.py count KEY.json VERDICTS.json
+    python benchmarks/structured.py speed WORK     # each photograph at 1024 pixels, a hole of 200
 
 ``cases`` writes photographs with holes that have the outlines of labelled cars and 3 to 7% of the
 area, at seeded places. Structured are those around which at least 80% is labelled as built
@@ -56,6 +57,7 @@ HEIGHT = 130  # of its pictures
 WIDTH = 1600  # of the sheet
 COLUMNS = 3
 SHEET_CONTEXT = 1.7  # sides of the hole that its pictures show
+LONG, HOLE = 1024, 200  # pixels, of what is timed
 PAIR = 400  # pixels, of a picture that is judged
 PAIR_CONTEXT = 2.0  # sides of the hole that it shows
 
@@ -293,6 +295,32 @@ def count(key: Path, verdicts: Path) -> None:
     print(json.dumps(won))
 
 
+def speed(folder: Path) -> None:
+    """Processor seconds of PatchMatch, regions and network, side by side, and the ratios."""
+    engine, patchmatch = load("places"), load_baseline("patchmatch")
+    rows = []
+    for _, rgb, _ in read_cases(folder)[-3:]:
+        scale = LONG / max(rgb.shape[:2])
+        size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
+        large = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS))
+        mask = np.zeros(large.shape[:2], bool)
+        top, left = (mask.shape[0] - HOLE) // 2, (mask.shape[1] - HOLE) // 2
+        mask[top : top + HOLE, left : left + HOLE] = True
+        seconds = {}
+        for name in ("patchmatch", "regions", "network"):
+            for _ in range(1 if name == "patchmatch" else 3):  # the last counts
+                start = time.process_time()
+                if name == "patchmatch":
+                    patchmatch(large, mask)
+                else:
+                    fill_with_report(engine, large, mask, fill=name)  # type: ignore[arg-type]
+                seconds[name] = round(time.process_time() - start, 3)
+        rows.append(seconds)
+        print(seconds, flush=True)
+    means = {name: np.mean([row[name] for row in rows]) for name in rows[0]}
+    print({name: round(float(means["patchmatch"] / mean), 1) for name, mean in means.items()})
+
+
 def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -307,6 +335,8 @@ def main() -> None:
     compared = commands.add_parser("compare")
     compared.add_argument("folder", type=Path)
     compared.add_argument("-o", "--output", type=Path, required=True)
+    timed = commands.add_parser("speed")
+    timed.add_argument("folder", type=Path)
     paired = commands.add_parser("pairs")
     paired.add_argument("folder", type=Path)
     paired.add_argument("one")
@@ -318,7 +348,9 @@ def main() -> None:
     counted.add_argument("key", type=Path)
     counted.add_argument("verdicts", type=Path)
     given = parser.parse_args()
-    if given.command == "pairs":
+    if given.command == "speed":
+        speed(given.folder)
+    elif given.command == "pairs":
         pairs(given.folder, given.one, given.other, given.kind, given.output, given.key)
     elif given.command == "count":
         count(given.key, given.verdicts)
