@@ -1,6 +1,6 @@
 """How good the fills are: docs/results/quality, and the table of README and docs/quality.md.
 
-    python benchmarks/quality.py --data DATA [--only NAME …] [--limit 140] [-o docs/results/quality]
+    python benchmarks/quality.py --data DATA [--only NAME …] [--models-only]
 
 DATA holds scenes-test.tar, faces-test.tar, celeba-test.tar and streets-test.tar. Needs the extra
 ``reproduce``. Each table is a call of ``finefill evaluate``, written down beside it; the page is
@@ -51,9 +51,19 @@ COLUMNS = (
 BEST = {"lite0": min, "lite0_fd": min, "u_ids": max, "fooled": max, "psnr": max, "vgg16": min}
 
 
-def measure(name: str, data: Path, limit: int, threads: int, output: Path) -> None:
-    """One table: ``NAME.json`` and, for the eye, ``NAME.webp``."""
-    words = [str(data / word) if word.endswith(".tar") else word for word in TABLES[name]]
+def measure(
+    name: str, data: Path, limit: int, threads: int, output: Path, models_only: bool
+) -> None:
+    """One table: ``NAME.json``; with ``models_only`` its classical rows stay as they are."""
+    before = (
+        json.loads((output / f"{name}.json").read_text(encoding="utf-8")) if models_only else {}
+    )
+    limit = before["limit"] if before else limit
+    asked = list(TABLES[name])
+    if models_only:
+        at = asked.index(CLASSICAL[0])
+        del asked[at : at + len(CLASSICAL)]
+    words = [str(data / word) if word.endswith(".tar") else word for word in asked]
     words += ["--limit", str(limit), "--threads", str(threads), "-o", str(output / f".{name}")]
     subprocess.run([sys.executable, "-m", "finefill", "evaluate", *words], check=True)
     facts = json.loads((output / f".{name}" / "summary.json").read_text(encoding="utf-8"))
@@ -61,6 +71,14 @@ def measure(name: str, data: Path, limit: int, threads: int, output: Path) -> No
     facts["command"] = " ".join(f"DATA/{w}" if w.endswith(".tar") else w for w in shown)
     for model in facts["models"].values():  # the card is in the model's file
         model["card"] = {key: model["card"][key] for key in ("name", "version", "date")}
+    facts["limit"] = limit
+    for key in ("data", "masks") if before else ():
+        if facts[key]["sha256"] != before[key]["sha256"]:
+            raise SystemExit(f"{name}: other {key} than before: measure all methods again")
+    if before:
+        kept = {k: v for k, v in before["methods"].items() if k in CLASSICAL}
+        facts["methods"] |= kept
+        del facts["differences"]  # they were image by image
     text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
     (output / f"{name}.json").write_text(text, encoding="utf-8")
 
@@ -176,12 +194,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--only", nargs="+", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--limit", type=int, default=140)
+    parser.add_argument(
+        "--models-only", action="store_true", help="keep the classical rows: same inputs by hash"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/results/quality"))
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     for name in given.only if given.data else ():
-        measure(name, given.data, given.limit, given.threads, given.output)
+        measure(name, given.data, given.limit, given.threads, given.output, given.models_only)
     (given.output / "README.md").write_text(page(given.output), encoding="utf-8")
     for document in (ROOT / "README.md", ROOT / "docs" / "quality.md"):
         put(document, short(given.output))
