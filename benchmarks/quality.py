@@ -80,7 +80,7 @@ def measure(
         facts["methods"] |= kept
         del facts["differences"]  # they were image by image
     text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
-    (output / f"{name}.json").write_text(text, encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
 
 
 def page(output: Path) -> str:
