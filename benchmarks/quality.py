@@ -55,9 +55,8 @@ def measure(
     name: str, data: Path, limit: int, threads: int, output: Path, models_only: bool
 ) -> None:
     """One table: ``NAME.json``; with ``models_only`` its classical rows stay as they are."""
-    before = (
-        json.loads((output / f"{name}.json").read_text(encoding="utf-8")) if models_only else {}
-    )
+    file = output / f"{name}.json"
+    before = json.loads(file.read_text(encoding="utf-8")) if models_only else {}
     limit = before["limit"] if before else limit
     asked = list(TABLES[name])
     if models_only:
