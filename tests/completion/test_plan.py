@@ -11,17 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from finefill.completion.plan import Box, Window, groups, largest_input, plan, window_around
+from tests.completion.pictures import drawn
 from tests.conftest import CARD
 
 Mask = NDArray[np.bool_]
-
-
-def drawn(shape: tuple[int, int], *boxes: tuple[int, int, int, int]) -> Mask:
-    """A mask with boxes (top, left, height, width)."""
-    mask = np.zeros(shape, bool)
-    for top, left, height, width in boxes:
-        mask[top : top + height, left : left + width] = True
-    return mask
 
 
 @st.composite

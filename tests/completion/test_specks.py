@@ -12,16 +12,9 @@ from finefill.completion import specks
 from finefill.completion.engine import Engine
 from finefill.completion.photo import fill_with_report
 from finefill.completion.plan import Box, groups, pieces
+from tests.completion.pictures import drawn
 
 Mask = NDArray[np.bool_]
-
-
-def drawn(shape: tuple[int, int], *boxes: tuple[int, int, int, int]) -> Mask:
-    """A mask with boxes (top, left, height, width)."""
-    mask = np.zeros(shape, bool)
-    for top, left, height, width in boxes:
-        mask[top : top + height, left : left + width] = True
-    return mask
 
 
 def ramp(height: int, width: int) -> NDArray[np.uint8]:
