@@ -13,6 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,10 @@ def measure(
         at = asked.index(CLASSICAL[0])
         del asked[at : at + len(CLASSICAL)]
     words = [str(data / word) if word.endswith(".tar") else word for word in asked]
-    words += ["--limit", str(limit), "--threads", str(threads), "-o", str(output / f".{name}")]
-    subprocess.run([sys.executable, "-m", "finefill", "evaluate", *words], check=True)
-    facts = json.loads((output / f".{name}" / "summary.json").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        words += ["--limit", str(limit), "--threads", str(threads), "-o", folder]
+        subprocess.run([sys.executable, "-m", "finefill", "evaluate", *words], check=True)
+        facts = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
     shown = ["finefill", "evaluate", *TABLES[name], "--limit", str(limit), "-o", "out"]
     facts["command"] = " ".join(f"DATA/{w}" if w.endswith(".tar") else w for w in shown)
     for model in facts["models"].values():  # the card is in the model's file
