@@ -121,6 +121,7 @@ def short(output: Path) -> str:
             cells = [
                 _cell(key, digits, numbers, methods)
                 for key, digits in (("lite0", 3), ("lite0_fd", 0), ("u_ids", 3))
+                if key in numbers
             ]
             rows.setdefault(NAMES.get(method, method), {})[name] = " / ".join(cells)
     heads = [name.replace("-", ", ") for name in found]
