@@ -26,8 +26,9 @@ check: $(VENV)/.check  ## lint, types, import contracts, size of the clone
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check-weight.py
 
-bench: $(VENV)/.test  ## one image by every method: time, memory, work (about ten minutes)
+bench: $(VENV)/.test  ## one image by every method: time, memory, work; other packages (half an hour)
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/peers.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -218,7 +218,7 @@ def measure(workers: dict[str, Worker], options: argparse.Namespace) -> tuple[li
         first = (size - side) // 2
         mask[first : first + side, first : first + side] = True
         times: dict[str, list[float]] = {}
-        for turn in range(REPEATS):  # in turns: what else the machine does meets all alike
+        for _ in range(REPEATS):  # in turns: what else the machine does meets all alike
             for name, worker in workers.items():
                 if name in slow:
                     continue
