@@ -17,7 +17,7 @@ class TestBaselines:
     @pytest.mark.parametrize("name", list(BASELINES))
     def test_fills_the_hole_only_and_always_the_same(self, name: str) -> None:
         image = np.random.default_rng(3).integers(90, 110, (128, 128, 3), np.uint8)
-        damaged = protocol.corrupt(image, CENTER, grey=255)
+        damaged = protocol.corrupt(image, CENTER, 255)
         before, hole = damaged.copy(), CENTER.copy()
         fill = load_baseline(name)
         completed = fill(damaged, hole)
