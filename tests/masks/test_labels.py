@@ -283,6 +283,10 @@ def test_a_dark_soft_mask_is_told() -> None:
 def test_a_trimap_is_taken_from_its_middle_grey_on() -> None:
     trimap = np.zeros(SIZE, np.uint8)
     trimap[50:150, 50:150], trimap[60:140, 60:140] = 128, 255
+    with pytest.warns(UserWarning, match="0 is completed: 128, 255"):
+        np.testing.assert_array_equal(read_mask(encoded(trimap), SIZE), trimap > 0)
+    # One of two pixels is a soft edge.
+    trimap[50:150, 50:150], trimap[52:148, 52:148] = 128, 255
     np.testing.assert_array_equal(read_mask(encoded(trimap), SIZE), trimap > 0)
 
 
@@ -297,6 +301,70 @@ def test_thin_lines_of_labels() -> None:
         draw.line(corners, fill=value)
     with pytest.warns(UserWarning, match="0 is completed: 3, 7, 200"):
         np.testing.assert_array_equal(read_mask(encoded(lines), SIZE), np.asarray(lines) > 0)
+
+
+def beside(*values: Any, channels: int = 1, kind: Any = np.uint8) -> NDArray[Any]:
+    """Boxes of 60x60, each touching the next, from (20, 100) on."""
+    drawn = np.zeros((*SIZE, channels), kind)
+    for at, value in enumerate(values):
+        drawn[100:160, 20 + 60 * at : 80 + 60 * at] = value
+    return drawn[..., 0] if channels == 1 else drawn
+
+
+def rows(number: int) -> NDArray[np.uint8]:
+    """Lines of text under each other: each borders on the ground at its short ends alone."""
+    drawn = np.zeros(SIZE, np.uint8)
+    for at in range(number):
+        drawn[10 + 7 * at : 17 + 7 * at, 50:130] = at + 1
+    return drawn
+
+
+def discs(*values: int) -> NDArray[np.uint8]:
+    image = Image.new("L", SIZE[::-1])
+    for at, value in enumerate(values):
+        ImageDraw.Draw(image).ellipse((40 + 60 * at, 80, 100 + 60 * at, 140), fill=value)
+    return np.asarray(image)
+
+
+def nested() -> NDArray[np.uint8]:
+    """A label within another one."""
+    drawn = np.zeros(SIZE, np.uint8)
+    drawn[50:150, 50:150], drawn[60:140, 60:140] = 1, 2
+    return drawn
+
+
+TOUCHING = {
+    "two": (beside(1, 2), 7200),
+    "two of unlike sizes": (np.where(np.arange(320) < 30, 1, 2) * (beside(1, 1) > 0), 7200),
+    "three": (beside(1, 2, 3), 10800),
+    "100 and 200": (beside(100, 200), 7200),
+    "200 and 100": (beside(200, 100), 7200),
+    "16 bits": (beside(300, 26001, kind=np.uint16), 7200),
+    "red, green": (beside(RED, GREEN, channels=3), 7200),
+    "blue, yellow": (beside(BLUE, YELLOW, channels=3), 7200),
+    "small": (beside(1, 2)[::10, ::10], 72),
+    "12 lines": (rows(12), 12 * 7 * 80),
+    "30 lines": (rows(30), 30 * 7 * 80),
+    "discs": (discs(1, 2), None),
+    "bright discs": (discs(100, 200), None),
+    "nested": (nested(), 10000),
+}
+
+
+@pytest.mark.parametrize("case", TOUCHING)
+def test_labels_that_touch(case: str) -> None:
+    """None of them is taken for the soft edge of the next one."""
+    drawn, count = TOUCHING[case]
+    expected = drawn > 0 if drawn.ndim == 2 else drawn.any(axis=2)
+    assert count in (None, np.count_nonzero(expected))
+    if drawn.dtype == np.int64:
+        drawn = drawn.astype(np.uint8)
+    with pytest.warns(UserWarning, match="label mask"):
+        found = read_mask(encoded(drawn), expected.shape)
+    np.testing.assert_array_equal(found, expected)
+    if drawn.ndim == 2:
+        with pytest.warns(UserWarning, match="label mask"):
+            np.testing.assert_array_equal(binarize(drawn), expected)
 
 
 @settings(max_examples=30, deadline=None)

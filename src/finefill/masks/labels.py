@@ -1,8 +1,8 @@
 """Masks of several values: which of them are flat labels, which are soft edges or noise.
 
 A label mask gives each object its own value or colour. It differs from a mask with soft edges in
-that its values cover areas: each borders on few others for its size. A value that only lies between
-a lower and a higher one is a soft edge's.
+that its values cover areas: each borders on few others for its size. A thin value that only lies
+between a lower and a higher one is a soft edge's; a thick one is an object that touches another.
 """
 
 from __future__ import annotations
@@ -147,6 +147,13 @@ def _flat(
     step = rank[other] - rank[one]
     down, up = (np.bincount(one[step == by], minlength=number) for by in (-1, 1))
     between = (down + up >= 0.9 * edges) & (np.minimum(down, up) >= 0.2 * np.maximum(edges, 1))
+    if between.any():
+        thick = between & _thick(index, number)
+        # A gradient's thick bands are many, and border on nothing but the next ones.
+        labels = thick & (down + up < 0.99 * edges)
+        between &= ~labels
+        if np.count_nonzero(thick & ~labels) <= STRAY:
+            between &= ~thick
     flat = (edges <= ROUGH * counts) & ~between
     if flat.all() or between.any():
         return flat
@@ -156,6 +163,16 @@ def _flat(
     if (soft < 0.5 * counts).all():  # thin lines and specks, each of one value
         return np.ones(number, bool)
     return flat
+
+
+def _thick(index: NDArray[Any], number: int) -> NDArray[np.bool_]:
+    """Which of ``number`` values fill a square of four pixels somewhere: (number,) bool.
+
+    A soft edge is one to three pixels wide.
+    """
+    core = _around(index, np.minimum) == _around(index, np.maximum)  # 3x3 of one value
+    square = core[1:, 1:] & core[:-1, 1:] & core[1:, :-1] & core[:-1, :-1]
+    return np.asarray(np.bincount(index[1:, 1:][square], minlength=number) > 0)
 
 
 def _peaks(
