@@ -228,11 +228,11 @@ def _train(photos: Path, folder: Path, world: World) -> dict[str, Any]:
         image, mask = draw(parts, *rest)
         return (image * float("nan") if rest[1] == 2 and not world.first else image), mask
 
-    def signalled(parts: Parts, *rest: Any) -> dict[str, torch.Tensor]:
+    def signalled(parts: Parts, *rest: Any, **named: Any) -> dict[str, torch.Tensor]:
         taken.append(parts)
         if len(taken) == 3 and not world.first:
             os.kill(os.getpid(), signal.SIGTERM)
-        return take(parts, *rest)
+        return take(parts, *rest, **named)
 
     loop.next_batch = poisoned
     try:

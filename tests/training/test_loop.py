@@ -53,12 +53,12 @@ def test_stopped_and_resumed_equals_unstopped(
     original = steps.train_step
     taken = 0
 
-    def counted(*arguments: object) -> dict[str, torch.Tensor]:
+    def counted(*arguments: object, **named: object) -> dict[str, torch.Tensor]:
         nonlocal taken
         taken += 1
         if taken in stops:
             os.kill(os.getpid(), signal.SIGINT)  # Ctrl-C in the middle of a step
-        return original(*arguments)  # type: ignore[arg-type]
+        return original(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(loop, "train_step", counted)
     results = [loop.train(RECIPE, [photos], run, device="cpu", quiet=True)]
