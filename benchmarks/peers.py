@@ -40,9 +40,10 @@ METHODS: dict[str, tuple[str, list[str] | None]] = {
 }
 HOLES = (50, 100)  # sides in photographs of --data
 TIMED = ((512, 50), (512, 100), (1024, 200), (4000, 400))  # photograph and hole, sides
-SLOW = 5.0  # seconds; a method that takes longer is not timed at larger sizes
+SLOW = 1.0  # seconds; a method that takes longer is not timed at larger sizes
+VERY_SLOW = 5.0  # seconds; a method that takes longer fills few holes
 FEW = 1  # photographs in which a slow method fills holes
-REPEATS = 3
+REPEATS = 2
 
 
 def main() -> None:
@@ -196,7 +197,7 @@ def measure(workers: dict[str, Worker], options: argparse.Namespace) -> tuple[li
                 if name in slow and number >= FEW:
                     continue
                 filled, ms = worker.fill(holed, mask, 1)
-                if ms > 1000 * SLOW:
+                if ms > 1000 * VERY_SLOW:
                     slow.add(name)
                 values = [ms, *(float(value(photo, filled, mask)) for value in chosen)]
                 sums.setdefault((name, side), []).append(values)
