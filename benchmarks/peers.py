@@ -330,6 +330,7 @@ def plot(result: Row, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, len(HOLES), figsize=(11, 4.5), layout="constrained")
+    most = max(row["count"] for row in result["quality"])
     for hole, axis in zip(HOLES, axes, strict=True):
         for row in result["quality"]:
             if row["hole"] == hole:
@@ -338,6 +339,8 @@ def plot(result: Row, path: Path) -> None:
                     row["ms"], row["lite0"], "o", ms=9 if ours else 6, c="C3" if ours else "C0"
                 )
                 label = METHODS[row["method"]][0]
+                if row["count"] < most:
+                    label += f"\n(of {row['count']} of {most} holes: not to be compared)"
                 axis.annotate(
                     label, (row["ms"], row["lite0"]), xytext=(4, 5), textcoords="offset points",
                     fontsize=7,
