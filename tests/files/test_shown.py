@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -283,3 +284,84 @@ def test_outputs_of_8_bits_are_as_dark_as_the_photo(
     ring = box(33, 63, 33, 63) & ~MIDDLE
     assert abs(after[MIDDLE].mean() - values[ring].mean() / 257) < 8
     assert np.abs(after - values / 257)[~MIDDLE].max() < (12 if target == "out.jpg" else 1)
+
+
+def dim(distance: int) -> NDArray[np.uint16]:
+    """Samples of 272 to 1152 with a bright spot, radius 8, so far right of the middle."""
+    values = (GREY * 4 + 200).astype(np.uint16)
+    values[(Y - 48) ** 2 + (X - 48 - distance) ** 2 < 64] = 65535
+    return values
+
+
+@pytest.mark.parametrize("kind", ["in.png", "rgb.tif", "white.tif"])
+def test_a_bright_spot_within_reach_leaves_the_dark_their_levels(
+    tmp_path: Path, engine: Engine, kind: str
+) -> None:
+    """The spot is cut for the networks, not in the file."""
+    values, path = dim(35), tmp_path / kind
+    if kind == "in.png":
+        Image.fromarray(values).save(path)
+    else:
+        tifffile = pytest.importorskip("tifffile", reason="needs the extra formats")
+        white = kind == "white.tif"
+        pixels = 65535 - values if white else np.dstack([values] * 3)
+        tifffile.imwrite(path, pixels, photometric="miniswhite" if white else "rgb", metadata=None)
+    photo = for_network(read_photo(path), MIDDLE)
+    out = tmp_path / f"out{path.suffix}"
+    write_photo(photo, fill_photo(engine, photo.rgb, MIDDLE), MIDDLE, out)
+    again = read_photo(out)
+    after = np.asarray(again.stored) if again.samples is None else again.samples[..., 0]
+    np.testing.assert_array_equal(after[~MIDDLE], values[~MIDDLE])
+    inside, around = after[MIDDLE].astype(float), values[box(30, 66, 30, 66) & ~MIDDLE]
+    assert len(np.unique(inside)) > 60
+    assert abs(inside.mean() - around.mean()) < 0.12 * 880
+    assert 200 <= inside.min() <= inside.max() <= 1300
+
+
+@pytest.mark.parametrize("bright", [0, 1, 2])
+def test_a_bright_channel_leaves_the_others_their_levels(
+    tmp_path: Path, engine: Engine, bright: int
+) -> None:
+    """As of fluorescence: each channel has levels of its own."""
+    tifffile = pytest.importorskip("tifffile", reason="needs the extra formats")
+    factors = [200 if at == bright else 4 for at in range(3)]
+    values = np.dstack([GREY * factor + 100 for factor in factors]).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "in.tif", values, photometric="rgb", metadata=None)
+    photo = for_network(read_photo(tmp_path / "in.tif"), MIDDLE)
+    write_photo(photo, fill_photo(engine, photo.rgb, MIDDLE), MIDDLE, tmp_path / "out.tif")
+    after = tifffile.imread(tmp_path / "out.tif")
+    for at, factor in enumerate(factors):
+        inside = after[MIDDLE][:, at].astype(float)
+        around = values[box(30, 66, 30, 66) & ~MIDDLE][:, at].astype(float)
+        assert len(np.unique(inside)) > 60
+        assert abs(inside.mean() - around.mean()) < 0.12 * 220 * factor
+
+
+def test_channels_alike_keep_their_balance() -> None:
+    """A reddish photograph: one pair of levels, so red stays twice of green and 4 times of blue."""
+    pytest.importorskip("tifffile", reason="needs the extra formats")
+    values = np.dstack([GREY * 64, GREY * 32, GREY * 16]).astype(np.uint16)
+    eight = Image.fromarray((values // 257).astype(np.uint8))
+    photo = for_network(replace(photo_of(eight), samples=values), MIDDLE)
+    assert photo.levels is not None
+    assert [level.shape for level in photo.levels] == [(1,), (1,)]
+    low, high = (int(level[0]) for level in photo.levels)
+    wanted = np.rint((values.astype(float) - low) * 255 / (high - low)).clip(0, 255)
+    assert np.abs(photo.rgb - wanted).max() <= 1
+
+
+def test_dark_and_bright_beside_a_hole_are_told() -> None:
+    """The spot goes on into the hole: neither can be cut."""
+    with pytest.warns(UserWarning, match="far brighter"):
+        photo = for_network(photo_of(Image.fromarray(dim(14))), MIDDLE)
+    assert photo.levels is not None
+    assert photo.levels[1][0] == 65535
+
+
+def test_the_far_range_of_an_ordinary_photo_is_kept() -> None:
+    """A hole in a sky of little range, with a dark tree within reach."""
+    sky = (50000 + 200 * (X % 4) + 10 * Y).astype(np.uint16)
+    sky[:, 80:] = 3000
+    photo = for_network(photo_of(Image.fromarray(sky)), MIDDLE)
+    assert photo.levels is not None
+    assert [int(level[0]) for level in photo.levels] == [0, 65535]

@@ -22,6 +22,7 @@ from finefill.files.metadata import NOTHING, Kept, orientation_of
 from finefill.files.spread import alpha_in
 
 RGB = NDArray[np.uint8]
+Levels = tuple[NDArray[np.int64], NDArray[np.int64]]
 MIN_SIDE = 16  # pixels; less than that holds nothing to complete from
 GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
 COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
@@ -41,9 +42,9 @@ class Photo:
         colours: between the ICC profile's colours and sRGB; None where they are taken as the same.
         samples: (H, W, channels) uint16 of a file with 16-bit colour, oriented as ``stored``, which
             has them rounded to 8 bits.
-        levels: samples of 16 bits that are shown as 0 and as 255
-            (:func:`finefill.files.shown.for_network`); None: 0 and 65535, and fills have whole
-            levels of 8 bits.
+        levels: samples of 16 bits that are shown as 0 and as 255, each (1,), or (C,) where the
+            channels have their own (:func:`finefill.files.shown.for_network`); None: 0 and 65535,
+            and fills have whole levels of 8 bits.
     """
 
     rgb: RGB
@@ -52,7 +53,7 @@ class Photo:
     kept: Kept = NOTHING
     colours: Colours | None = None
     samples: NDArray[np.uint16] | None = None
-    levels: tuple[int, int] | None = None
+    levels: Levels | None = None
 
 
 def to_network(rgb: RGB, low: float = -1, high: float = 1) -> NDArray[np.float32]:
@@ -237,7 +238,7 @@ def _on_levels(
 
 
 def _in_16_bits(
-    fill: NDArray[np.uint8], hole: NDArray[np.bool_], levels: tuple[int, int] | None
+    fill: NDArray[np.uint8], hole: NDArray[np.bool_], levels: Levels | None
 ) -> NDArray[np.uint16]:
     """A fill of 8 bits as samples of 16, on the photo's levels.
 
@@ -246,12 +247,14 @@ def _in_16_bits(
     """
     if levels is None:
         return fill.astype(np.uint16) * np.uint16(257)
-    low, high = levels
+    channels = fill.shape[1] if fill.ndim == 2 else 1
+    lows, highs = (np.broadcast_to(ends, channels) for ends in levels)
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
     part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     inside = hole[part]
     result = np.empty(fill.shape, np.uint16)
-    for values, target in zip(*(_channels(array) for array in (fill, result)), strict=True):
+    planes = (_channels(array) for array in (fill, result))
+    for values, target, low, high in zip(*planes, lows, highs, strict=True):
         plane = np.zeros(inside.shape, np.float32)
         plane[inside] = values
         mean = (_sums(plane) / np.maximum(_sums(inside.astype(np.float32)), 1))[inside]

@@ -6,13 +6,14 @@ stretched, and colours that nobody sees, under transparency, give way to those b
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.files.photo import Photo, alpha_of, rgb_of, turn
+from finefill.files.photo import Levels, Photo, alpha_of, rgb_of, turn
 from finefill.files.spread import spread
 
 FULL = 65535
@@ -21,6 +22,10 @@ MARGIN = 128  # pixels around the hole that are looked at, at least
 MOST = 1 << 20  # samples that are looked at
 LEAST = 64  # levels of 16 bits that are stretched over 8, at least
 ROWS = 256  # that are stretched at a time
+BESIDE = 8  # pixels around the hole that a fill continues, at least
+FEW = 16  # levels of 8 bits; fewer for what is beside the hole are too few
+DARK = FULL // 16  # samples up to that are dark
+RARE = 0.1  # of the samples; fewer may be cut however bright the others are
 FAINT = 32  # alpha below which a colour counts the less
 
 
@@ -33,6 +38,9 @@ def for_network(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
 
     Returns:
         The photo with other ``rgb`` where that helps, and with ``levels`` if it has 16 bits.
+
+    Warns:
+        UserWarning: beside the hole are samples of 16 bits too far apart for 8.
     """
     photo = _stretched(photo, mask)
     if not photo.stored.has_transparency_data:
@@ -66,41 +74,89 @@ def _stretched(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
     tags = getattr(stored, "tag_v2", {})  # of an image that Pillow opened and nobody inverted
     negative = tags.get(262) == 0
     low, high = _levels(values, hole, stored)
-    if high - low > FULL * USED:
-        low, high = 0, FULL
-        if not negative:
-            return replace(photo, levels=(low, high))
+    used = high - low > FULL * USED
+    low, high = np.where(used, 0, low), np.where(used, FULL, high)
     levels = (high, low) if negative else (low, high)
-    scale = np.float32(255 / (levels[1] - levels[0]))
+    if used.all() and not negative:
+        return replace(photo, levels=levels)
+    zero = levels[0].astype(np.float32)
+    scale = (255 / (levels[1] - levels[0])).astype(np.float32)
     shown: NDArray[np.uint8] = np.empty(values.shape, np.uint8)
     for top in range(0, len(values), ROWS):  # bounds the memory
         rows = values[top : top + ROWS].astype(np.float32)
-        shown[top : top + ROWS] = np.rint((rows - levels[0]) * scale).clip(0, 255)
+        shown[top : top + ROWS] = np.rint((rows - zero) * scale).clip(0, 255)
     image = Image.fromarray(shown[..., 0] if shown.ndim == 3 and shown.shape[2] == 1 else shown)
     rgb = turn(rgb_of(image, photo.colours), photo.orientation)
     return replace(photo, rgb=rgb, levels=levels)
 
 
-def _levels(
-    values: NDArray[np.uint16], hole: NDArray[np.bool_], stored: Image.Image
-) -> tuple[int, int]:
-    """The least and the greatest of the samples around the hole, but for a few odd ones."""
-    part = _around(hole, 1)
-    known = ~hole[part]
+def _levels(values: NDArray[np.uint16], hole: NDArray[np.bool_], stored: Image.Image) -> Levels:
+    """The least and the greatest of the samples around the hole, but for a few odd ones.
+
+    One pair for all channels, which keeps their balance; where a channel uses so little of what
+    another uses that it would be lost, one pair for each.
+
+    Warns:
+        UserWarning: beside the hole are samples too far apart for 8 bits.
+    """
+    known = ~hole
     if stored.has_transparency_data:
-        known &= np.asarray(alpha_of(stored))[part] > 0
-    some = values[part][known]
-    if not some.size:
-        return 0, FULL
-    some = some.reshape(-1)[:: max(1, some.size // MOST)]
-    low, high = (float(value) for value in np.percentile(some, (0.1, 99.9)))
+        known &= np.asarray(alpha_of(stored)) > 0
+    wide, near = (_some(values, known, _around(hole, *reach)) for reach in ((1,), (1 / 8, BESIDE)))
+    if not wide.size:
+        return np.array([0]), np.array([FULL])
+    near = near if near.size else wide
+    found = [_range(wide[:, at], near[:, at]) for at in range(wide.shape[1])]
+    spans = [high - low for low, high, _ in found]
+    if max(spans) < FEW * min(spans):
+        found = [_range(wide.reshape(-1), near.reshape(-1))]
+    if any(lost for *_, lost in found):
+        warnings.warn(
+            "beside the hole are dark samples of 16 bits and some that are far brighter, which "
+            "8 bits for the network cannot tell apart together: the fill may lose the dark ones; "
+            "complete what is bright by a mask of its own first",
+            stacklevel=4,
+        )
+    return np.array([low for low, *_ in found]), np.array([high for _, high, _ in found])
+
+
+def _some(
+    values: NDArray[np.uint16], known: NDArray[np.bool_], part: tuple[slice, slice]
+) -> NDArray[np.uint16]:
+    """(N, C) known samples of a part, not too many."""
+    some = values[part][known[part]]
+    some = some.reshape(len(some), -1)
+    return some[:: max(1, some.size // MOST)]
+
+
+def _range(wide: NDArray[np.uint16], near: NDArray[np.uint16]) -> tuple[int, int, bool]:
+    """Levels for (N,) samples around a hole and those beside it; whether dark ones are lost.
+
+    Where a few that are far away would leave the ones beside the hole too few levels of 8 bits,
+    such as a lamp in the dark, the far ones are cut: a fill continues what is beside it.
+    """
+    low, high = (float(value) for value in np.percentile(wide, (0.1, 99.9)))
+    least, middle, most = (float(value) for value in np.percentile(near, (1, 75, 99)))
+    span = max(most - least, LEAST / 2)
+    shown = span * 255 / max(high - low, 1)  # levels of 8 bits for what is beside the hole
+    lost = False
+    if shown < FEW:
+        # So the samples beside the hole have at least twice as many levels.
+        spare = span * (255 / (2 * FEW) - 1) / 2
+        inside = wide[(wide >= least - spare) & (wide <= most + spare)]
+        rare = inside.size >= (1 - RARE) * wide.size and shown < FEW / 4
+        if inside.size and (most <= DARK or rare):
+            low, high = (float(value) for value in np.percentile(inside, (0.1, 99.9)))
+    else:
+        bulk = middle - float(np.percentile(near, 1))
+        lost = middle <= DARK and LEAST <= bulk < FEW / 2 * (high - low) / 255
     spare = max((high - low) * 0.02, (LEAST - (high - low)) / 2)
-    return max(0, int(low - spare)), min(FULL, int(np.ceil(high + spare)))
+    return max(0, int(low - spare)), min(FULL, int(np.ceil(high + spare))), lost
 
 
-def _around(hole: NDArray[np.bool_], times: int) -> tuple[slice, slice]:
-    """A box around the hole, wider by so many times its longer side, by ``MARGIN`` at least."""
+def _around(hole: NDArray[np.bool_], times: float, least: int = MARGIN) -> tuple[slice, slice]:
+    """A box around the hole, wider by so many times its longer side, by ``least`` at least."""
     lines = [np.flatnonzero(hole.any(axis)) for axis in (1, 0)]
-    margin = max(MARGIN, times * max(int(line[-1] - line[0]) for line in lines))
+    margin = max(least, int(times * max(int(line[-1] - line[0]) for line in lines)))
     rows, columns = (slice(max(0, line[0] - margin), line[-1] + 1 + margin) for line in lines)
     return rows, columns
