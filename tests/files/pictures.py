@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 SIZE = (24, 20)  # height, width
 HOLE = np.zeros(SIZE, bool)
 HOLE[5:12, 6:15] = True
+
+
+def told(match: str) -> contextlib.AbstractContextManager[Any]:
+    """A warning that matches must come; none for an empty one."""
+    return pytest.warns(UserWarning, match=match) if match else contextlib.nullcontext()
 
 
 def picture(mode: str, height: int = SIZE[0], width: int = SIZE[1]) -> Image.Image:

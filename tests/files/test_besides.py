@@ -179,7 +179,7 @@ def test_iptc_stays_without_its_preview(
         with Image.open(tmp_path / target) as image:
             assert image.tag_v2[0x83BB] == wanted  # type: ignore[attr-defined]  # TIFF only
     for name in ("out.webp", "out.gif", "out.bmp"):
-        with pytest.warns(UserWarning, match="holds no IPTC: left out"):
+        with pytest.warns(UserWarning, match="holds no IPTC, no resources of Photoshop: left out"):
             write_photo(photo, photo.rgb, HOLE, tmp_path / name)
 
 

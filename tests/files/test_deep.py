@@ -20,6 +20,7 @@ from finefill.files.photo import turn
 from finefill.files.reading import decode, read_photo
 from finefill.files.writing import write_photo
 from tests.conftest import check_exif, exif_with
+from tests.files.pictures import told
 from tests.files.test_colour import ADOBE, PROFILES, converted, profile_bytes
 
 imagecodecs = pytest.importorskip("imagecodecs", reason="needs the extra formats")
@@ -157,7 +158,9 @@ def test_what_the_file_says_stays(tmp_path: Path, target: str) -> None:
     source = tmp_path / "in.png"
     for _ in range(2):  # the second time from the format just written
         photo = read_photo(source)
-        write_photo(photo, photo.rgb, HOLE, tmp_path / target)
+        titled = target == "out.tif" and source.suffix == ".png"
+        with told(r"TIFF holds no texts of PNG \(Title\): left out" if titled else ""):
+            write_photo(photo, photo.rgb, HOLE, tmp_path / target)
         with Image.open(tmp_path / target) as after:
             after.load()
             assert after.info["icc_profile"] == profile

@@ -18,7 +18,7 @@ from finefill.files.metadata import without_previews
 from finefill.files.reading import read_photo
 from finefill.files.writing import write_photo
 from tests.conftest import check_exif, exif_with
-from tests.files.pictures import HOLE, SIZE, picture, tiny_jpeg
+from tests.files.pictures import HOLE, SIZE, picture, tiny_jpeg, told
 
 
 def test_long_profiles_and_texts_of_png(tmp_path: Path) -> None:
@@ -182,6 +182,71 @@ def test_comments_and_texts_stay(tmp_path: Path) -> None:
         assert after.info["gamma"] == 1.0
 
 
+@pytest.mark.parametrize("source", ["jpg", "gif"])
+def test_a_comment_becomes_a_text_of_png_and_back(tmp_path: Path, source: str) -> None:
+    picture("L").save(tmp_path / f"in.{source}", comment=b"Scan 17, box 4")
+    photo = read_photo(tmp_path / f"in.{source}")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as after:
+        after.load()
+        assert after.info["Comment"] == "Scan 17, box 4"
+    photo = read_photo(tmp_path / "out.png")
+    for target in ("jpg", "gif", "png"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / f"again.{target}")
+        assert read_photo(tmp_path / f"again.{target}").kept.comment == b"Scan 17, box 4"
+    for target in ("tif", "webp", "avif", "bmp"):
+        with pytest.warns(UserWarning, match=r"holds no texts of PNG \(Comment\): left out$"):
+            write_photo(photo, photo.rgb, HOLE, tmp_path / f"out.{target}")
+
+
+@pytest.mark.parametrize(
+    ("target", "fmt"), [("tif", "TIFF"), ("webp", "WEBP"), ("avif", "AVIF"), ("bmp", "BMP")]
+)
+def test_a_comment_that_is_not_held_is_told(tmp_path: Path, target: str, fmt: str) -> None:
+    picture("L").save(tmp_path / "in.jpg", comment=b"Scan 17, box 4")
+    photo = read_photo(tmp_path / "in.jpg")
+    with pytest.warns(UserWarning, match=rf"out\.{target}: {fmt} holds no comment: left out$"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / f"out.{target}")
+
+
+@pytest.mark.parametrize("kind", ["tEXt", "zTXt", "iTXt", "iTXt packed"])
+def test_texts_of_png_that_are_a_comment(tmp_path: Path, kind: str) -> None:
+    """``Comment`` before ``Description``, in Latin-1 or UTF-8; the others are told by name."""
+    texts = PngInfo()
+    add = texts.add_itxt if kind.startswith("iTXt") else texts.add_text
+    for name in ("parameters", "Description", "Comment"):
+        add(name, f"Straße: {name}", zip=kind in ("zTXt", "iTXt packed"))
+    picture("RGB").save(tmp_path / "in.png", pnginfo=texts)
+    photo = read_photo(tmp_path / "in.png")
+    with pytest.warns(UserWarning, match=r"no texts of PNG \(parameters, Description\): left out"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "out.jpg")
+    with Image.open(tmp_path / "out.jpg") as after:
+        assert after.info["comment"] == "Straße: Comment".encode()
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.png")
+    assert read_photo(tmp_path / "out.png").kept.chunks == photo.kept.chunks
+
+
+def test_a_comment_that_png_cannot_hold(tmp_path: Path) -> None:
+    picture("L").save(tmp_path / "in.jpg", comment=b"a\0b")
+    photo = read_photo(tmp_path / "in.jpg")
+    with pytest.warns(UserWarning, match="PNG holds no comment with zeros: left out"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "out.png")
+
+
+@pytest.mark.parametrize("target", ["gif", "bmp"])
+def test_exif_and_xmp_that_are_not_held_are_told(tmp_path: Path, target: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the turned pixels say this themselves
+    picture("RGB").save(tmp_path / "in.jpg", exif=exif)
+    photo = read_photo(tmp_path / "in.jpg")
+    write_photo(photo, photo.rgb, HOLE.T, tmp_path / f"out.{target}")
+    exif.get_ifd(0x8825)[1] = "N"
+    picture("RGB").save(tmp_path / "in.jpg", exif=exif, xmp=XMP_PLAIN)
+    photo = read_photo(tmp_path / "in.jpg")
+    with pytest.warns(UserWarning, match="holds no EXIF, no XMP: left out$"):
+        write_photo(photo, photo.rgb, HOLE.T, tmp_path / f"out.{target}")
+
+
 LAYOUT = {0x0100: 9, 0x0101: 7, 0x0152: 2, 0x0112: 6, 0x0106: 1}  # of another image
 
 
@@ -228,8 +293,10 @@ def test_texts_are_not_taken_for_what_pillow_says(tmp_path: Path, name: str, lat
     photo = read_photo(tmp_path / "in.png")
     np.testing.assert_array_equal(photo.rgb, np.asarray(image.convert("RGB")))
     for target in ("jpg", "png", "webp", "avif", "tif", "bmp", "gif"):
-        write_photo(photo, photo.rgb, HOLE, tmp_path / f"out.{target}")
-        assert read_photo(tmp_path / f"out.{target}").rgb.shape == photo.rgb.shape
+        path = tmp_path / f"out.{target}"
+        with told("" if target == "png" else rf"{path}: .* holds no texts of PNG \({name}\)"):
+            write_photo(photo, photo.rgb, HOLE, path)
+        assert read_photo(path).rgb.shape == photo.rgb.shape
     assert photo.kept.chunks  # Pillow itself cannot read one called "interlace"
     assert read_photo(tmp_path / "out.png").kept.chunks == photo.kept.chunks
 

@@ -38,7 +38,11 @@ MAP = [
 
 def save(path: Path, samples: NDArray[Any], **options: Any) -> Path:
     photometric = "rgb" if samples.ndim == 3 else "minisblack"
-    tifffile.imwrite(path, samples, **({"photometric": photometric, "metadata": None} | options))
+    tifffile.imwrite(
+        path,
+        samples,
+        **({"photometric": photometric, "metadata": None, "software": False} | options),
+    )
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from typing import IO, Any
 
 from PIL import Image
@@ -10,7 +11,10 @@ from PIL import Image
 CREDENTIALS = "its content credentials (C2PA), which do not hold for a changed picture"
 GAIN_MAP = "its gain map (HDR)"
 # Chunks of a PNG file that say what its samples mean, or hold text.
-_PNG_KEPT = (b"cHRM", b"cICP", b"gAMA", b"sRGB", b"tEXt", b"zTXt", b"iTXt")
+_PNG_COLOUR = (b"cHRM", b"cICP", b"gAMA", b"sRGB")
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_PNG_KEPT = (*_PNG_COLOUR, *_PNG_TEXTS)
+_REMARKS = ("comment", "description")  # texts that are a comment in other formats, the best first
 # Those that are written anew or belong to a palette; pictures that follow are told of elsewhere.
 _PNG_KNOWN = (
     b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"iCCP", b"pHYs", b"eXIf", b"bKGD", b"hIST", b"sPLT",
@@ -108,7 +112,7 @@ def png_chunks(file: IO[bytes]) -> tuple[Chunks, list[str]]:
         may_be_copied = name[3:].islower() and name[1:2].islower()
         if (name in _PNG_KEPT or (may_be_copied and name not in _PNG_KNOWN)) and length < MAX_CHUNK:
             data = file.read(length)
-            if not data.startswith(_PNG_ELSEWHERE) or name not in (b"tEXt", b"zTXt", b"iTXt"):
+            if not data.startswith(_PNG_ELSEWHERE) or name not in _PNG_TEXTS:
                 found.append((name, data))
             file.seek(4, 1)
             continue
@@ -120,6 +124,45 @@ def png_chunks(file: IO[bytes]) -> tuple[Chunks, list[str]]:
     if unknown:
         lost.append(f"its chunks {', '.join(dict.fromkeys(unknown))}")
     return tuple(found), lost
+
+
+def remark(chunks: Chunks) -> tuple[str, bytes] | None:
+    """Name and contents, in UTF-8, of the PNG text that is a comment in other formats."""
+    found = dict[str, tuple[str, bytes]]()
+    for kind, data in chunks:
+        name = _text_name(data)
+        if kind in _PNG_TEXTS and name.lower() in _REMARKS and (text := _text(kind, data)):
+            found.setdefault(name.lower(), (name, text))
+    return next((found[name] for name in _REMARKS if name in found), None)
+
+
+def chunk_names(chunks: Chunks) -> tuple[list[str], list[str]]:
+    """Names of the PNG texts, and of the chunks that are neither texts nor about colour."""
+    texts = [_text_name(data) for kind, data in chunks if kind in _PNG_TEXTS]
+    others = [kind.decode("latin-1") for kind, _ in chunks if kind not in _PNG_KEPT]
+    return list(dict.fromkeys(texts)), list(dict.fromkeys(others))
+
+
+def _text_name(data: bytes) -> str:
+    return data.partition(b"\0")[0].decode("latin-1")
+
+
+def _text(kind: bytes, data: bytes) -> bytes:
+    """A PNG text in UTF-8 (PNG, third edition, 11.3.3); empty where it is damaged or too long."""
+    _, _, rest = data.partition(b"\0")
+    packed = kind == b"zTXt"
+    if kind == b"iTXt":
+        packed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
+    elif packed:
+        rest = rest[1:]
+    if packed:
+        try:
+            reader = zlib.decompressobj()
+            rest = reader.decompress(rest, MAX_CHUNK)
+            rest = rest if reader.eof else b""
+        except zlib.error:
+            return b""
+    return rest if kind == b"iTXt" else rest.decode("latin-1").encode()
 
 
 def webp_chunks(file: IO[bytes]) -> tuple[int, list[str]]:

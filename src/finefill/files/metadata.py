@@ -23,7 +23,7 @@ SEGMENT = 65533  # bytes that a JPEG segment holds
 XMP_HEADER = 29  # of which the name of XMP takes so many
 
 _TEXTS_READ = (  # of PNG files, by Pillow and here
-    "XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type iptc", "comment",
+    "XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type iptc",
 )  # fmt: skip
 _NAME = b"Exif\0\0"
 _HEADS = (b"II*\0", b"MM\0*")
@@ -33,9 +33,13 @@ _TIFF_LOST = {
     37724: "Photoshop's layers",
     52545: containers.CREDENTIALS,
 }
-# Formats that hold what others do not, and would leave out without it being plain from their names.
+# What not all formats hold, and those that do.
 _HOLDS = {
+    "EXIF": ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JXL"),
+    "XMP": ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JXL"),
+    "comment": ("JPEG", "GIF", "PNG"),
     "IPTC": ("JPEG", "PNG", "TIFF"),
+    "resources of Photoshop": ("JPEG", "PNG", "TIFF"),
     "TIFF's own tags": ("TIFF",),
     "coordinates on the map (GeoTIFF)": ("TIFF",),
 }
@@ -48,7 +52,7 @@ class Kept:
     Attributes:
         exif: the EXIF block, previews taken out.
         xmp: the XMP packet, previews and what no longer holds taken out.
-        comment: of a JPEG or GIF file.
+        comment: of a JPEG or GIF file; a PNG file's text that is one.
         iptc: caption, keywords and more, as IPTC-IIM records.
         resources: Photoshop's image resources, without those that are kept elsewhere.
         tags: of a TIFF file, in its first table: places on a map, for instance.
@@ -70,13 +74,28 @@ class Kept:
     lost: tuple[str, ...] = ()
 
     def not_held(self, fmt: str) -> list[str]:
-        """What there is of ``_HOLDS`` that a format does not hold."""
+        """What there is that a format does not hold, in words."""
+        remark = containers.remark(self.chunks)
+        comment = self.comment if remark is None else b""  # a PNG file's is named as a text
         found = {
+            "EXIF": tiff.exif_table(self.exif).keys() - tiff.LAYOUT,
+            "XMP": self.xmp,
+            "comment": comment,
             "IPTC": self.iptc,
+            "resources of Photoshop": self.resources,
             "TIFF's own tags": self.tags.keys() - tiff.GEO - _RESOLUTION,
             "coordinates on the map (GeoTIFF)": self.tags.keys() & tiff.GEO,
         }
-        return [name for name, data in found.items() if data and fmt not in _HOLDS[name]]
+        names = [name for name, data in found.items() if data and fmt not in _HOLDS[name]]
+        if fmt == "PNG" and b"\0" in comment:  # which ends a text there
+            names.append("comment with zeros")
+        texts, others = containers.chunk_names(self.chunks)
+        if fmt in ("JPEG", "GIF") and remark is not None:
+            texts.remove(remark[0])
+        for words, kinds in (("texts", texts), ("chunks", others)):
+            if kinds and fmt != "PNG":
+                names.append(f"{words} of PNG ({', '.join(kinds)})")
+        return names
 
 
 NOTHING = Kept()
@@ -108,7 +127,7 @@ def kept_of(image: Image.Image, file: IO[bytes], picture: tiff.Picture | None = 
         image.info["exif"] = exif = tiff.with_orientation(exif, 1)
     if isinstance(exif, bytes) and exif.removeprefix(_NAME)[:4] not in _HEADS:
         del image.info["exif"]
-    comment = image.info.get("comment", b"")
+    comment = b"" if image.format == "PNG" else image.info.get("comment", b"")
     kept = Kept(
         exif=without_previews(_exif_of(image)),
         comment=comment.encode() if isinstance(comment, str) else comment,
@@ -123,7 +142,8 @@ def kept_of(image: Image.Image, file: IO[bytes], picture: tiff.Picture | None = 
         resources = b"".join(data[len(name) :] for _, data in parts if data.startswith(name))
     elif image.format == "PNG":
         chunks, lost = containers.png_chunks(file)
-        kept = replace(kept, chunks=chunks, lost=tuple(lost))
+        _, comment = containers.remark(chunks) or ("", b"")
+        kept = replace(kept, chunks=chunks, comment=comment, lost=tuple(lost))
         resources = iptc.of_text(image.info.pop("Raw profile type iptc", ""))
     elif image.format == "WEBP":
         webp, lost = containers.webp_chunks(file)
@@ -159,7 +179,9 @@ def orientation_of(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def options(kept: Kept, fmt: str, orientation: int, *, upright: bool) -> dict[str, Any]:
+def options(
+    kept: Kept, fmt: str, orientation: int, *, upright: bool, name: str = "the output"
+) -> dict[str, Any]:
     """Options of Pillow's writer for ``fmt`` that write what is kept.
 
     Args:
@@ -167,6 +189,7 @@ def options(kept: Kept, fmt: str, orientation: int, *, upright: bool) -> dict[st
         fmt: Pillow's name of the format.
         orientation: of the photo.
         upright: the pixels were turned, so that the orientation must not be told.
+        name: what messages call the output.
 
     Returns:
         The options, and for TIFF ``tags``, a table for :func:`finefill.files.tiff.append`.
@@ -176,7 +199,7 @@ def options(kept: Kept, fmt: str, orientation: int, *, upright: bool) -> dict[st
             is left out the orientation stays.
     """
     if missing := kept.not_held(fmt):
-        warnings.warn(f"{fmt} holds no {', no '.join(missing)}: left out", stacklevel=4)
+        warnings.warn(f"{name}: {fmt} holds no {', no '.join(missing)}: left out", stacklevel=4)
     exif, packet = kept.exif, kept.xmp
     if upright and orientation != 1:
         packet = xmp.without_orientation(packet)
@@ -184,18 +207,22 @@ def options(kept: Kept, fmt: str, orientation: int, *, upright: bool) -> dict[st
     found = dict[str, Any]()
     if fmt == "JPEG":
         parts = {"exif": exif, "xmp": packet, "comment": kept.comment}
-        for name, data in parts.items():
-            if len(data) > SEGMENT - (XMP_HEADER if name == "xmp" else 0):
-                warnings.warn(f"{name}: too long for a JPEG file: it is left out", stacklevel=4)
-                if name == "exif" and orientation != 1:
-                    found[name] = tiff.block({ORIENTATION: tiff.short(orientation)})
+        for part, data in parts.items():
+            if len(data) > SEGMENT - (XMP_HEADER if part == "xmp" else 0):
+                warnings.warn(
+                    f"{name}: {part}: too long for a JPEG file: it is left out", stacklevel=4
+                )
+                if part == "exif" and orientation != 1:
+                    found[part] = tiff.block({ORIENTATION: tiff.short(orientation)})
             else:
-                found[name] = data
+                found[part] = data
         found["extra"] = iptc.segments(resources)
     elif fmt == "PNG":
         texts = PngInfo()
         for chunk, contents in kept.chunks:
             texts.add(chunk, contents)
+        if kept.comment and b"\0" not in kept.comment and containers.remark(kept.chunks) is None:
+            texts.add_text("Comment", _text_of(kept.comment))
         if packet:
             texts.add_itxt("XML:com.adobe.xmp", packet.decode("utf-8", "replace"))
         if resources:
@@ -275,6 +302,14 @@ def _tiff_tags(kept: Kept, packet: bytes) -> Table:
         if data:
             found[tag] = Value(tiff.BYTE if tag == tiff.XMP else tiff.UNDEFINED, data)
     return found
+
+
+def _text_of(comment: bytes) -> str:
+    """A comment's letters: no format says how they are written; UTF-8, where it fits."""
+    try:
+        return comment.decode()
+    except UnicodeDecodeError:
+        return comment.decode("latin-1")
 
 
 def _exif_of(image: Image.Image) -> bytes:

@@ -103,7 +103,9 @@ def write_photo(
         samples = turn(samples, photo.orientation) if upright else samples
     with replacing(path) as file:
         try:
-            options = metadata.options(photo.kept, fmt, photo.orientation, upright=upright)
+            options = metadata.options(
+                photo.kept, fmt, photo.orientation, upright=upright, name=str(path)
+            )
             tags = options.pop("tags", {})
             if fmt == "TIFF" and photo.kept.negative and image.mode in ("1", "L", "I;16", "I;16B"):
                 image, tags[tiff.PHOTOMETRIC] = _negative(image), tiff.short(0)
