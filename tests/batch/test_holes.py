@@ -117,3 +117,23 @@ def test_annotations_beside_and_for_all(files: Files) -> None:
     found = files.run(line_width=1.0)
     assert {name: entry.hole_pixels for name, entry in found.items()} == {"a.png": 10, "b.png": 480}
     assert "--line-width" in files.run()["a.png"].error
+
+
+def test_annotations_of_one_name_in_folders(files: Files) -> None:
+    """Boxes of 4, 9 and 16 pixels; the folder of the photos, "in", counts too."""
+    for name in ("a/p.png", "b/p.png", "p.png"):
+        files.photo(name)
+    text = "".join(
+        f'<image name="{folder}/p.png" width="96" height="80">'
+        f'<box label="car" xtl="10" ytl="10" xbr="{10 + side}" ybr="{10 + side}"/></image>'
+        for folder, side in (("a", 2), ("b", 3), ("in", 4))
+    )
+    everything = files.folder / "all.xml"
+    everything.write_text(f"<annotations>{text}</annotations>")
+    found = files.run(masks=everything)
+    assert {name: (entry.error, entry.hole_pixels) for name, entry in found.items()} == {
+        "a/p.png": ("", 4), "b/p.png": ("", 9), "p.png": ("", 16),
+    }  # fmt: skip
+    files.photo("c/p.png")
+    everything.write_text(f"<annotations>{text.replace('in/', 'd/')}</annotations>")
+    assert "3 images called p.png" in files.run(masks=everything)["c/p.png"].error

@@ -48,6 +48,32 @@ def test_yolo(tmp_path: Path) -> None:
             read(saved(tmp_path, bad, "p.txt"))
 
 
+@pytest.mark.parametrize(
+    "points",
+    [
+        "0.3 0.5 2", "0.3 0.5 2.000000 0 0 0", "0.2 0.4 1 0.3 0.6 1", "0 0 0 0 0 0",
+        "0.3 0.5 2 0.9 0.9 1 0 0 0", "0.2 0.4 0.0 0.3 0.6 2.0 0.2 0.4 1.0 0.2 0.4 1.0",
+    ],
+)  # fmt: skip
+def test_the_box_of_key_points_of_yolo(tmp_path: Path, points: str) -> None:
+    path = saved(tmp_path, f"0 0.25 0.5 0.2 0.4 {points}", "p.txt")
+    np.testing.assert_array_equal(read(path), box(3, 3, 4, 4))
+
+
+def test_polygons_along_edges_are_no_key_points(tmp_path: Path) -> None:
+    """Five corners; the fourth's x and the fifth's y are 0 or 1."""
+    path = saved(tmp_path, "0 0.8 0.9 0.9 0.8 1 0.8 1 1 0.8 1", "p.txt")
+    found = read(path)
+    assert found[9, 16:20].all()  # from x = 16 on, the image's corner
+    assert found[8, 18]
+    assert not found[:8].any()
+    assert not found[:, :16].any()
+    found = read(saved(tmp_path, "0 0.2 0.1 0.2 0.3 0.1 0.4 0 0.4 0.2 0", "p.txt"))
+    assert found[4, 0]
+    assert not found[5:].any()
+    assert not found[:, 5:].any()
+
+
 def test_yolo_is_turned_with_a_photo(tmp_path: Path) -> None:
     path = saved(tmp_path, "0 0.25 0.5 0.2 0.4", "p.txt")
     found = regions.annotated(path, "p.jpg", (20, 10), orientation=6, drawn="stored")
@@ -126,6 +152,36 @@ def test_cvat(tmp_path: Path) -> None:
     assert found.sum() <= 15  # a polygon's last corners' pixels too
 
 
+def test_points_of_cvat_are_dots(tmp_path: Path) -> None:
+    """Separate points, each a dot as wide as a line; nothing lies between them."""
+    text = CVAT.replace("polyline", "points").replace("0,9;5,9", "2.5,1.5;12.0,7.0")
+    path = saved(tmp_path, text, "a.xml")
+    np.testing.assert_array_equal(
+        read(path, "wire", line_width=1), box(2, 1, 1, 1) | box(12, 7, 1, 1)
+    )
+    # The corners of 3x3 pixels are sqrt(2) from the middle, less than half of 3.
+    wide = read(path, "wire", line_width=3)
+    np.testing.assert_array_equal(wide, box(1, 0, 3, 3) | box(11, 6, 3, 3))
+    with pytest.warns(UserWarning, match="points 'wire': left out: .*--line-width"):
+        assert not read(path)[7, 12]
+
+
+SKELETON = """<skeleton label="man"><points label="1" points="3,3"></points></skeleton>"""
+CUBOID = """<cuboid label="van" xtl1="1" ytl1="1" xbl1="1" ybl1="4" xtr1="6" ytr1="1"></cuboid>"""
+
+
+@pytest.mark.parametrize(("kind", "element"), [("skeleton", SKELETON), ("cuboid", CUBOID)])
+def test_what_is_not_read_of_cvat_is_told(tmp_path: Path, kind: str, element: str) -> None:
+    start, end = CVAT.split("<polygon")[0], "</image></annotations>"
+    other = '<box label="a" xtl="10" ytl="1" xbr="14" ybr="3"/><tag label="sunny"/>'
+    path = saved(tmp_path, start + element + other + end, "a.xml")
+    with pytest.warns(UserWarning, match=f"{kind} '(man|van)': left out: {kind}s are not") as told:
+        np.testing.assert_array_equal(read(path), box(10, 1, 4, 2))
+    assert len(told) == 1
+    with pytest.raises(FinefillError, match=f"no shape with an area: {kind}"):
+        read(saved(tmp_path, start + element + end, "a.xml"))
+
+
 def studio(kind: str, **value: Any) -> list[dict[str, Any]]:
     result = {
         "type": kind, "original_width": 20, "original_height": 10,
@@ -158,6 +214,83 @@ def test_label_studio(tmp_path: Path) -> None:
     task = studio("brushlabels", format="rle", rle=[1, 2, 3])
     with pytest.raises(FinefillError, match="brush masks are not read: export them as PNG"):
         read(saved(tmp_path, task))
+
+
+def with_box(task: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The task with another annotation: a box of 4 by 4 pixels at (2, 3)."""
+    more = studio("rectanglelabels", x=10, y=30, width=20, height=40, rotation=0)
+    task[1]["annotations"] += more[1]["annotations"]
+    return task
+
+
+@pytest.mark.parametrize("kind", ["keypointlabels", "keypoint", "vectorlabels", "brushlabels"])
+def test_what_is_not_read_of_label_studio_is_told(tmp_path: Path, kind: str) -> None:
+    value: dict[str, Any] = {"rle": [1, 2]} if kind == "brushlabels" else {"x": 50, "y": 50}
+    path = saved(tmp_path, with_box(studio(kind, width=0.4, **value)))
+    with pytest.warns(UserWarning, match=f"{kind} 'car': left out: .*not read") as told:
+        np.testing.assert_array_equal(read(path), box(2, 3, 4, 4))
+    assert len(told) == 1
+
+
+def test_cancelled_annotations_of_label_studio(tmp_path: Path) -> None:
+    task = studio("rectanglelabels", x=50, y=0, width=50, height=100, rotation=0)
+    task[1]["annotations"][0]["was_cancelled"] = True
+    with pytest.warns(UserWarning, match="left out: annotations .* cancelled .* 1 of .* 2$"):
+        found = read(saved(tmp_path, with_box(task)))
+    np.testing.assert_array_equal(found, box(2, 3, 4, 4))
+    del task[1]["annotations"][1:]
+    with (
+        pytest.warns(UserWarning, match="cancelled"),
+        pytest.raises(FinefillError, match="nothing is annotated"),
+    ):
+        read(saved(tmp_path, task))
+
+
+def of_two_folders(kind: str, one: str, other: str) -> Any:
+    """Two images of the same name: a box at x = 2 in the first one, at x = 10 in the other."""
+    if kind == "CVAT":
+        return "<annotations>{}</annotations>".format(
+            "".join(
+                f'<image name="{name}" width="20" height="10">'
+                f'<box label="a" xtl="{x}" ytl="3" xbr="{x + 4}" ybr="7"/></image>'
+                for name, x in ((one, 2), (other, 10))
+            )
+        )
+    if kind == "VIA":
+        first, second = (via(name="rect", x=x, y=3, width=4, height=4)["p.jpg123"] for x in (2, 10))
+        return {"1": {**first, "filename": one}, "2": {**second, "filename": other}}
+    tasks = []
+    for name, x in ((one, 10), (other, 50)):
+        task = studio("rectanglelabels", x=x, y=30, width=20, height=40, rotation=0)[1]
+        tasks.append({**task, "data": {"image": f"/data/local-files/?d={name}"}})
+    return tasks
+
+
+@pytest.mark.parametrize("kind", ["CVAT", "VIA", "Label Studio"])
+def test_images_of_one_name_in_folders(tmp_path: Path, kind: str) -> None:
+    path = saved(tmp_path, of_two_folders(kind, "a/p.jpg", "b/p.jpg"))
+    for photo, x in (("a/p.jpg", 2), ("data/b/p.jpg", 10), (str(tmp_path / "b" / "p.jpg"), 10)):
+        np.testing.assert_array_equal(regions.annotated(path, photo, SIZE), box(x, 3, 4, 4))
+    for photo in ("p.jpg", "c/p.jpg"):
+        with pytest.raises(FinefillError, match=r"a\.json: 2 images called p\.jpg in it: keep"):
+            regions.annotated(path, photo, SIZE)
+    path = saved(tmp_path, of_two_folders(kind, "p.jpg", "p.jpg"))
+    with pytest.raises(FinefillError, match=r"2 images called p\.jpg"):
+        regions.annotated(path, "a/p.jpg", SIZE)
+
+
+def test_names_of_label_studio(tmp_path: Path) -> None:
+    """An image may be told twice, as a file that was uploaded and by its address."""
+    task = studio("rectanglelabels", x=10, y=30, width=20, height=40, rotation=0)
+    task[1]["file_upload"] = "1a2b3c4d-p.jpg"
+    np.testing.assert_array_equal(read(saved(tmp_path, task)), box(2, 3, 4, 4))
+    task[1]["data"]["image"] = "/data/local-files/?d=folder%2Fp.jpg"
+    del task[1]["file_upload"]
+    np.testing.assert_array_equal(read(saved(tmp_path, task)), box(2, 3, 4, 4))
+    twice = [task[1], {**task[1], "data": {"image": "/data/upload/1/5e6f7a8b-p.jpg"}}]
+    twice[0] = {**task[1], "data": {"image": "/data/upload/1/1a2b3c4d-p.jpg"}}
+    with pytest.raises(FinefillError, match=r"2 images called p\.jpg"):
+        read(saved(tmp_path, twice))
 
 
 def test_the_kind_of_a_file_is_told(tmp_path: Path) -> None:

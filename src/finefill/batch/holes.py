@@ -123,7 +123,7 @@ def read(task: Task, photo: Photo, masks: tuple[Place, ...]) -> tuple[Mask, str]
             if is_annotation(place):
                 hole |= regions.annotated(
                     str(place),
-                    task.photo,
+                    str(task.source),  # with the folders, which tell images of one name apart
                     size,
                     task.labels,
                     text=file.read(),

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ File = str | os.PathLike[str]
 # labelme's and X-AnyLabeling's; lines have an area if they are given a width.
 POLYGONS = ("polygon", "rotation", "quadrilateral")
 LINES = ("line", "linestrip", "point")
+
+_Image = TypeVar("_Image")
 
 
 def coco(
@@ -189,27 +191,47 @@ def _instances(
     if isinstance(data.get("image"), dict) and "images" not in data:  # SA-1B: one image a file
         return data["image"], dicts(data, "annotations", name), categories
     wanted = Path(photo).name
-    images = [
-        entry for entry in dicts(data, "images", name) if _path(entry)[-1:] == (wanted,)
-    ]  # fmt: skip
-    if len(images) > 1:
-        folders = parts_of(os.path.abspath(photo))
-        alike = [_common_end(_path(entry), folders) for entry in images]
-        images = [
-            entry for entry, number in zip(images, alike, strict=True) if number == max(alike)
-        ]
-    if len(images) != 1:
-        found = "no image" if not images else f"{len(images)} images"
-        raise FinefillError(
-            f"{name}: {found} called {wanted} in its list of images: "
-            "the photo must have the file name of one that it annotates"
-        )
+    listed = [(_path(entry), entry) for entry in dicts(data, "images", name)]
+    image = of_folders([one for one in listed if one[0][-1] == wanted], photo, name)
     mine = [
         entry
         for entry in dicts(data, "annotations", name)
-        if str(entry.get("image_id")) == _key(images[0])
+        if str(entry.get("image_id")) == _key(image)
     ]
-    return images[0], mine, categories
+    return image, mine, categories
+
+
+def of_folders(images: Sequence[tuple[Sequence[str], _Image]], photo: str, name: str) -> _Image:
+    """Of a file's images with the photo's file name that whose folders agree most with its own.
+
+    Args:
+        images: each one's folders and file name, and what is returned of it; one image may have
+            several paths.
+        photo: the photo's path.
+        name: of the file.
+
+    Raises:
+        FinefillError: there is none, or more than one agrees as well.
+    """
+    wanted = Path(photo).name
+    folders = parts_of(os.path.abspath(photo))[:-1]
+    alike = [_common_end(path[:-1], folders) for path, _ in images]
+    best = {
+        id(image): image
+        for (_, image), number in zip(images, alike, strict=True)
+        if number == max(alike)
+    }
+    if not best:
+        raise FinefillError(
+            f"{name}: no image called {wanted} in it: the photo must have the file name of one "
+            "that it annotates"
+        )
+    if len(best) > 1:
+        raise FinefillError(
+            f"{name}: {len(best)} images called {wanted} in it: keep the photo in a folder called "
+            "as the one of its image there, or give a file that annotates it alone"
+        )
+    return next(iter(best.values()))
 
 
 def _results(
@@ -328,7 +350,8 @@ def _shape_of(
                 raise NothingDrawn(f"{name}: it has no area: give --line-width")
             if not ends:
                 raise NothingDrawn(f"{name}: it has no points")
-            return shapes.line(ends, line_width, size)
+            drawn = shapes.dots if kind == "point" else shapes.line
+            return drawn(ends, line_width, size)
         if kind not in ("rectangle", "circle"):
             raise NothingDrawn(f"{name}: shapes of this kind are not known")
         corners = shapes.points_of(points, name)

@@ -88,6 +88,11 @@ def line(points: Sequence[Point], width: float, size: Size) -> Mask:
     return mask
 
 
+def dots(points: Sequence[Point], width: float, size: Size) -> Mask:
+    """A dot on each point, ``width`` pixels wide: (height, width) bool."""
+    return union((line([point], width, size) for point in points), size)
+
+
 def pasted(mask: Mask, left: int, top: int, size: Size) -> Mask:
     """A mask at its place in a larger one, cut where it reaches beyond: (height, width) bool."""
     result = np.zeros(size, bool)

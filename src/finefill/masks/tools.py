@@ -8,10 +8,12 @@ from __future__ import annotations
 import functools
 import math
 import os
+import warnings
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import numpy as np
@@ -27,6 +29,7 @@ from finefill.masks.annotations import (
     frame_of,
     labelme,
     list_of,
+    of_folders,
     parsed,
     parts_of,
     read_text,
@@ -37,6 +40,7 @@ from finefill.masks.shapes import NothingDrawn, Point, Size
 
 CORNERS = 32  # of the polygon that an ellipse is drawn as
 ROUNDING = 1e-3  # pixels by which an edge may reach into one
+NOT_READ = ("keypoint", "vector", "bitmask")  # Label Studio's shapes of other kinds
 SLACK = 0.01  # by which relative coordinates may leave 0 to 1, by rounding
 
 
@@ -77,7 +81,8 @@ def annotated(
 
     Args:
         file: the annotations.
-        photo: the photo's path; its file name finds it in files of several images.
+        photo: the photo's path; its file name finds it in files of several images, and its folders
+            where several have that name.
         size: (height, width) of the upright photo.
         labels: of the shapes to take, in YOLO the classes' numbers; empty: all.
         resize: scale a drawing of another shape to the photo's.
@@ -94,7 +99,8 @@ def annotated(
             label is not in it; none of its shapes has an area.
 
     Warns:
-        UserWarning: a shape without an area was left out, or the mask is scaled.
+        UserWarning: a shape without an area, of a kind that is not read, or a cancelled annotation
+            was left out, or the mask is scaled.
     """
     name = os.fspath(file)
     told: dict[str, Any] = {"resize": resize, "orientation": orientation, "drawn": drawn}
@@ -147,6 +153,8 @@ def _yolo(text: str, name: str) -> _Read:
             values = [float(word) for word in words[1:]]
         except ValueError:
             values = []
+        if pose := _is_pose(values):
+            del values[4:]
         if (
             not words[0].isdigit()
             or len(values) < 4
@@ -155,13 +163,40 @@ def _yolo(text: str, name: str) -> _Read:
             raise FinefillError(
                 f"{what}: no annotation of YOLO: a class and fractions from 0 to 1 of the image"
             )
-        if len(values) in (4, 5):  # the fifth says how sure a detector is
+        if pose or len(values) in (4, 5):  # the fifth says how sure a detector is
             x, y, width, height = values[:4]
             draw = _box(x - width / 2, y - height / 2, width, height, what, relative=True)
         else:
             draw = _relative(list(zip(values[::2], values[1::2], strict=False)), what)
         found.append(Shape(words[0], "line", draw))
     return None, found
+
+
+def _is_pose(values: list[float]) -> bool:
+    """Whether they are a box and key points: of each x, y and 0, 1 or 2, how visible it is.
+
+    A polygon along the image's edges has zeros and ones too, but its first numbers are no box in
+    the image around the others.
+    """
+    if len(values) < 7 or len(values) % 3 != 1:
+        return False
+    seen = values[6::3]
+    if not all(one in (0, 1, 2) for one in seen):
+        return False
+    if 2 in seen:
+        return True
+    x, y, width, height = values[:4]
+    if not all(
+        size / 2 <= middle + SLACK and middle + size / 2 <= 1 + SLACK
+        for middle, size in ((x, width), (y, height))
+    ):
+        return False
+    return all(
+        (abs(across - x) <= width / 2 + SLACK and abs(down - y) <= height / 2 + SLACK)
+        if visible
+        else across == down == 0
+        for across, down, visible in zip(values[4::3], values[5::3], seen, strict=True)
+    )
 
 
 def _via(data: Any, photo: str, name: str, line_width: float | None) -> _Read:
@@ -237,15 +272,17 @@ def _cvat(text: str, photo: str, name: str, line_width: float | None) -> _Read:
         elif kind == "ellipse":
             turn = math.radians(value("rotation"))
             points = _ellipse(value("cx"), value("cy"), value("rx"), value("ry"), turn)
-        elif kind != "mask":
-            continue  # tags, skeletons
-        if kind == "mask":
+        elif kind == "tag":
+            continue
+        if kind in ("cuboid", "skeleton"):
+            draw = _unknown(f"{kind}s are not read: draw a polygon or a mask")
+        elif kind == "mask":
             draw = _cvat_mask(element, what)
         elif kind == "box" and not value("rotation"):
             draw = _box(*box, what)
         else:
             lines = (line_width,) if kind in ("polyline", "points") else None
-            draw = _absolute(points, what, lines)
+            draw = _absolute(points, what, lines, apart=kind == "points")
         found.append(Shape(str(element.get("label", "")), kind, draw))
     return (int(sides[0]), int(sides[1])), found
 
@@ -276,14 +313,25 @@ def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
     """Label Studio's JSON: tasks, whose results have coordinates in per cent of the image."""
     tasks = []
     for task in data:
-        listed = list_of(task.get("annotations") or task.get("completions"))
-        results = [one.get("result") for one in listed if isinstance(one, dict)] or [
-            task.get("result")
-        ]
+        listed = list_of(task.get("annotations") or task.get("completions")) or [task]
+        annotations = [one for one in listed if isinstance(one, dict)]
         values = task.get("data")
         paths = [task.get("file_upload"), *(values.values() if isinstance(values, dict) else ())]
-        tasks += [(str(path), results) for path in paths if isinstance(path, str)]
-    results = _of_photo(tasks, photo, name, uploaded=True)
+        # Files that were not uploaded are told by an address: /data/local-files/?d=folder/p.jpg.
+        tasks += [
+            (unquote(path.rpartition("?d=")[2]) if "?d=" in path else path, annotations)
+            for path in paths
+            if isinstance(path, str)
+        ]
+    annotations = _of_photo(tasks, photo, name, uploaded=True)
+    kept = [one for one in annotations if not (one.get("was_cancelled") or one.get("skipped"))]
+    if len(kept) < len(annotations):
+        warnings.warn(
+            f"{name}: left out: annotations that were cancelled (skipped) in Label Studio, "
+            f"{len(annotations) - len(kept)} of this photo's {len(annotations)}",
+            stacklevel=3,
+        )
+    results = [one.get("result") for one in kept]
     found, sides = [], None
     for result in (one for listed in results for one in list_of(listed)):
         value = result.get("value") if isinstance(result, dict) else None
@@ -310,14 +358,16 @@ def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
             middle = number("x"), number("y")
             points = _ellipse(*middle, number("radiusX"), number("radiusY"), 0)
             points = _turned(points, 100 * number("rotation"), around=middle, aspect=aspect)
-        else:
-            if "rle" not in value:
-                continue  # choices, texts
+        elif "rle" in value or kind.startswith(NOT_READ):
             points = []
+        else:
+            continue  # choices, texts
         if (height := result.get("original_height")) and (width := result.get("original_width")):
             sides = (int(_number(height, what)), int(_number(width, what)))
         if "rle" in value:
-            draw = _unknown(what)
+            draw = _unknown("brush masks are not read: export them as PNG")
+        elif kind.startswith(NOT_READ):
+            draw = _unknown("shapes of this kind are not read: draw a polygon")
         elif kind.startswith("rectangle") and not number("rotation"):
             draw = _box(*box, what, relative=True)
         else:
@@ -326,11 +376,11 @@ def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
     return sides, found
 
 
-def _unknown(what: str) -> Callable[[Size], Mask]:
-    """What is drawn of a brush's mask: nothing."""
+def _unknown(reason: str) -> Callable[[Size], Mask]:
+    """What is drawn of shapes that are not read: nothing."""
 
     def draw(size: Size) -> Mask:
-        raise NothingDrawn(f"{what}: brush masks are not read: export them as PNG")
+        raise NothingDrawn(reason)
 
     return draw
 
@@ -338,22 +388,17 @@ def _unknown(what: str) -> Callable[[Size], Mask]:
 def _of_photo(
     images: Iterable[tuple[str, Any]], photo: str, name: str, *, uploaded: bool = False
 ) -> Any:
-    """What a file says of the photo: of the image with its file name, or the only one.
+    """What a file says of the photo: of the image with its file name, and its folders if needed.
 
     Label Studio puts eight signs and "-" before the names of uploaded files.
     """
     wanted = Path(photo).name
-    listed = [(parts_of(path)[-1], image) for path, image in images]
+    listed = [(parts_of(path), image) for path, image in images]
     found = [
-        image for file, image in listed
-        if file == wanted or (uploaded and file[8:9] == "-" and file[9:] == wanted)
+        (path, image) for path, image in listed
+        if path[-1] == wanted or (uploaded and path[-1][8:9] == "-" and path[-1][9:] == wanted)
     ]  # fmt: skip
-    if not found:
-        raise FinefillError(
-            f"{name}: no image called {wanted} in it: the photo must have the file name of one "
-            "that it annotates"
-        )
-    return found[0]
+    return of_folders(found, photo, name)
 
 
 def _box(
@@ -419,16 +464,16 @@ def _relative(points: list[Point], what: str) -> Callable[[Size], Mask]:
 
 
 def _absolute(
-    points: list[Point], what: str, line: tuple[float | None] | None
+    points: list[Point], what: str, line: tuple[float | None] | None, *, apart: bool = False
 ) -> Callable[[Size], Mask]:
-    """Draws a polygon, or a line where ``line`` has its width."""
+    """Draws a polygon, or where ``line`` has a width a line; ``apart``: dots instead."""
 
     def draw(size: Size) -> Mask:
         if line is None:
             return shapes.polygon(points, size, what)
         if line[0] is None or not points:
-            raise NothingDrawn(f"{what}: it has no area: give --line-width")
-        return shapes.line(points, line[0], size)
+            raise NothingDrawn("it has no area: give --line-width")
+        return (shapes.dots if apart else shapes.line)(points, line[0], size)
 
     return draw
 
