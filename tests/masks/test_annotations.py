@@ -214,3 +214,10 @@ def test_small_circles_are_drawn() -> None:
     """However small, the pixel in the middle belongs to it."""
     found = shapes.circle((3.1, 2.1), (3.2, 2.1), SIZE, "circle")
     assert np.argwhere(found).tolist() == [[2, 3]]
+
+
+def test_points_of_labelme_are_dots(tmp_path: Path) -> None:
+    """Nothing lies between them."""
+    shape = {"label": "a", "shape_type": "point", "points": [[0, 0], [4.5, 4.2]]}
+    found = regions.labelme(saved(tmp_path, {"shapes": [shape]}), SIZE, line_width=1)
+    assert np.argwhere(found).tolist() == [[0, 0], [4, 4]]
