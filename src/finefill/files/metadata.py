@@ -14,10 +14,11 @@ from typing import IO, Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from finefill.files import containers, iptc, tiff, xmp
+from finefill.files import containers, iptc, resolution, tiff, xmp
 from finefill.files.containers import Chunks
 from finefill.files.previews import without_pictures, without_previews
-from finefill.files.tiff import ORIENTATION, Table, Value
+from finefill.files.resolution import Resolution
+from finefill.files.tiff import ORIENTATION, RESOLUTION, Table, Value
 
 SEGMENT = 65533  # bytes that a JPEG segment holds
 XMP_HEADER = 29  # of which the name of XMP takes so many
@@ -28,6 +29,7 @@ _TEXTS_READ = (  # of PNG files, by Pillow and here
 _NAME = b"Exif\0\0"
 _HEADS = (b"II*\0", b"MM\0*")
 _RESOLUTION = {282, 283, 296}
+_RESOLUTION_IN_EXIF = ("WEBP", "AVIF", "HEIF", "JXL")
 _TIFF_LOST = {
     tiff.SUB_IFDS: "the smaller or further pictures inside it",
     37724: "Photoshop's layers",
@@ -59,6 +61,7 @@ class Kept:
         negative: a TIFF file stores white as zero.
         chunks: (name, contents) of a PNG file's chunks about colour, and of its texts.
         webp: bytes of the pixels of a lossy WebP file; 0 for all others.
+        resolution: of the stored pixels; None where the file tells none.
         lost: what the file has that no output will have, each in some words.
     """
 
@@ -71,6 +74,7 @@ class Kept:
     negative: bool = False
     chunks: Chunks = ()
     webp: int = 0
+    resolution: Resolution | None = None
     lost: tuple[str, ...] = ()
 
     def not_held(self, fmt: str) -> list[str]:
@@ -95,6 +99,8 @@ class Kept:
         for words, kinds in (("texts", texts), ("chunks", others)):
             if kinds and fmt != "PNG":
                 names.append(f"{words} of PNG ({', '.join(kinds)})")
+        if words := resolution.not_held(self.resolution, fmt):
+            names.append(words)
         return names
 
 
@@ -160,6 +166,7 @@ def kept_of(image: Image.Image, file: IO[bytes], picture: tiff.Picture | None = 
         xmp=packet,
         iptc=kept.iptc or records,
         resources=others,
+        resolution=resolution.resolution_of(image, kept.exif, kept.tags),
         lost=tuple(dict.fromkeys((*kept.lost, *lost))),
     )
 
@@ -192,7 +199,8 @@ def options(
         name: what messages call the output.
 
     Returns:
-        The options, and for TIFF ``tags``, a table for :func:`finefill.files.tiff.append`.
+        The options; for TIFF ``tags``, a table for :func:`finefill.files.tiff.append`; for JPEG,
+        PNG and BMP ``resolution``.
 
     Warns:
         UserWarning: the format does not hold all of it, or it is too long for a JPEG file; of what
@@ -203,6 +211,11 @@ def options(
     exif, packet = kept.exif, kept.xmp
     if upright and orientation != 1:
         packet = xmp.without_orientation(packet)
+    told = kept.resolution
+    if told is not None and upright and orientation > 4:
+        told = told.turned()
+    if told is not None and told.unit != resolution.ASPECT and fmt in _RESOLUTION_IN_EXIF:
+        exif = resolution.in_exif(exif, told)
     resources = iptc.joined(kept.iptc, kept.resources)
     found = dict[str, Any]()
     if fmt == "JPEG":
@@ -230,6 +243,8 @@ def options(
         found = {"exif": exif, "pnginfo": texts}
     elif fmt == "TIFF":
         found = {"tags": _tiff_tags(kept, packet)}
+        if told is not None and RESOLUTION not in found["tags"]:
+            found["tags"] |= resolution.table_of(told)
     elif fmt in ("WEBP", "AVIF"):
         found = {"exif": exif, "xmp": packet}
     elif fmt == "HEIF":  # libheif turns what it writes by what is told
@@ -239,6 +254,8 @@ def options(
         found = {"exif": tiff.with_orientation(exif, 1), "xmp": packet}
     elif fmt == "GIF":
         found = {"comment": kept.comment}
+    if fmt in ("JPEG", "PNG", "BMP") and not resolution.not_held(told, fmt):
+        found["resolution"] = told
     return {name: data for name, data in found.items() if data}
 
 

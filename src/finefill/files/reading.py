@@ -135,6 +135,11 @@ def _decode(
         except OSError as error:
             if error.errno is not None:  # from the file system, not from a decoder
                 raise FinefillError(f"{name}: cannot be read: {error.strerror}") from None
+            if "bitfields" in str(error):
+                raise FinefillError(
+                    f"{name}: BMP of these bits a channel cannot be read: "
+                    "save it with 24 bits a pixel first"
+                ) from error
             raise _damaged(name, error) from error
         except Exception as error:
             # Pillow's decoders answer damaged files with exceptions of every kind.
@@ -226,7 +231,8 @@ def _is_16_bit(image: Image.Image, picture: tiff.Picture | None) -> bool:
         return picture.bits > 8
     if image.format == "JPEG2000":
         return _bits_of_jpeg2000(image) > 8
-    return ";16" in str(tiles) or any(
+    # Of 5, 6 and 5 bits a channel, BGR;16 has 16 a pixel.
+    return ";16" in str(tiles).replace("BGR;16", "") or any(
         codec == "SGI16"
         or (codec.startswith("ppm") and isinstance(arguments, tuple) and arguments[-1] > 255)
         for codec, _, _, arguments in tiles

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from finefill.errors import FinefillError, OperationError
-from finefill.files import deep, heif, jxl, metadata, tiff
+from finefill.files import deep, heif, jxl, metadata, resolution, tiff
 from finefill.files.colour import Colours
 from finefill.files.formats import (
     KEEPS_ORIENTATION_TAG,
@@ -106,7 +106,9 @@ def write_photo(
             options = metadata.options(
                 photo.kept, fmt, photo.orientation, upright=upright, name=str(path)
             )
-            tags = options.pop("tags", {})
+            tags, told = options.pop("tags", {}), options.pop("resolution", None)
+            if told is not None and (told.unit != resolution.ASPECT or fmt == "JPEG"):
+                options["dpi"] = told.dpi
             if fmt == "TIFF" and photo.kept.negative and image.mode in ("1", "L", "I;16", "I;16B"):
                 image, tags[tiff.PHOTOMETRIC] = _negative(image), tiff.short(0)
             options |= _options(photo, image, fmt, keeps_profile=keeps_profile)
@@ -121,6 +123,11 @@ def write_photo(
                 deep.write(samples, image.mode, file, fmt, options)
             if tags:
                 tiff.append(file, tags)
+            if told is not None and fmt == "JPEG":
+                resolution.in_jfif(file, told)
+            elif told is not None and fmt == "PNG" and told.unit == resolution.ASPECT:
+                aspect = struct.pack(">IIB", int(told.across), int(told.down), 0)
+                resolution.in_png(file, b"pHYs", aspect)
         except _UNWRITABLE as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -191,9 +198,6 @@ def _options(photo: Photo, image: Image.Image, fmt: str, *, keeps_profile: bool)
     """Options of Pillow's writer for ``fmt`` that keep how the file was written."""
     stored = photo.stored
     info, options = stored.info, dict[str, Any]()
-    dpi = info.get("dpi")
-    if dpi is not None and all(1 <= float(value) <= 65535 for value in dpi):
-        options["dpi"] = (float(dpi[0]), float(dpi[1]))
     if fmt in KEEPS_PROFILE:
         options["icc_profile"] = info.get("icc_profile") if keeps_profile else None
     if fmt == "JPEG":
