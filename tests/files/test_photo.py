@@ -193,12 +193,52 @@ def test_a_palette_with_several_alphas(tmp_path: Path) -> None:
     image = picture("P")
     image.save(tmp_path / "in.png", transparency=bytes([0, 0, 0, 90, 128]))
     photo = read_photo(tmp_path / "in.png")
-    hidden = np.asarray(alpha_of(photo.stored)) == 0
-    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.gif")
+    alpha = np.asarray(alpha_of(photo.stored)).astype(int)
+    with pytest.warns(UserWarning, match="no soft alpha"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "out.gif")
     with Image.open(tmp_path / "out.gif") as after:
-        np.testing.assert_array_equal((seen(after)[..., 3] == 0)[~HOLE], hidden[~HOLE])
-        apart = np.abs(seen(after)[..., :3].astype(int) - photo.rgb)
-    assert apart[~HOLE & ~hidden].mean() < 9
+        pixels = seen(after).astype(int)
+    np.testing.assert_array_equal((pixels[..., 3] == 0)[~HOLE], (alpha < 128)[~HOLE])
+    onto_white = (photo.rgb * alpha[..., None] + 255 * (255 - alpha[..., None])) / 255
+    known = ~HOLE & (alpha >= 128)
+    assert np.abs(pixels[known][:, :3] - onto_white[known]).max() <= 1
+
+
+def test_a_soft_shadow_becomes_transparent_in_gif(tmp_path: Path) -> None:
+    """Black of alpha 128 onto white is 127; no hidden colour comes to light."""
+    pixels = np.zeros((24, 20, 4), np.uint8)
+    pixels[..., :3] = (255, 0, 255)
+    pixels[4:20, 4:16] = (90, 140, 60, 255)
+    pixels[20] = (0, 0, 0, 1)
+    pixels[21] = (0, 0, 0, 127)
+    pixels[22] = (0, 0, 0, 128)
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    photo = read_photo(tmp_path / "in.png")
+    with pytest.warns(UserWarning, match="onto white"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "out.gif")
+    with Image.open(tmp_path / "out.gif") as image:
+        after = seen(image)
+    wanted = np.zeros((24, 20), bool)
+    wanted[4:20, 4:16] = wanted[22] = True
+    np.testing.assert_array_equal((after[..., 3] > 0)[~HOLE], wanted[~HOLE])
+    assert (after[22] == (127, 127, 127, 255)).all()
+    assert (after[12:20, 4:16] == (90, 140, 60, 255)).all()
+
+
+def test_hard_alpha_goes_to_gif_without_a_word(tmp_path: Path) -> None:
+    """As many colours as GIF has beside the transparent one, each exactly."""
+    pixels = np.full((24, 20, 4), 255, np.uint8)
+    pixels[..., 0] = np.arange(480).reshape(24, 20) % 255
+    pixels[..., 1] = pixels[..., 0] // 2
+    pixels[16:, 10:] = (1, 2, 3, 0)
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    photo = read_photo(tmp_path / "in.png")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.gif")
+    with Image.open(tmp_path / "out.gif") as image:
+        after = seen(image)
+    np.testing.assert_array_equal(after[..., 3], pixels[..., 3])
+    opaque = pixels[..., 3] > 0
+    np.testing.assert_array_equal(after[opaque], pixels[opaque])
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -365,3 +365,54 @@ def test_the_far_range_of_an_ordinary_photo_is_kept() -> None:
     photo = for_network(photo_of(Image.fromarray(sky)), MIDDLE)
     assert photo.levels is not None
     assert [int(level[0]) for level in photo.levels] == [0, 65535]
+
+
+@pytest.mark.parametrize("kind", ["rgb.tif", "grey.tif", "white.tif", "alpha.tif"])
+def test_a_flat_colour_of_16_bits_goes_on_exactly(
+    tmp_path: Path, engine: Engine, kind: str
+) -> None:
+    """Two flat halves, with a hole in each: both get the stored samples."""
+    tifffile = pytest.importorskip("tifffile", reason="needs the extra formats")
+    values = np.full((SIDE, SIDE, 4), (10001, 20002, 30003, 65535), np.uint16)
+    values[:, 48:, :3] = (60123, 777, 40404)
+    if kind in ("grey.tif", "white.tif"):
+        values = values[..., 0]
+    elif kind == "rgb.tif":
+        values = np.ascontiguousarray(values[..., :3])
+    white = "miniswhite" if kind == "white.tif" else "minisblack"
+    tifffile.imwrite(
+        tmp_path / kind,
+        values,
+        photometric="rgb" if values.ndim == 3 else white,
+        extrasamples=["unassalpha"] if kind == "alpha.tif" else None,
+        metadata=None,
+    )
+    mask = box(20, 50, 10, 36) | box(60, 80, 60, 84)
+    photo = for_network(read_photo(tmp_path / kind), mask)
+    write_photo(photo, fill_photo(engine, photo.rgb, mask), mask, tmp_path / "out.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), values)
+
+
+@pytest.mark.parametrize("target", ["out.jpg", "out.webp", "out.bmp", "out.gif"])
+@pytest.mark.parametrize("kind", ["grey.png", "rgb.tif"])
+def test_samples_of_12_bits_are_dark_with_8(tmp_path: Path, target: str, kind: str) -> None:
+    """17 * 238 = 4046 of 65535 are 15 of 255: told; a 16-bit file is written without a word."""
+    values = (GREY * 17).astype(np.uint16)
+    if kind == "grey.png":
+        Image.fromarray(values).save(tmp_path / kind)
+    else:
+        tifffile = pytest.importorskip("tifffile", reason="needs the extra formats")
+        pixels = np.dstack([values] * 3)
+        tifffile.imwrite(tmp_path / kind, pixels, photometric="rgb", metadata=None, software=False)
+    photo = for_network(read_photo(tmp_path / kind), MIDDLE)
+    with pytest.warns(UserWarning, match=r"to 15 of 255\): write a 16-bit PNG or TIFF"):
+        write_photo(photo, photo.rgb, MIDDLE, tmp_path / target)
+    for same in ("out.png", "out.tif"):
+        write_photo(photo, photo.rgb, MIDDLE, tmp_path / same)
+
+
+def test_a_low_range_high_up_is_flat_with_8(tmp_path: Path) -> None:
+    values = (GREY + 40000).astype(np.uint16)
+    photo = for_network(photo_of(Image.fromarray(values)), MIDDLE)
+    with pytest.warns(UserWarning, match="it is flat"):
+        write_photo(photo, photo.rgb, MIDDLE, tmp_path / "out.jpg")

@@ -384,3 +384,32 @@ def test_signed_samples_are_refused(tmp_path: Path, kind: type[Any]) -> None:
     save(tmp_path / "in.tif", (GREY >> 9).astype(kind))
     with pytest.raises(FinefillError, match=r"in\.tif: its samples have signs"):
         read_photo(tmp_path / "in.tif")
+
+
+@pytest.mark.parametrize("colours", [256, 16])
+def test_a_colour_map_goes_back_as_it_was(tmp_path: Path, colours: int) -> None:
+    """Of 16 bits; Pillow knows the upper 8 of them."""
+    bits = 8 if colours == 256 else 4
+    table = np.linspace(0, 65535, 3 * colours).astype(np.uint16).reshape(3, colours)
+    values = (np.arange(24 * 40).reshape(SIZE) % colours).astype(np.uint8)
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, values, photometric="palette", colormap=np.resize(table, (3, 256)))
+    if bits == 4:  # tifffile writes 8 bits only: the samples and three tags by hand
+        packed = (values[:, ::2] << 4 | values[:, 1::2]).tobytes()
+        with open(path, "r+b") as file:
+            place = file.seek(0, io.SEEK_END)
+            file.write(packed)
+            numbers = {258: 4, 279: len(packed), 273: place, 278: 24}
+            added: tiff.Table = {
+                tag: tiff.Value(tiff.LONG, struct.pack("<I", number))
+                for tag, number in numbers.items()
+            }
+            added[258] = tiff.short(4)
+            added[320] = tiff.Value(tiff.SHORT, table.astype("<u2").tobytes())
+            tiff.append(file, added)
+    photo = read_photo(path)
+    assert photo.stored.mode == "P"
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        np.testing.assert_array_equal(file.pages[0].colormap[:, :colours], table)
+        np.testing.assert_array_equal(file.pages[0].asarray()[~HOLE], values[~HOLE])

@@ -27,6 +27,9 @@ MIN_SIDE = 16  # pixels; less than that holds nothing to complete from
 GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
 COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _PLAIN = ("L", "RGB", "RGBX", "CMYK", "YCbCr")  # each pixel for itself, of 8 bits
+_CODE = np.array([1 << 16, 1 << 8, 1])  # makes one number of a colour
+FEWEST = 8  # pixels beside a hole that tell a flat colour
+FLAT = 0.6  # of those that look alike, with the very same samples
 STRIP = 64  # rows that are converted at a time
 
 
@@ -128,8 +131,7 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
         part, hole, where = _part_of_hole(photo, rgb, mask)
         samples = np.array(stored.crop(where))
         before = _part_of_hole(photo, photo.rgb, mask)[0] if _has_alike(photo) else part
-        fill = _as_beside(photo, samples, part[hole], before, hole)
-        samples[hole] = _on_levels(photo, fill, hole, samples.dtype)
+        samples[hole] = _as_samples(photo, samples, part[hole], before, hole)
         size = (where[2] - where[0], where[3] - where[1])
         result.paste(Image.frombytes(stored.mode, size, samples.tobytes()), where[:2])
         return result
@@ -164,8 +166,7 @@ def filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool_
     hidden = None
     if stored.has_transparency_data:  # what stands there is not what photo.rgb has
         hidden = np.asarray(alpha_of(stored)) < 255
-    fill = _as_beside(photo, samples, pixels, before, hole, hidden)
-    fill = _on_levels(photo, fill, hole, samples.dtype)
+    fill = _as_samples(photo, samples, pixels, before, hole, hidden)
     if mode in ("LA", "PA", "RGBA"):
         samples[hole, -1] = alpha_in(samples[..., -1], hole)
         samples[hole, :-1] = fill
@@ -184,13 +185,62 @@ def _has_alike(photo: Photo) -> bool:
     return photo.colours is not None or photo.stored.mode in ("CMYK", "YCbCr")
 
 
-def _as_beside(
+def _as_samples(
     photo: Photo,
     samples: NDArray[Any],
     pixels: RGB,
     rgb: RGB,
     hole: NDArray[np.bool_],
     hidden: NDArray[np.bool_] | None = None,
+) -> NDArray[Any]:
+    """A fill as samples of the photo's mode and bits, without alpha; as :func:`_as_beside`."""
+    ring = _beside(hole) & ~(hole if hidden is None else hole | hidden)
+    fill = _as_beside(photo, samples, pixels, rgb, ring)
+    fill = _on_levels(photo, fill, hole, samples.dtype)
+    if samples.dtype.itemsize == 2 or photo.levels is not None:
+        _go_on_flat(fill, samples[ring], pixels @ _CODE, rgb[ring] @ _CODE)
+    return fill
+
+
+def _go_on_flat(
+    fill: NDArray[Any], beside: NDArray[Any], wanted: NDArray[Any], shown: NDArray[Any]
+) -> None:
+    """Give a fill, in place, the very samples of a flat colour beside the hole that it goes on.
+
+    Several samples of 16 bits are shown alike; where one of them has most of what looks so, the
+    colour is flat and that sample is its own.
+
+    Args:
+        fill: (N,) or (N, C) samples.
+        beside: (K,) or (K, C), with alpha or without, beside the hole.
+        wanted: (N,) numbers of the colours that the fill was.
+        shown: (K,) those that ``beside`` looks like.
+    """
+    colours, counts = np.unique(shown, return_counts=True)
+    for colour in np.intersect1d(colours[counts >= FEWEST], wanted):
+        found = beside[shown == colour]
+        kinds, number = np.unique(found, axis=0, return_counts=True)
+        if number.max() >= FLAT * len(found):
+            sample = kinds[number.argmax()]
+            fill[wanted == colour] = sample if fill.ndim == 1 else sample[: fill.shape[1]]
+
+
+def _beside(hole: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What is above, below, left or right of a pixel of the hole; much of the hole is too."""
+    ring = np.zeros_like(hole)
+    for axis in (0, 1):
+        lines, result = np.moveaxis(hole, axis, 0), np.moveaxis(ring, axis, 0)
+        result[1:] |= lines[:-1]
+        result[:-1] |= lines[1:]
+    return ring
+
+
+def _as_beside(
+    photo: Photo,
+    samples: NDArray[Any],
+    pixels: RGB,
+    rgb: RGB,
+    ring: NDArray[np.bool_],
 ) -> NDArray[Any]:
     """A fill as samples of the photo's mode; what looks like a pixel beside the hole has its.
 
@@ -202,22 +252,14 @@ def _as_beside(
         samples: (h, w) or (h, w, C), around the hole; oriented as stored.
         pixels: (N, 3) uint8, the fill.
         rgb: (h, w, 3) uint8, what the samples look like, oriented as stored.
-        hole: (h, w) bool.
-        hidden: (h, w) bool, what is not opaque and no example.
+        ring: (h, w) bool, beside the hole and opaque.
     """
     fill = np.array(_in_mode_of(photo.stored, pixels, photo.colours))
     if samples.dtype != np.uint8 or not _has_alike(photo):
         return fill
-    ring = np.zeros_like(hole)
-    for axis in (0, 1):
-        lines, result = np.moveaxis(hole, axis, 0), np.moveaxis(ring, axis, 0)
-        result[1:] |= lines[:-1]
-        result[:-1] |= lines[1:]
-    ring &= ~(hole if hidden is None else hole | hidden)
-    weights = np.array([1 << 16, 1 << 8, 1])
-    beside, first = np.unique(rgb[ring] @ weights, return_index=True)
+    beside, first = np.unique(rgb[ring] @ _CODE, return_index=True)
     if beside.size:
-        wanted = pixels @ weights
+        wanted = pixels @ _CODE
         at = np.minimum(np.searchsorted(beside, wanted), len(beside) - 1)
         same = beside[at] == wanted
         colours = samples[ring][first[at[same]]]

@@ -51,6 +51,8 @@ SAMPLED = 1_000_000  # pixels up to which the quality of WebP is tried on the wh
 PNG_WAYS: tuple[dict[str, int], ...] = ({"compress_type": 3}, {"compress_level": 3}, {})
 PNG_LONGER = 1.07  # so often as long as zlib's own a part may be
 PNG_SAMPLED = 250_000  # pixels of that part
+# Samples of 16 bits: what has none above DIM is dark with 8 bits; with a range of FLAT, it is flat.
+DIM, FLAT = 65535 // 8, 65535 // 32
 # Orientation of stored pixels -> what turns them upright. Pillow's own exif_transpose would write
 # all EXIF anew, and stumble over fields of a wrong type.
 _UPRIGHT = {
@@ -74,15 +76,17 @@ def write_photo(
     95 with full chroma. WebP is lossless, except from lossy WebP: then it has about the size that
     the file had. Where the format cannot hold the mode, alpha goes onto white, 16-bit samples
     become 8-bit, palettes and CMYK become RGB; where it cannot hold transparent colours, they
-    become alpha. Formats without an orientation tag get upright pixels. Previews in EXIF and XMP,
-    which would show what was removed, are left out. The file appears complete or not at all.
+    become alpha. In GIF, alpha below 128 is transparent, and the rest goes onto white. Formats
+    without an orientation tag get upright pixels. Previews in EXIF and XMP, which would show what
+    was removed, are left out. The file appears complete or not at all.
 
     Raises:
         FinefillError: the extension is unknown or the file cannot be written.
 
     Warns:
         UserWarning: the format does not hold all that the file says, or EXIF, XMP or a comment is
-            too long for JPEG: left out; the orientation stays.
+            too long for JPEG: left out; the orientation stays. Samples of 16 bits that use little
+            of their range are written with 8; soft alpha goes to GIF.
     """
     path = Path(path)
     fmt = output_format(path)
@@ -95,12 +99,16 @@ def write_photo(
     image, keeps_profile = _for_format(image, fmt, photo.colours)
     if transparent and not image.has_transparency_data and photo.stored.format == fmt:
         warnings.warn(f"{path}: {fmt} is written without alpha: it goes onto white", stacklevel=2)
+    if fmt == "GIF" and image.mode == "RGBA":
+        image = _keyed(image, path)
     keeps_deep = image.mode in deep.MODES.get(fmt, ()) and image.mode == photo.stored.mode
     keeps_deep &= keeps_profile and (photo.colours is None or fmt in KEEPS_PROFILE)
     samples = photo.samples if keeps_deep else None
     if samples is not None:
         samples = filled(photo, samples.copy(), rgb, mask)
         samples = turn(samples, photo.orientation) if upright else samples
+    elif not image.mode.startswith("I;16"):
+        _tell_narrow(photo, path)
     with replacing(path) as file:
         try:
             options = metadata.options(
@@ -111,6 +119,8 @@ def write_photo(
                 options["dpi"] = told.dpi
             if fmt == "TIFF" and photo.kept.negative and image.mode in ("1", "L", "I;16", "I;16B"):
                 image, tags[tiff.PHOTOMETRIC] = _negative(image), tiff.short(0)
+            if fmt == "TIFF" and image.mode in ("P", "PA"):
+                tags |= _colour_map(photo.stored)
             options |= _options(photo, image, fmt, keeps_profile=keeps_profile)
             if fmt == "HEIF":
                 heif.save(image, file, options)
@@ -170,6 +180,76 @@ def _negative(image: Image.Image) -> Image.Image:
     return Image.fromarray((65535 - samples).astype(samples.dtype))
 
 
+def _keyed(image: Image.Image, path: Path) -> Image.Image:
+    """An RGBA image with a palette of which one colour is transparent, as GIF has it.
+
+    Alpha below 128 becomes transparent, the rest goes onto white.
+
+    Warns:
+        UserWarning: there is soft alpha.
+    """
+    alpha = np.asarray(image.getchannel("A"))
+    hidden = alpha < 128
+    if ((alpha > 0) & (alpha < 255)).any():
+        warnings.warn(
+            f"{path}: GIF has no soft alpha: below one half it becomes transparent, "
+            "the rest goes onto white: choose PNG or WebP to keep it",
+            stacklevel=3,
+        )
+    seen = np.array(_onto_white(image))
+    seen[hidden] = seen[~hidden][0] if not hidden.all() else 255  # takes no colour of its own
+    reduced = Image.fromarray(seen).quantize(255)
+    indices = np.array(reduced)
+    indices[hidden] = 255
+    palette = (reduced.getpalette() or [])[:765]
+    result = Image.frombytes("P", image.size, indices.tobytes())
+    result.putpalette(palette + [255] * (768 - len(palette)))
+    result.info = dict(image.info)
+    if hidden.any():
+        result.info["transparency"] = 255
+    return result
+
+
+def _onto_white(image: Image.Image) -> Image.Image:
+    """An RGBA image as RGB."""
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _tell_narrow(photo: Photo, path: Path) -> None:
+    """Warn where samples of 16 bits go to 8 and use so little of the range that little is seen.
+
+    Cameras and scanners of 10 and 12 bits store their samples so.
+    """
+    stored, samples = photo.stored, photo.samples
+    if samples is None:
+        if not stored.mode.startswith("I;16"):
+            return
+        samples = np.asarray(stored)
+    elif stored.mode in ("LA", "RGBA"):
+        samples = samples[..., :-1]
+    some = samples.reshape(-1)
+    low, high = np.percentile(some[:: max(1, some.size // SAMPLED)], (0.1, 99.9)).astype(int)
+    if low < high and (high <= DIM or high - low <= FLAT):
+        look = "dark" if high <= DIM else "flat"
+        warnings.warn(
+            f"{path}: its samples of 16 bits use only {low} to {high} of 0 to 65535, so that with "
+            f"8 bits it is {look} ({low // 257} to {high // 257} of 255): "
+            "write a 16-bit PNG or TIFF",
+            stacklevel=3,
+        )
+
+
+def _colour_map(stored: Image.Image) -> tiff.Table:
+    """The colours of a palette TIFF as its file has them, of 16 bits; Pillow writes 8 of them."""
+    colours = getattr(stored, "tag_v2", {}).get(tiff.COLOUR_MAP, ())
+    size = len(colours) // 3
+    if stored.mode not in ("P", "PA") or not 0 < size <= 256:
+        return {}
+    planes = np.zeros((3, 256), "<u2")  # of 4 bits a sample there are 16 colours; 8 are written
+    planes[:, :size] = np.reshape(colours, (3, -1))[:, :size]
+    return {tiff.COLOUR_MAP: tiff.Value(tiff.SHORT, planes.tobytes())}
+
+
 def _for_format(image: Image.Image, fmt: str, colours: Colours | None) -> tuple[Image.Image, bool]:
     """The image in a mode that the format holds, and whether its ICC profile still fits it."""
     if colours is not None and fmt not in KEEPS_PROFILE:
@@ -185,8 +265,7 @@ def _for_format(image: Image.Image, fmt: str, colours: Colours | None) -> tuple[
             return Image.merge("LA", (without_alpha(image), alpha_of(image))), True
         image = with_alpha(image) if coloured else in_srgb(image, colours)
         if "RGBA" not in MODES[fmt]:
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image).convert("RGB")
+            image = _onto_white(image)
         return image, coloured
     plain = without_alpha(image)
     if plain.mode in MODES[fmt]:
