@@ -416,3 +416,28 @@ def test_a_low_range_high_up_is_flat_with_8(tmp_path: Path) -> None:
     photo = for_network(photo_of(Image.fromarray(values)), MIDDLE)
     with pytest.warns(UserWarning, match="it is flat"):
         write_photo(photo, photo.rgb, MIDDLE, tmp_path / "out.jpg")
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_a_plane_of_16_bits_goes_on_exactly(tmp_path: Path, engine: Engine, bands: int) -> None:
+    """Each channel rises by its own whole numbers; each of two holes gets what belongs there."""
+    tifffile = pytest.importorskip("tifffile", reason="needs the extra formats")
+    planes = [1000 + 100 * X + 50 * Y, 30000 + 30 * X - 20 * Y, 60000 - 40 * X]
+    values = np.squeeze(np.dstack(planes[:bands]).astype(np.uint16))
+    kind = "rgb" if bands == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "in.tif", values, photometric=kind, metadata=None)
+    mask = box(20, 40, 10, 36) | box(60, 80, 60, 84)
+    photo = for_network(read_photo(tmp_path / "in.tif"), mask)
+    write_photo(photo, fill_photo(engine, photo.rgb, mask), mask, tmp_path / "out.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), values)
+
+
+@pytest.mark.parametrize("top", [8000, 20000, 65535])
+@pytest.mark.parametrize("factor", [4, 16, 30])
+def test_a_far_spot_of_any_brightness_takes_few_levels(top: int, factor: int) -> None:
+    """What is beside the hole keeps 32 levels of 8 bits at least, without a word."""
+    values = (GREY * factor + 200).astype(np.uint16)
+    values[(Y - 48) ** 2 + (X - 83) ** 2 < 64] = top
+    photo = for_network(photo_of(Image.fromarray(values)), MIDDLE)
+    around = photo.rgb[box(28, 68, 28, 68) & ~MIDDLE]
+    assert int(around.max()) - int(around.min()) >= 32

@@ -199,6 +199,9 @@ def _as_samples(
     fill = _on_levels(photo, fill, hole, samples.dtype)
     if samples.dtype.itemsize == 2 or photo.levels is not None:
         _go_on_flat(fill, samples[ring], pixels @ _CODE, rgb[ring] @ _CODE)
+    if samples.dtype.itemsize == 2 and np.count_nonzero(ring) >= FEWEST:
+        low, high = photo.levels or (0, 65535)
+        _go_on_plane(fill, samples, hole, ring, np.abs(np.subtract(high, low)) / 255)
     return fill
 
 
@@ -223,6 +226,38 @@ def _go_on_flat(
         if number.max() >= FLAT * len(found):
             sample = kinds[number.argmax()]
             fill[wanted == colour] = sample if fill.ndim == 1 else sample[: fill.shape[1]]
+
+
+def _go_on_plane(
+    fill: NDArray[Any],
+    samples: NDArray[Any],
+    hole: NDArray[np.bool_],
+    ring: NDArray[np.bool_],
+    level: NDArray[Any],
+) -> None:
+    """Give a fill, in place, the samples of the plane that all beside the hole lie on exactly.
+
+    Least squares; only where no sample is off by more than one and the fill is that plane already
+    but for the rounding to 8 bits.
+
+    Args:
+        fill: (N,) or (N, C) samples.
+        samples: (h, w) or (h, w, C), with alpha or without.
+        hole: (h, w) bool.
+        ring: (h, w) bool, beside the hole.
+        level: samples in a level of 8 bits, (), (1,) or (C,).
+    """
+    places, inside = np.argwhere(ring), np.argwhere(hole)
+    middle = places.mean(axis=0)
+    ones = np.ones((len(places), 1)), np.ones((len(inside), 1))
+    at, wanted = np.hstack([ones[0], places - middle]), np.hstack([ones[1], inside - middle])
+    beside = samples[ring].reshape(len(places), -1)[:, : fill.size // len(fill)].astype(float)
+    plane = np.linalg.lstsq(at, beside, rcond=None)[0]
+    if np.abs(at @ plane - beside).max() > 1:
+        return
+    values = np.rint(wanted @ plane).clip(0, 65535)
+    if (np.abs(values - fill.reshape(values.shape)) <= 1.5 * level + 1).all():
+        fill[...] = values.reshape(fill.shape)
 
 
 def _beside(hole: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -23,8 +23,10 @@ MOST = 1 << 20  # samples that are looked at
 LEAST = 64  # levels of 16 bits that are stretched over 8, at least
 ROWS = 256  # that are stretched at a time
 BESIDE = 8  # pixels around the hole that a fill continues, at least
-FEW = 16  # levels of 8 bits; fewer for what is beside the hole are too few
-DARK = FULL // 16  # samples up to that are dark
+ENOUGH = 32  # levels of 8 bits for what is beside the hole, if it is dark
+FEW = 8  # fewer are too few for most of it
+APART = 16  # times the range of another channel: each has its own levels
+DARK = FULL // 8  # samples up to that are dark
 RARE = 0.1  # of the samples; fewer may be cut however bright the others are
 FAINT = 32  # alpha below which a colour counts the less
 
@@ -108,7 +110,7 @@ def _levels(values: NDArray[np.uint16], hole: NDArray[np.bool_], stored: Image.I
     near = near if near.size else wide
     found = [_range(wide[:, at], near[:, at]) for at in range(wide.shape[1])]
     spans = [high - low for low, high, _ in found]
-    if max(spans) < FEW * min(spans):
+    if max(spans) < APART * min(spans):
         found = [_range(wide.reshape(-1), near.reshape(-1))]
     if any(lost for *_, lost in found):
         warnings.warn(
@@ -140,16 +142,15 @@ def _range(wide: NDArray[np.uint16], near: NDArray[np.uint16]) -> tuple[int, int
     span = max(most - least, LEAST / 2)
     shown = span * 255 / max(high - low, 1)  # levels of 8 bits for what is beside the hole
     lost = False
-    if shown < FEW:
-        # So the samples beside the hole have at least twice as many levels.
-        spare = span * (255 / (2 * FEW) - 1) / 2
+    if shown < ENOUGH:
+        spare = span * (255 / ENOUGH - 1) / 2  # leaves so many levels for them
         inside = wide[(wide >= least - spare) & (wide <= most + spare)]
-        rare = inside.size >= (1 - RARE) * wide.size and shown < FEW / 4
+        rare = inside.size >= (1 - RARE) * wide.size and shown < FEW / 2
         if inside.size and (most <= DARK or rare):
             low, high = (float(value) for value in np.percentile(inside, (0.1, 99.9)))
     else:
-        bulk = middle - float(np.percentile(near, 1))
-        lost = middle <= DARK and LEAST <= bulk < FEW / 2 * (high - low) / 255
+        bulk = middle - least
+        lost = middle <= DARK and LEAST <= bulk < FEW * (high - low) / 255
     spare = max((high - low) * 0.02, (LEAST - (high - low)) / 2)
     return max(0, int(low - spare)), min(FULL, int(np.ceil(high + spare))), lost
 
