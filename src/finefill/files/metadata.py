@@ -14,7 +14,7 @@ from typing import IO, Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from finefill.files import containers, iptc, resolution, tiff, xmp
+from finefill.files import containers, iptc, resolution, stacks, tiff, xmp
 from finefill.files.containers import Chunks
 from finefill.files.previews import without_pictures, without_previews
 from finefill.files.resolution import Resolution
@@ -282,6 +282,11 @@ def _of_tiff(kept: Kept, picture: tiff.Picture) -> tuple[Kept, bytes]:
                 unknown.append(str(tag))
             else:
                 tags[tag] = value._replace(data=without_pictures(value.data))
+    description, planes, whose = stacks.of_one_plane(picture)
+    if description is not None:
+        texts[stacks.DESCRIPTION] = description
+    if planes > 1:
+        lost.append(f"that it has {planes} pictures, in {whose}'s description")
     if unknown:
         lost.append(f"its TIFF tags {', '.join(unknown)}")
     if picture.orientation > 4 and 282 in tags and 283 in tags:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from finefill.errors import FinefillError, NotAnImageError, TooLargeError
-from finefill.files import containers, deep, heif, jxl, metadata, tiff
+from finefill.files import containers, deep, heif, jxl, metadata, stacks, tiff
 from finefill.files.metadata import Kept
 from finefill.files.photo import COLOUR, Photo, photo_of, turn
 from finefill.files.raw import raw_error, refuse_raw
@@ -97,6 +97,8 @@ def _decode(
                     "save it with 8 bits per channel first"
                 )
             several = bool(getattr(image, "is_animated", False))
+            if picture is not None:  # ImageJ's long stacks have one table for all
+                several |= stacks.of_one_plane(picture)[1] > 1
             if picture is not None and picture.preview:
                 sizes = ["x".join(map(str, size)) for size in (picture.preview, picture.size)]
                 warnings.warn(
