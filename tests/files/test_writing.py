@@ -242,3 +242,14 @@ def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> No
     assert part is not None
     assert part["name"] == "a.b.png"
     assert os.listdir(tmp_path) == ["a.b.png"]
+
+
+def test_a_lossless_file_under_a_lossy_name_is_told(tmp_path: Path) -> None:
+    picture("RGB").save(tmp_path / "in.jpg", "PNG")
+    photo = read_photo(tmp_path / "in.jpg")
+    with pytest.warns(UserWarning, match=r"out\.jpg: JPEG does not keep all pixels; .* is PNG in"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "out.jpg")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.png")  # what was asked for
+    picture("RGB").save(tmp_path / "in.png")
+    photo = read_photo(tmp_path / "in.png")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.jpg")  # so was this

@@ -34,6 +34,8 @@ _REMEDIES = {
 }
 KEEPS_ORIENTATION_TAG = ("JPEG", "PNG", "WEBP", "AVIF")
 KEEPS_PROFILE = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
+LOSSLESS = ("PNG", "TIFF", "BMP", "GIF")
+LOSSY = ("JPEG", "AVIF", "HEIF")  # as they are written here
 LOSSLESS_TIFF = ("raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "group4")
 
 

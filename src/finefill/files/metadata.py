@@ -61,6 +61,7 @@ class Kept:
         negative: a TIFF file stores white as zero.
         chunks: (name, contents) of a PNG file's chunks about colour, and of its texts.
         webp: bytes of the pixels of a lossy WebP file; 0 for all others.
+        named: the format that the file's name tells; empty where it tells none.
         resolution: of the stored pixels; None where the file tells none.
         lost: what the file has that no output will have, each in some words.
     """
@@ -74,6 +75,7 @@ class Kept:
     negative: bool = False
     chunks: Chunks = ()
     webp: int = 0
+    named: str = ""
     resolution: Resolution | None = None
     lost: tuple[str, ...] = ()
 

@@ -17,6 +17,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from finefill.errors import FinefillError, NotAnImageError, TooLargeError
 from finefill.files import containers, deep, heif, jxl, metadata, stacks, tiff
+from finefill.files.formats import EXTENSIONS
 from finefill.files.metadata import Kept
 from finefill.files.photo import COLOUR, Photo, photo_of, turn
 from finefill.files.raw import raw_error, refuse_raw
@@ -123,6 +124,7 @@ def _decode(
             if picture is not None and not picture.data(tiff.RESOLUTION):
                 image.info.pop("dpi", None)  # made up by Pillow
             kept = metadata.kept_of(image, file, picture)
+            kept = replace(kept, named=EXTENSIONS.get(os.path.splitext(name)[1].lower(), ""))
             if kept.lost and keep_deep:
                 warnings.warn(f"{name}: left out: {'; '.join(kept.lost)}", stacklevel=4)
             if kept.negative and image.mode.startswith("I;16"):

@@ -24,7 +24,9 @@ from finefill.files.colour import Colours
 from finefill.files.formats import (
     KEEPS_ORIENTATION_TAG,
     KEEPS_PROFILE,
+    LOSSLESS,
     LOSSLESS_TIFF,
+    LOSSY,
     MODES,
     holds,
     output_format,
@@ -90,6 +92,12 @@ def write_photo(
     """
     path = Path(path)
     fmt = output_format(path)
+    if fmt in LOSSY and photo.kept.named == fmt and photo.stored.format in LOSSLESS:
+        warnings.warn(
+            f"{path}: {fmt} does not keep all pixels; the photo is {photo.stored.format} in spite "
+            "of its name: name it so to keep them",
+            stacklevel=2,
+        )
     upright = fmt not in KEEPS_ORIENTATION_TAG
     image = put_back(photo, rgb, mask)
     image.info.pop("comment", None)  # what is left out, writers would take from there
