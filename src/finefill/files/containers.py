@@ -15,9 +15,10 @@ _PNG_COLOUR = (b"cHRM", b"cICP", b"gAMA", b"sRGB")
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _PNG_KEPT = (*_PNG_COLOUR, *_PNG_TEXTS)
 _REMARKS = ("comment", "description")  # texts that are a comment in other formats, the best first
-# Those that are written anew or belong to a palette; pictures that follow are told of elsewhere.
+# Those that are written anew; pictures that follow are told of elsewhere.
 _PNG_KNOWN = (
-    b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"iCCP", b"pHYs", b"eXIf", b"acTL", b"fcTL", b"fdAT", b"iDOT", b"CgBI",
+    b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"iCCP", b"pHYs", b"eXIf", b"acTL",
+    b"fcTL", b"fdAT", b"iDOT", b"CgBI",
 )  # fmt: skip
 # Texts that are kept as EXIF, IPTC or XMP, or that hold such with a preview.
 _PNG_ELSEWHERE = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
