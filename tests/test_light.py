@@ -34,7 +34,7 @@ FACES = {
     "finefill.completion": """
         Box CARD_KEY Chosen Convention Engine FILLS Fill Filled MAX_THREADS NEAR Report Way Window
         check_arrays check_fill choose complete cpus fill_photo fill_with_report find groups load
-        load_ahead locate names verify_file window_around
+        load_ahead locate measured names verify_file window_around
     """,
     "finefill.data": """
         Exclusions Frame Photos Pixels Recipe SUFFIXES Stream batch_numbers frames_and_masks

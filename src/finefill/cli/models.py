@@ -31,7 +31,7 @@ METRIC = "lite0"  # feature distance by a network that nothing was trained with,
 )
 def models(model: str | None, convention: str | None, recipe: bool, as_json: bool) -> None:
     """List the installed models, or show the card of MODEL: a name or an .onnx file."""
-    from finefill.completion import Engine, find, load, names
+    from finefill.completion import Engine, find, load, measured, names
 
     if model is not None:
         engine = Engine(find(model), convention=convention)
@@ -39,14 +39,17 @@ def models(model: str | None, convention: str | None, recipe: bool, as_json: boo
             click.echo(engine.convention.text(), nl=False)
             return
         tell(engine)
-        _show(engine, recipe)
+        _show(engine, recipe, measured(model))
         return
     if convention or recipe or as_json:
         raise click.UsageError("--convention, --recipe and --json are about one MODEL: name it")
     if not (installed := names()):
         click.echo("no models are installed: give --model FILE.onnx", err=True)
         return
-    rows = [dict(zip(_COLUMNS, _COLUMNS, strict=True)), *(_row(load(name)) for name in installed)]
+    rows = [
+        dict(zip(_COLUMNS, _COLUMNS, strict=True)),
+        *(_row(load(name), measured(name)) for name in installed),
+    ]
     widths = {key: max(len(row[key]) for row in rows) for key in _COLUMNS}
     for row in rows:
         cells = [
@@ -81,7 +84,7 @@ def _measured(rows: list[dict[str, str]]) -> bool:
     return any(row[METRIC] not in (METRIC, "-") for row in rows)
 
 
-def _row(engine: Engine) -> dict[str, str]:
+def _row(engine: Engine, measured: Mapping[str, Any]) -> dict[str, str]:
     card = engine.card
     size = sum(file.stat().st_size for file in engine.files)
     return {
@@ -90,7 +93,7 @@ def _row(engine: Engine) -> dict[str, str]:
         "MB": f"{size / 1e6:.1f}",
         "parameters": _parameters(card.get("parameters")),
         "terms": in_a_word(card),
-        METRIC: _quality(card.get("metrics", {})),
+        METRIC: _quality({**card.get("metrics", {}), **measured}),
     }
 
 
@@ -116,13 +119,13 @@ def _quality(metrics: Mapping[str, Any]) -> str:
     return "-"
 
 
-def _show(engine: Engine, recipe: bool) -> None:
-    card = engine.card
+def _show(engine: Engine, recipe: bool, measured: Mapping[str, Any]) -> None:
+    card = {**engine.card, "metrics": {**engine.card.get("metrics", {}), **measured}}
     click.echo(card["name"])
     click.echo(f"  file: {engine.path}")
     click.echo(f"  sha256: {engine.sha256}")
     for key in _SHOWN:
-        if card.get(key) not in (None, ""):
+        if card.get(key) not in (None, "", {}):
             click.echo(f"  {key.replace('_', ' ')}: {_text(card[key])}")
     settings = card.get("recipe")
     if isinstance(settings, Mapping):

@@ -41,13 +41,23 @@ __all__ = [
     "load",
     "load_ahead",
     "locate",
+    "measured",
     "names",
     "verify_file",
     "window_around",
 ]
 
 if TYPE_CHECKING:
-    from finefill.completion.catalog import Chosen, choose, find, load, load_ahead, locate, names
+    from finefill.completion.catalog import (
+        Chosen,
+        choose,
+        find,
+        load,
+        load_ahead,
+        locate,
+        measured,
+        names,
+    )
     from finefill.completion.convention import Convention
     from finefill.completion.engine import CARD_KEY, MAX_THREADS, Engine, check_arrays, cpus
     from finefill.completion.exemplar import FILLS, Fill, Way
@@ -66,7 +76,16 @@ else:
         __name__,
         __all__,
         {
-            "catalog": ["Chosen", "choose", "find", "load", "load_ahead", "locate", "names"],
+            "catalog": [
+                "Chosen",
+                "choose",
+                "find",
+                "load",
+                "load_ahead",
+                "locate",
+                "measured",
+                "names",
+            ],
             "convention": ["Convention"],
             "engine": ["CARD_KEY", "MAX_THREADS", "Engine", "check_arrays", "cpus"],
             "exemplar": ["FILLS", "Fill", "Way"],

@@ -8,9 +8,9 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from finefill.completion import convention as conventions
 from finefill.completion.convention import Convention, Given
@@ -147,8 +147,17 @@ def locate(name: str, folder: Path = FOLDER) -> Path:
     return path
 
 
+def measured(name: str, folder: Path = FOLDER) -> Mapping[str, Mapping[str, float]]:
+    """What was measured of a shipped model after its card was written: metrics by test set."""
+    found: dict[str, dict[str, float]] = _read(folder).get(name, {}).get("measured", {})
+    return found
+
+
 def register(path: Path, name: str, folder: Path = FOLDER) -> Path:
-    """Add an exported model, or replace the one of that name; returns its file's new place.
+    """Add an exported model, or replace the one of that name and what was measured of it.
+
+    Returns:
+        Its file's new place.
 
     Raises:
         FinefillError: the file is not a model of ours, or its card has another name.
@@ -180,11 +189,11 @@ def _load(model: str, convention: Convention | None) -> Engine:
     return Engine(find(model), convention=convention)
 
 
-def _read(folder: Path) -> dict[str, dict[str, str]]:
+def _read(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / "models.json"
     if not path.is_file():
         return {}
-    entries: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+    entries: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     return entries
 
 
