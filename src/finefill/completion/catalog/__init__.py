@@ -141,7 +141,7 @@ def locate(name: str, folder: Path = FOLDER) -> Path:
             f"{name}: unknown model: use one of {', '.join(entries) or '(none installed)'}, "
             "or the path of an .onnx file"
         )
-    path = folder / entries[name]["file"]
+    path = folder / str(entries[name]["file"])
     if not path.is_file() or _sha256(path) != entries[name]["sha256"]:
         raise FinefillError(f"{path}: the file of model {name} is damaged: install finefill again")
     return path
