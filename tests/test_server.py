@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.server
 import io
 import json
 import os
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import numpy as np
 import pytest
@@ -93,6 +95,47 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def client(temporary: Path) -> Iterator[Client]:
     with serving() as client:
         yield client
+
+
+@contextlib.contextmanager
+def below(prefix: str, client: Client) -> Iterator[Client]:
+    """A client of a proxy that shows the server below ``prefix``, and nothing elsewhere."""
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def forward(self) -> None:
+            if not self.path.startswith(f"{prefix}/"):
+                self.send_error(404)
+                return
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            kept = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+            path = self.path.removeprefix(prefix)
+            answer = client.request(self.command, path, content=body, headers=kept)
+            self.send_response(answer.status_code)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_GET = do_POST = do_DELETE = forward
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{proxy.server_port}"
+            with httpx.Client(base_url=address, timeout=60) as found:
+                yield found
+        finally:
+            proxy.shutdown()
+            thread.join(60)
+
+
+def address_in(response: Any, reference: str) -> str:
+    """Where a reference in an answer leads (RFC 3986, 5)."""
+    return urljoin(str(response.url), reference)
 
 
 @pytest.fixture(scope="module")
@@ -402,7 +445,7 @@ def test_bad_uploads_are_told_and_harm_nobody(
 ) -> None:
     files, data, status, detail = _bad_uploads()[name]
     problem = check_problem(client.post("/v1/complete", files=files, data=data), status, detail)
-    assert problem["instance"] == "/v1/complete"
+    assert problem["instance"] == "./complete"
     assert metric(client, "finefill_workers_replaced_total") == 0
 
 
@@ -438,14 +481,16 @@ def test_a_job(client: Client, photo: NDArray[np.uint8], temporary: Path) -> Non
     response = client.post("/v1/jobs", files=files, data=form)
     assert response.status_code == 202
     job = response.json()
-    assert job["href"] == f"/v1/jobs/{job['id']}" == response.headers["location"]
+    assert job["href"] == f"jobs/{job['id']}" == response.headers["location"]
     assert job["status"] == "queued"
-    until(lambda: client.get(job["href"]).json()["status"] == "done")
-    assert set(client.get(job["href"]).json()) == {"id", "status", "seconds"}
-    result = client.get(f"{job['href']}/result")
+    href = address_in(response, job["href"])
+    assert urlsplit(href).path == f"/v1/jobs/{job['id']}"
+    until(lambda: client.get(href).json()["status"] == "done")
+    assert set(client.get(href).json()) == {"id", "status", "seconds"}
+    result = client.get(f"{href}/result")
     assert result.content == client.post("/v1/complete", files=files, data=form).content
-    check_problem(client.get(f"{job['href']}/result"), 404, "given out once")
-    check_problem(client.get(job["href"]), 404, "no such job")
+    check_problem(client.get(f"{href}/result"), 404, "given out once")
+    check_problem(client.get(href), 404, "no such job")
     (folder,) = temporary.iterdir()
     assert list(folder.iterdir()) == []
     folder.rmdir()  # as a system that cleans up may do
@@ -453,7 +498,8 @@ def test_a_job(client: Client, photo: NDArray[np.uint8], temporary: Path) -> Non
 
 
 def test_a_job_that_fails_and_one_that_is_deleted(client: Client, photo: NDArray[np.uint8]) -> None:
-    href = client.post("/v1/jobs", files={"image": b"x"}, data={"boxes": "1,2,3,4"}).json()["href"]
+    sent = client.post("/v1/jobs", files={"image": b"x"}, data={"boxes": "1,2,3,4"})
+    href = address_in(sent, sent.json()["href"])
     until(lambda: client.get(href).json()["status"] == "failed")
     assert client.get(href).json()["problem"]["status"] == 415
     check_problem(client.get(f"{href}/result"), 415, "the image: not an image")
@@ -465,9 +511,54 @@ def test_a_job_that_fails_and_one_that_is_deleted(client: Client, photo: NDArray
     )
     assert answer.status_code == 202
     assert answer.headers["preference-applied"] == "respond-async"
-    href = answer.json()["href"]
+    href = address_in(answer, answer.json()["href"])
     assert client.delete(href).status_code == 204
     check_problem(client.get(href), 404, "no such job")
+
+
+@pytest.mark.parametrize("prefix", ["", "/tools/fill"])
+def test_addresses_in_answers_hold_below_a_path_too(
+    client: Client, photo: NDArray[np.uint8], prefix: str
+) -> None:
+    order: dict[str, Any] = {"files": {"image": encoded(photo)}, "data": {"boxes": "30,40,50,50"}}
+    with below(prefix, client) as outside:
+        if prefix:
+            assert outside.get("/v1/models").status_code == 404
+        for path, headers in (("jobs", {}), ("complete", {"Prefer": "respond-async"})):
+            sent = outside.post(f"{prefix}/v1/{path}", **order, headers=headers)
+            told = sent.json()
+            href = address_in(sent, sent.headers["location"])
+            assert href == address_in(sent, told["href"])
+            assert href == f"{outside.base_url}{prefix}/v1/jobs/{told['id']}"
+            until(lambda: outside.get(href).json()["status"] == "done")  # noqa: B023  # at once
+            assert outside.get(f"{href}/result").headers["content-type"] == "image/png"
+
+        # A problem's instance leads to the request's own path, whoever finds the problem.
+        asked = [("GET", "/v1/jobs/nobody"), ("GET", "/v1/jobs/nobody/result"),
+                 ("POST", "/v1/complete"), ("GET", "/a%2Fb:c%20d"), ("GET", "/v1/jobs/"),
+                 ("GET", "/docs/")]  # fmt: skip
+        for method, path in asked:
+            answer = outside.request(method, prefix + path)
+            assert answer.headers["content-type"] == "application/problem+json"
+            told = address_in(answer, answer.json()["instance"])
+            assert told == f"{outside.base_url}{prefix}{path}"
+        sent = outside.post(f"{prefix}/v1/jobs", files={"image": b"x"}, data={"boxes": "1,2,3,4"})
+        href = address_in(sent, sent.json()["href"])
+        until(lambda: outside.get(href).json()["status"] == "failed")
+        failed = outside.get(href)
+        assert address_in(failed, failed.json()["problem"]["instance"]) == href
+
+        for page in ("/docs", "/"):
+            shown = outside.get(f"{prefix}{page}")
+            links = re.findall(
+                r"<(?:link|script|a|img)\b[^>]*?(?:src|href)=\"?([^ >\"]+)", shown.text
+            )
+            assert len(links) >= 2
+            for link in links:
+                assert outside.get(address_in(shown, link)).status_code == 200
+        described = outside.get(f"{prefix}/openapi.json")
+        (server,) = described.json()["servers"]
+        assert address_in(described, server["url"]) == f"{outside.base_url}{prefix}/"
 
 
 def test_what_is_there(client: Client) -> None:
@@ -480,7 +571,7 @@ def test_what_is_there(client: Client) -> None:
     page = client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "POST /v1/complete" in page.text
-    assert re.findall(r"(?:src|href)=([^ >]+)", page.text) == ["/docs.css", "/openapi.json"]
+    assert re.findall(r"(?:src|href)=([^ >]+)", page.text) == ["docs.css", "openapi.json"]
     assert "<script" not in page.text
     assert client.get("/docs.css").headers["content-type"].startswith("text/css")
     assert metric(client, "finefill_queue_waiting") == 0
@@ -593,10 +684,10 @@ def test_full_queue_lost_worker_and_time_limit(
     quick = {**slow, "data": {"boxes": "40,40,30,30"}}
     others = set(_workers(os.getpid()))  # of the server that the other tests use
     with serving(queue=1, keep=3) as client, ThreadPoolExecutor(1) as threads:
-        first = client.post("/v1/jobs", **slow).json()["href"]
+        first = "/v1/" + client.post("/v1/jobs", **slow).json()["href"]
         until(lambda: client.get(first).json()["status"] == "running")
         check_problem(client.get(f"{first}/result"), 409, "not finished")
-        second = client.post("/v1/jobs", **slow).json()["href"]
+        second = "/v1/" + client.post("/v1/jobs", **slow).json()["href"]
         assert client.get(second).json()["position"] == 1
         for path in ("/v1/jobs", "/v1/complete"):
             response = client.post(path, **slow)

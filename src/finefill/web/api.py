@@ -22,7 +22,7 @@ from finefill.web.guard import Guard
 from finefill.web.metrics import Metrics
 from finefill.web.orders import IMAGE, MASK, Order
 from finefill.web.pool import Job, Pool, too_slow
-from finefill.web.problems import MEDIA_TYPE, SCHEMA, Refused, problem, responses
+from finefill.web.problems import MEDIA_TYPE, SCHEMA, Refused, problem, reference, responses
 from finefill.web.settings import Settings
 
 MAX_GROW = 1000  # pixels
@@ -179,7 +179,15 @@ class Upload:
 def create_app(settings: Settings, pool: Pool, metrics: Metrics) -> FinefillAPI:
     """The ASGI application; ``pool`` must be started before it is used, and stopped after."""
     app = FinefillAPI(
-        title="finefill", version=__version__, description=ABOUT, docs_url=None, redoc_url=None
+        title="finefill",
+        version=__version__,
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        # Addresses are relative: below which path a proxy shows them is not known here. That of a
+        # redirect would be absolute.
+        servers=[{"url": "./"}],
+        redirect_slashes=False,
     )
     app.pool = pool
     app.add_middleware(Guard, settings=settings, pool=pool, metrics=metrics)
@@ -282,7 +290,7 @@ def _add_jobs(app: FinefillAPI) -> None:
         if job.status == "queued":
             told["position"] = pool.position(job)
         if job.error is not None:
-            told["problem"] = problem(job.error, request.url.path)
+            told["problem"] = problem(job.error, reference(request.scope))
         return JSONResponse(told)
 
     @app.delete("/v1/jobs/{id}", status_code=204, responses=responses(401, 403, 404))
@@ -381,11 +389,11 @@ async def _result(job: Job) -> Response:
     return Response(content, media_type=done.media_type, headers=headers)
 
 
-_ACCEPTED = {"id": _JOB["id"], "status": "queued", "href": f"/v1/jobs/{_JOB['id']}"}
+_ACCEPTED = {"id": _JOB["id"], "status": "queued", "href": f"jobs/{_JOB['id']}"}
 
 
 def _accepted(job: Job, headers: dict[str, str] | None = None) -> Response:
-    href = f"/v1/jobs/{job.id}"
+    href = f"jobs/{job.id}"  # seen from /v1/jobs and from /v1/complete
     told = {"id": job.id, "status": job.status, "href": href}
     return JSONResponse(told, 202, {"Location": href, **(headers or {})})
 
@@ -421,7 +429,7 @@ def _boxes(values: list[str]) -> tuple[str, ...]:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    document = problem(error, request.url.path)
+    document = problem(error, reference(request.scope))
     return JSONResponse(document, error.status, error.headers, media_type=MEDIA_TYPE)
 
 

@@ -27,10 +27,10 @@ def page(schema: dict[str, Any]) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width, initial-scale=1'>",
         f"<title>{escape(schema['info']['title'])}: API</title>",
-        "<link rel=stylesheet href=/docs.css>",
+        "<link rel=stylesheet href=docs.css>",
         f"<h1>{escape(schema['info']['title'])} {escape(schema['info']['version'])}</h1>",
         _text(schema["info"].get("description", "")),
-        "<p>For programs: <a href=/openapi.json>openapi.json</a></p>",
+        "<p>For programs: <a href=openapi.json>openapi.json</a></p>",
     ]
     for path, methods in schema["paths"].items():
         for method, operation in methods.items():

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from finefill.web.metrics import Metrics
 from finefill.web.pool import Pool
-from finefill.web.problems import MEDIA_TYPE, Refused, body_of
+from finefill.web.problems import MEDIA_TYPE, Refused, body_of, reference
 from finefill.web.settings import Settings
 
 UPLOADS = ("/v1/complete", "/v1/jobs")
@@ -182,7 +182,7 @@ class _Body:
 
 async def refuse(error: Refused, scope: Scope, send: Send) -> None:
     """Send a problem document."""
-    body = body_of(error, scope["path"])
+    body = body_of(error, reference(scope))
     headers = {
         **error.headers,
         "content-type": MEDIA_TYPE,

@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
+
+from starlette.types import Scope
 
 MEDIA_TYPE = "application/problem+json"
 LONGEST = 500  # characters of a detail: it may quote what the client sent
@@ -25,8 +28,23 @@ class Refused(Exception):
         self.status, self.detail, self.headers = status, detail, dict(headers or {})
 
 
+def reference(scope: Scope) -> str:
+    """A request's address as a reference relative to itself (RFC 3986, 4.2): ``./complete``.
+
+    It holds below any path at which a proxy shows the server.
+    """
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    # What RFC 3986 allows in a segment stays, what is encoded already too.
+    return "./" + quote(raw.rpartition(b"/")[2], safe="%:@!$&'()*+,;=")
+
+
 def problem(error: Refused, instance: str) -> dict[str, Any]:
-    """The document: type, title, status, detail, instance."""
+    """The document: type, title, status, detail, instance.
+
+    Args:
+        error: what is wrong.
+        instance: the request's address, as :func:`reference` gives it.
+    """
     detail = error.detail
     return {
         "type": "about:blank",
@@ -83,7 +101,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
             "content": {
                 MEDIA_TYPE: {
                     "schema": {"$ref": "#/components/schemas/Problem"},
-                    "example": problem(Refused(status, detail), "/v1/complete"),
+                    "example": problem(Refused(status, detail), "./complete"),
                 }
             },
         }
