@@ -12,13 +12,15 @@ CREDENTIALS = "its content credentials (C2PA), which do not hold for a changed p
 GAIN_MAP = "its gain map (HDR)"
 # Chunks of a PNG file that say what its samples mean, or hold text.
 _PNG_COLOUR = (b"cHRM", b"cICP", b"gAMA", b"sRGB")
+_PNG_SAMPLES = (b"sBIT", b"bKGD")  # in the samples' own depth
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_PNG_KEPT = (*_PNG_COLOUR, *_PNG_TEXTS)
+_PNG_KEPT = (*_PNG_COLOUR, *_PNG_SAMPLES, *_PNG_TEXTS)
 _REMARKS = ("comment", "description")  # texts that are a comment in other formats, the best first
-# Those that are written anew; pictures that follow are told of elsewhere.
+# Those that are written anew, or tell when the picture was last changed; pictures that follow are
+# told of elsewhere.
 _PNG_KNOWN = (
     b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"iCCP", b"pHYs", b"eXIf", b"acTL",
-    b"fcTL", b"fdAT", b"iDOT", b"CgBI",
+    b"fcTL", b"fdAT", b"iDOT", b"CgBI", b"tIME",
 )  # fmt: skip
 # Texts that are kept as EXIF, IPTC or XMP, or that hold such with a preview.
 _PNG_ELSEWHERE = (b"XML:com.adobe.xmp\0", b"Raw profile type ")
@@ -106,11 +108,13 @@ def png_chunks(file: IO[bytes]) -> tuple[Chunks, list[str]]:
     picture changed (PNG, third edition, 5.4).
     """
     found, lost, unknown = [], [], []
+    file.seek(24)
+    kept = _PNG_KEPT if file.read(1)[:1] in (b"\x08", b"\x10") else _PNG_COLOUR + _PNG_TEXTS
     file.seek(8)
     while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
         length, name = int.from_bytes(head[:4]), head[4:]
         may_be_copied = name[3:].islower() and name[1:2].islower()
-        if (name in _PNG_KEPT or (may_be_copied and name not in _PNG_KNOWN)) and length < MAX_CHUNK:
+        if (name in kept or (may_be_copied and name not in _PNG_KNOWN)) and length < MAX_CHUNK:
             data = file.read(length)
             if not data.startswith(_PNG_ELSEWHERE) or name not in _PNG_TEXTS:
                 found.append((name, data))
