@@ -32,9 +32,10 @@ FACES = {
         random_square random_strokes read_mask scale too_tight
     """,
     "finefill.completion": """
-        Box CARD_KEY Chosen Convention Engine FILLS Fill Filled MAX_THREADS NEAR Report Way Window
-        check_arrays check_fill choose complete cpus fill_photo fill_with_report find groups load
-        load_ahead locate measured names verify_file window_around
+        Box CARD_KEY Chosen Convention Engine FILLS Fill Filled MAX_THREADS NEAR Report WRAPS Way
+        Window Wrap check_arrays check_fill check_wrap choose complete cpus fill_photo
+        fill_with_report find groups load load_ahead locate measured names verify_file
+        window_around
     """,
     "finefill.data": """
         Exclusions Frame Photos Pixels Recipe SUFFIXES Stream batch_numbers frames_and_masks

@@ -41,6 +41,7 @@ def test_manifest(files: Files) -> None:
         "labels": [],
         "line_width": None,
         "fill": "auto",
+        "wrap": None,
         "grow": 0,
         "output_sha256": sha256(target),
         "output_bytes": target.stat().st_size,

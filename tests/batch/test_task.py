@@ -198,3 +198,19 @@ def test_masks_drawn_before_the_turn(files: Files) -> None:
     entry = files.run(mask_drawn="stored")["a.jpg"]
     assert (entry.error, entry.warnings, entry.hole_pixels) == ("", [], files.hole.sum())
     assert files.results(mask_drawn="stored") == {"a.jpg": "skipped"}
+
+
+def test_wrap_is_part_of_what_was_done(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.photo("a.png")
+    mask = np.zeros((80, 96), bool)
+    mask[30:50, :10] = mask[30:50, -10:] = True
+    Image.fromarray(mask).save(files.masks / "a.png")
+    command = files.command("--jobs", 1)
+    for more in ([], ["--wrap", "x"], ["--wrap", "x"]):  # the last one is skipped
+        assert run_command(monkeypatch, *command, *more) == 0
+    first, second = files.lines()
+    assert (first["wrap"], second["wrap"]) == (None, "x")
+    assert first["output_sha256"] != second["output_sha256"]
+    assert files.results(wrap="x") == {"a.png": "skipped"}
+    with pytest.raises(FinefillError, match=r"^wrap: 'z': use one of x, y, xy$"):
+        prepare(files.batch(wrap="z"))

@@ -13,7 +13,7 @@ from finefill.batch import extras, holes, places
 from finefill.batch.manifest import MANIFEST, read_done
 from finefill.batch.places import Place, Url
 from finefill.batch.task import Entry, Task, entry_of, is_done, now
-from finefill.completion import Engine, Fill, check_fill, load
+from finefill.completion import Engine, Fill, Wrap, check_fill, check_wrap, load
 from finefill.errors import FinefillError
 from finefill.files import EXTENSIONS, MAX_PIXELS, PART, decode, remedy, usable
 
@@ -50,6 +50,7 @@ class Batch:
         labels: of annotations, to take; empty: all.
         line_width: of lines and points in annotations, in pixels.
         fill: as for :func:`finefill.complete`.
+        wrap: as for :func:`finefill.complete`.
         grow: widen the masks by so many pixels on all sides.
         png: write PNG files whatever the photo's format is.
         max_pixels: refuse larger images before decoding them.
@@ -80,6 +81,7 @@ class Batch:
     address: str | None = None
     convention: str | None = None
     fill: Fill = "auto"
+    wrap: Wrap | None = None
 
     @property
     def in_memory(self) -> bool:
@@ -131,6 +133,7 @@ def prepare(batch: Batch) -> Plan:
         )
     engine = load(batch.model, batch.convention)
     check_fill(batch.fill, engine.card)
+    check_wrap(batch.wrap)
     return Plan(batch, total, engine, engine.sha256, left_out)
 
 
@@ -337,6 +340,7 @@ def _tasks(plan: Plan, done: Mapping[str, bytes], *, clear: bool = False) -> Ite
             mask_values=batch.mask_values,
             mask_drawn=batch.mask_drawn,
             fill=batch.fill,
+            wrap=batch.wrap,
             grow=batch.grow,
             max_pixels=batch.max_pixels,
             confidence=batch.confidence,

@@ -14,7 +14,7 @@ from typing import Any
 
 from finefill.batch import holes
 from finefill.batch.places import Place, created, digest, opened, size, stamp
-from finefill.completion import NEAR, Engine, Fill, fill_with_report, groups
+from finefill.completion import NEAR, Engine, Fill, Wrap, fill_with_report, groups
 from finefill.errors import FinefillError
 from finefill.files import MAX_PIXELS, for_network, read_photo, write_photo
 from finefill.masks import check, grow
@@ -36,6 +36,7 @@ class Task:
         model_file: the name of its file.
         convention: how that is used: see :attr:`finefill.Engine.label`.
         fill: as for :func:`finefill.complete`.
+        wrap: as for :func:`finefill.complete`.
         confidence: measure it, by a second run of the network.
         problem: why it cannot be done (no mask, say); empty = nothing known against it.
         done: what an earlier run did (see :func:`state`); None = it has not done this photo, or
@@ -64,6 +65,7 @@ class Task:
     model_file: str = ""
     convention: str = "finefill"
     fill: Fill = "auto"
+    wrap: Wrap | None = None
 
 
 @dataclass
@@ -76,8 +78,9 @@ class Entry:
         hole_pixels: how many were completed.
         groups: of holes that lie close together.
         windows: what the network saw, in the order in which they were filled: top, bottom, left
-            and right in pixels of the upright photo, ends excluded, and the scale, at most 1.
-        fill: what was asked for.
+            and right in pixels of the upright photo, ends excluded, and the scale, at most 1;
+            with ``wrap`` a window may end beyond the border, and goes on at the other one.
+        fill: what was asked for, as ``wrap``.
         ways: by which way each of the windows was filled: network, regions, or plain.
         confidence: 0 to 1, of the window with the lowest; None where it was not measured.
         seconds: for all of it, reading and writing included.
@@ -101,6 +104,7 @@ class Entry:
     labels: tuple[str, ...] = ()
     line_width: float | None = None
     fill: str = "auto"
+    wrap: str | None = None
     grow: int = 0
     output_sha256: str | None = None
     output_bytes: int | None = None
@@ -169,6 +173,7 @@ def entry_of(task: Task, **values: Any) -> Entry:
         labels=task.labels,
         line_width=task.line_width,
         fill=task.fill,
+        wrap=task.wrap,
         grow=task.grow,
         **values,
     )
@@ -209,7 +214,7 @@ def options_of(values: Mapping[str, Any]) -> list[object]:
     chosen = list(values.get("mask_values", ()))
     convention = values.get("convention", "finefill")
     fill = values.get("fill", "auto")
-    taken = [list(values.get("labels", ())), values.get("line_width")]
+    taken = [list(values.get("labels", ())), values.get("line_width"), values.get("wrap")]
     return [values["keep_polarity"], values["grow"], chosen, drawn, convention, fill, *taken]
 
 
@@ -247,7 +252,13 @@ def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> li
     entry.groups = len(groups(mask, NEAR))
     photo = for_network(photo, mask)
     report = fill_with_report(
-        engine, photo.rgb, mask, measure=task.confidence, fill=task.fill, overwrite=True
+        engine,
+        photo.rgb,
+        mask,
+        measure=task.confidence,
+        fill=task.fill,
+        wrap=task.wrap,
+        overwrite=True,
     )
     boxes = [(one.window.box, one.window.scale) for one in report.filled]
     entry.windows = [

@@ -19,7 +19,7 @@ from finefill.cli.models import tell
 
 if TYPE_CHECKING:
     from finefill.batch import Entry, Place, Plan
-    from finefill.completion import Fill
+    from finefill.completion import Fill, Wrap
 
 TOTALS = ("done", "skipped", "failed", "warnings")
 SHOWN = 1000  # failures and warnings listed at the end; the manifest has all
@@ -52,6 +52,7 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
 @options.model
 @options.convention
 @options.fill
+@options.wrap
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -131,6 +132,7 @@ def batch(
     model: str,
     convention: str | None,
     fill: Fill,
+    wrap: Wrap | None,
     jobs: int | None,
     engine: str,
     address: str | None,
@@ -181,6 +183,7 @@ def batch(
             address=address,
             convention=convention,
             fill=fill,
+            wrap=wrap,
         )
     )
     tell(plan.engine)

@@ -26,6 +26,12 @@ convention = click.option(
 fill = click.option(
     "--fill", type=click.Choice(FILLS), default="auto", show_default=True, help=FILL
 )
+wrap = click.option(
+    "--wrap",
+    type=click.Choice(["x", "y", "xy"]),
+    help="For tiles and panoramas: the photo, as it is shown, goes on at the other border, from "
+    "left to right (x), from top to bottom (y), or both.",
+)
 max_pixels = click.option(
     "--max-pixels",
     type=click.IntRange(min=1),

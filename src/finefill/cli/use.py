@@ -21,7 +21,7 @@ from finefill.errors import FinefillError
 from finefill.masks import regions
 
 if TYPE_CHECKING:
-    from finefill.completion import Fill
+    from finefill.completion import Fill, Wrap
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -105,6 +105,7 @@ ASSETS = Path(__file__).parent.parent / "assets"
 @options.model
 @options.convention
 @options.fill
+@options.wrap
 @click.option(
     "--grow",
     type=click.IntRange(min=0),
@@ -157,6 +158,7 @@ def complete(
     model: str,
     convention: str | None,
     fill: Fill,
+    wrap: Wrap | None,
     grow: int,
     resize_mask: bool,
     keep_polarity: bool,
@@ -237,7 +239,7 @@ def complete(
             )
     engine = opened(model, convention)
     report = fill_with_report(
-        engine, shown.rgb, hole, measure=confidence, fill=fill, overwrite=True
+        engine, shown.rgb, hole, measure=confidence, fill=fill, wrap=wrap, overwrite=True
     )
     with _warnings_on_stderr(strict=strict, writing=True):
         for text in report.warnings:

@@ -4,6 +4,7 @@ Reads in this order:
 
 - ``plan`` chooses the windows, ``photo`` carries them out on photographs of any size.
 - ``engine`` runs the network, ``detail`` and ``blend`` finish its fill.
+- ``wrap`` cuts tiles and panoramas where no hole is.
 - ``exemplar`` copies regions from around the hole instead.
 - ``confidence`` and ``verify`` look at the result.
 - ``catalog`` holds the shipped models; ``convention`` and ``binding`` say how others are used.
@@ -20,6 +21,7 @@ __all__ = [
     "FILLS",
     "MAX_THREADS",
     "NEAR",
+    "WRAPS",
     "Box",
     "Chosen",
     "Convention",
@@ -29,8 +31,10 @@ __all__ = [
     "Report",
     "Way",
     "Window",
+    "Wrap",
     "check_arrays",
     "check_fill",
+    "check_wrap",
     "choose",
     "complete",
     "cpus",
@@ -71,6 +75,7 @@ if TYPE_CHECKING:
     )
     from finefill.completion.plan import NEAR, Box, Window, groups, window_around
     from finefill.completion.verify import verify_file
+    from finefill.completion.wrap import WRAPS, Wrap, check_wrap
 else:
     __getattr__, __dir__ = lazy(
         __name__,
@@ -99,5 +104,6 @@ else:
             ],
             "plan": ["NEAR", "Box", "Window", "groups", "window_around"],
             "verify": ["verify_file"],
+            "wrap": ["WRAPS", "Wrap", "check_wrap"],
         },
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, overload
 
@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill.completion import confidence, plain, specks
+from finefill.completion import wrap as wrapping
 from finefill.completion.blend import meet_edges
 from finefill.completion.catalog import load
 from finefill.completion.detail import EDGE, add_detail
 from finefill.completion.engine import Engine, check_arrays
 from finefill.completion.exemplar import FILLS, Fill, Way, allowed, fill_hole, lively, structured
 from finefill.completion.plan import Box, Window, plan
+from finefill.completion.wrap import Wrap, check_wrap
 from finefill.errors import FinefillError
 from finefill.files import RGB, for_network, photo_of, put_back, turn
 from finefill.masks import Mask, binarize, check, of_image
@@ -40,7 +42,8 @@ class Filled:
     """What became of one window.
 
     Attributes:
-        window: the piece of the plan.
+        window: the piece of the plan; with ``wrap`` it may end beyond the bottom or right border,
+            and goes on at the other one.
         way: "network"; "regions": copied from around the hole; "plain": one colour or plane;
             "specks": a few pixels, continued from beside them.
         confidence: 0 to 1 (see :mod:`finefill.completion.confidence`); None: not measured.
@@ -93,6 +96,7 @@ def complete(
     model: str | Engine = "places",
     *,
     fill: Fill = "auto",
+    wrap: Wrap | None = None,
 ) -> NDArray[np.uint8]: ...
 @overload
 def complete(
@@ -101,6 +105,7 @@ def complete(
     model: str | Engine = "places",
     *,
     fill: Fill = "auto",
+    wrap: Wrap | None = None,
 ) -> Image.Image: ...
 def complete(
     image: NDArray[np.uint8] | Image.Image,
@@ -108,6 +113,7 @@ def complete(
     model: str | Engine = "places",
     *,
     fill: Fill = "auto",
+    wrap: Wrap | None = None,
 ) -> NDArray[np.uint8] | Image.Image:
     """Complete the masked part of a photograph.
 
@@ -120,6 +126,8 @@ def complete(
         model: a name that ``finefill models`` lists, the path of an .onnx file, or an engine.
         fill: "network": by the network; "regions": copied in large pieces from around the hole,
             which continues facades, windows and tiles; "auto": what suits each hole's surroundings.
+        wrap: for tiles and panoramas: "x": what leaves the image, as it is shown, at the left goes
+            on at the right; "y": at the top and the bottom; "xy": both; None: neither.
 
     Returns:
         What was given, array or Pillow image of the same size and mode; pixels outside the mask
@@ -130,7 +138,8 @@ def complete(
 
     Warns:
         UserWarning: a Pillow image whose mask is its alpha channel or whose ICC profile is damaged;
-            a hole that regions were asked for and too little is known around.
+            a hole that regions were asked for and too little is known around; a hole that goes
+            across all of an image that is to wrap.
     """
     if not isinstance(image, np.ndarray | Image.Image):
         raise FinefillError(
@@ -144,7 +153,7 @@ def complete(
     hole = _mask_of(mask)
     if isinstance(image, np.ndarray):
         check_arrays(image, hole)
-        return _told(fill_with_report(engine, image, check(hole), fill=fill), fill)
+        return _told(fill_with_report(engine, image, check(hole), fill=fill, wrap=wrap), fill)
     photo = photo_of(image)
     if hole.shape != (image.height, image.width):
         turned = hole.shape == image.size and photo.orientation != 1
@@ -155,12 +164,14 @@ def complete(
         )
     upright = turn(check(hole).astype(np.uint8), photo.orientation).astype(bool)
     photo = for_network(photo, upright)
-    report = fill_with_report(engine, photo.rgb, upright, fill=fill, overwrite=True)
+    report = fill_with_report(engine, photo.rgb, upright, fill=fill, wrap=wrap, overwrite=True)
     filled = _told(report, fill)
     return put_back(photo, filled, upright)
 
 
-def fill_photo(engine: Engine, image: RGB, mask: Mask, *, fill: Fill = "auto") -> RGB:
+def fill_photo(
+    engine: Engine, image: RGB, mask: Mask, *, fill: Fill = "auto", wrap: Wrap | None = None
+) -> RGB:
     """Complete an upright photo of any size.
 
     Args:
@@ -168,11 +179,12 @@ def fill_photo(engine: Engine, image: RGB, mask: Mask, *, fill: Fill = "auto") -
         image: (H, W, 3) uint8; not changed.
         mask: (H, W) bool, True = to be completed.
         fill: as for :func:`complete`.
+        wrap: as for :func:`complete`.
 
     Returns:
         (H, W, 3) uint8, a new array, equal to ``image`` outside the mask.
     """
-    return fill_with_report(engine, image, mask, fill=fill).rgb
+    return fill_with_report(engine, image, mask, fill=fill, wrap=wrap).rgb
 
 
 def fill_with_report(
@@ -182,6 +194,7 @@ def fill_with_report(
     *,
     measure: bool = False,
     fill: Fill = "auto",
+    wrap: Wrap | None = None,
     overwrite: bool = False,
 ) -> Report:
     """Complete an upright photo as :func:`fill_photo` does, and tell how sure the fills are.
@@ -194,20 +207,30 @@ def fill_with_report(
             nothing is known about the model's. Without it only holes too large for the model are
             warned of, which costs nothing.
         fill: as for :func:`complete`.
-        overwrite: fill in ``image`` itself, and spare a copy of the photo.
+        wrap: as for :func:`complete`.
+        overwrite: fill in ``image`` itself, and spare a copy of the photo; not where ``wrap``
+            rolls it.
 
     Returns:
         The photo, equal to ``image`` outside the mask, and an entry for each window.
 
     Raises:
-        FinefillError: shapes or types do not fit, or the model does not allow such a ``fill``.
+        FinefillError: shapes or types do not fit, ``wrap`` is unknown, or the model does not allow
+            such a ``fill``.
     """
     check_arrays(image, mask)
     card = engine.card
     check_fill(fill, card)
-    notes = tuple(filter(None, [confidence.unmeasured(card)])) if measure else ()
-    result, left = image if overwrite else image.copy(), mask.copy()
-    sure_of_it = 1.0 if measure and not notes else None
+    check_wrap(wrap)
+    unmeasured = confidence.unmeasured(card) if measure else ""
+    measured = measure and not unmeasured
+    notes = (*filter(None, [unmeasured]), *wrapping.notes(mask, wrap))
+    shift = wrapping.shift_of(mask, wrap)
+    if any(shift):
+        result, left = np.roll(image, shift, (0, 1)), np.roll(mask, shift, (0, 1))
+    else:
+        result, left = image if overwrite else image.copy(), mask.copy()
+    sure_of_it = 1.0 if measured else None
     tiny = specks.fill(result, left) if fill == "auto" and card["detail"] else []
     filled = [Filled(one, "specks", sure_of_it, "") for one in tiny]
     for planned in _chunks(plan(left, card)):
@@ -217,7 +240,7 @@ def fill_with_report(
         smalls, holes = [small for small, _ in inputs], [hole for _, hole in inputs]
         fills = engine.fill_many(smalls, holes)
         surenesses: list[float | None] = [None] * len(windows)
-        if measure and not notes:
+        if measured:
             surenesses = [*confidence.measure(engine, smalls, holes, fills)]
         for window, small, hole, guess, sure in zip(
             windows, smalls, holes, fills, surenesses, strict=True
@@ -231,12 +254,16 @@ def fill_with_report(
                 unknown = _unknown(left, window)
                 _put(result, unknown, window, small, hole, guess, detail=card["detail"])
             left[window.hole.slices] = False
-            warning = confidence.warning(window, sure, card, way)
+            shown = wrapping.moved(window, shift, mask.shape)
+            warning = confidence.warning(shown, sure, card, way)
             if fill == "regions" and way == "network":
-                warning = (
-                    f"{confidence.name_of(window)}: too little is known around it to copy from"
-                )
+                warning = f"{confidence.name_of(shown)}: too little is known around it to copy from"
             filled.append(Filled(window, way, sure, warning))
+    if any(shift):
+        result = np.roll(result, (-shift[0], -shift[1]), (0, 1))
+        filled = [
+            replace(one, window=wrapping.moved(one.window, shift, mask.shape)) for one in filled
+        ]
     return Report(result, tuple(filled), notes)
 
 
@@ -310,6 +337,8 @@ def _put_regions(
 
 def _told(report: Report, fill: Fill) -> RGB:
     """A report's photo; warns where what was asked for could not be done."""
+    for note in report.notes:
+        warnings.warn(note, stacklevel=3)
     for one in report.filled:
         if fill == "regions" and one.way == "network":
             warnings.warn(one.warning, stacklevel=3)
