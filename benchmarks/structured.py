@@ -313,7 +313,7 @@ def speed(folder: Path) -> None:
                 if name == "patchmatch":
                     patchmatch(large, mask)
                 else:
-                    fill_with_report(engine, large, mask, fill=name)  # type: ignore[arg-type]
+                    fill_with_report(engine, large, mask, fill=name)  # type: ignore[arg-type]  # a way
                 seconds[name] = round(time.process_time() - start, 3)
         rows.append(seconds)
         print(seconds, flush=True)
