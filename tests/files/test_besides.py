@@ -15,6 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from finefill.files import iptc, xmp
+from finefill.files.metadata import Kept
 from finefill.files.reading import read_photo
 from finefill.files.writing import write_photo
 from tests.files.pictures import HOLE, picture, tiny_jpeg
@@ -234,6 +235,25 @@ def test_chunks_of_png(tmp_path: Path) -> None:
         assert said.index(same) < said.index(b"IDAT")
     for name in (b"caBX", b"mkBT", b"mDCV", b"tIME"):
         assert name not in said
+
+
+@pytest.mark.parametrize(
+    ("chunks", "told"),
+    [
+        ((b"cICP", bytes([9, 16, 0, 1])), "colours of PNG (cICP)"),
+        ((b"cICP", bytes([1, 13, 0, 1])), ""),
+        ((b"gAMA", (100_000).to_bytes(4)), "colours of PNG (gAMA)"),
+        ((b"gAMA", (45_455).to_bytes(4)), ""),
+        ((b"gAMA", (100_000).to_bytes(4), b"sRGB", b"\0"), ""),
+        ((b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)),
+         "colours of PNG (cHRM)"),
+        ((b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)), ""),
+    ],
+)  # fmt: skip
+def test_colours_of_png_in_other_formats(chunks: tuple[bytes, ...], told: str) -> None:
+    kept = Kept(chunks=tuple(zip(chunks[::2], chunks[1::2], strict=True)))
+    assert kept.not_held("JPEG") == ([told] if told else [])
+    assert kept.not_held("PNG") == []
 
 
 def test_chunks_of_webp(tmp_path: Path) -> None:

@@ -12,6 +12,12 @@ CREDENTIALS = "its content credentials (C2PA), which do not hold for a changed p
 GAIN_MAP = "its gain map (HDR)"
 # Chunks of a PNG file that say what its samples mean, or hold text.
 _PNG_COLOUR = (b"cHRM", b"cICP", b"gAMA", b"sRGB")
+_CICP_SRGB = bytes([1, 13])  # primaries and transfer (ITU-T H.273)
+_SRGB = {
+    b"gAMA": (45455,),
+    b"cHRM": (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
+}
+_ROUNDED = 100  # hundred-thousandths
 _PNG_SAMPLES = (b"sBIT", b"bKGD")  # in the samples' own depth
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _PNG_KEPT = (*_PNG_COLOUR, *_PNG_SAMPLES, *_PNG_TEXTS)
@@ -145,6 +151,32 @@ def chunk_names(chunks: Chunks) -> tuple[list[str], list[str]]:
     texts = [_text_name(data) for kind, data in chunks if kind in _PNG_TEXTS]
     others = [kind.decode("latin-1") for kind, _ in chunks if kind not in _PNG_KEPT]
     return list(dict.fromkeys(texts)), list(dict.fromkeys(others))
+
+
+def colours_told(chunks: Chunks) -> list[str]:
+    """Names of the chunks by which a PNG file's samples are no sRGB.
+
+    An sRGB chunk counts for more than gAMA and cHRM, and cICP for more than all (PNG, third
+    edition, 11.3.2).
+    """
+    told = dict(chunks)
+    if b"cICP" in told:
+        return [] if told[b"cICP"][:2] == _CICP_SRGB else ["cICP"]
+    if b"sRGB" in told:
+        return []
+    return [
+        name.decode()
+        for name, usual in _SRGB.items()
+        if (data := told.get(name)) is not None and not _nearly(data, usual)
+    ]
+
+
+def _nearly(data: bytes, usual: tuple[int, ...]) -> bool:
+    """Whether a chunk holds these numbers of four bytes, but for rounding."""
+    found = [int.from_bytes(data[at : at + 4]) for at in range(0, len(data), 4)]
+    return len(found) == len(usual) and all(
+        abs(one - other) <= _ROUNDED for one, other in zip(found, usual, strict=True)
+    )
 
 
 def _text_name(data: bytes) -> str:

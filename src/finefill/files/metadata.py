@@ -98,7 +98,8 @@ class Kept:
         texts, others = containers.chunk_names(self.chunks)
         if fmt in ("JPEG", "GIF") and remark is not None:
             texts.remove(remark[0])
-        for words, kinds in (("texts", texts), ("chunks", others)):
+        colours = containers.colours_told(self.chunks)
+        for words, kinds in (("texts", texts), ("chunks", others), ("colours", colours)):
             if kinds and fmt != "PNG":
                 names.append(f"{words} of PNG ({', '.join(kinds)})")
         if words := resolution.not_held(self.resolution, fmt):
