@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from finefill.files import iptc, xmp
+from finefill.files import iptc, tiff, xmp
 from finefill.files.metadata import Kept
 from finefill.files.reading import read_photo
 from finefill.files.writing import write_photo
@@ -254,6 +254,18 @@ def test_colours_of_png_in_other_formats(chunks: tuple[bytes, ...], told: str) -
     kept = Kept(chunks=tuple(zip(chunks[::2], chunks[1::2], strict=True)))
     assert kept.not_held("JPEG") == ([told] if told else [])
     assert kept.not_held("PNG") == []
+
+
+def test_a_profile_counts_for_more_than_gamma() -> None:
+    kept = Kept(chunks=((b"gAMA", (100_000).to_bytes(4)),), profile=True)
+    assert kept.not_held("JPEG") == []
+
+
+def test_exif_tags_that_may_be_places_are_told_in_tiff() -> None:
+    long, short = tiff.Value(4, (1234).to_bytes(4, "little")), tiff.short(7)
+    kept = Kept(exif=tiff.block({50_000: long, 50_001: short}))
+    assert kept.not_held("TIFF") == ["places in another file (EXIF's tags 50000)"]
+    assert kept.not_held("JPEG") == []
 
 
 def test_chunks_of_webp(tmp_path: Path) -> None:

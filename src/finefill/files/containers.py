@@ -153,16 +153,20 @@ def chunk_names(chunks: Chunks) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(texts)), list(dict.fromkeys(others))
 
 
-def colours_told(chunks: Chunks) -> list[str]:
+def colours_told(chunks: Chunks, *, profile: bool) -> list[str]:
     """Names of the chunks by which a PNG file's samples are no sRGB.
 
-    An sRGB chunk counts for more than gAMA and cHRM, and cICP for more than all (PNG, third
-    edition, 11.3.2).
+    A profile and an sRGB chunk count for more than gAMA and cHRM, and cICP for more than all (PNG,
+    third edition, 11.3.2).
+
+    Args:
+        chunks: of :func:`png_chunks`.
+        profile: the file has an ICC profile.
     """
     told = dict(chunks)
     if b"cICP" in told:
         return [] if told[b"cICP"][:2] == _CICP_SRGB else ["cICP"]
-    if b"sRGB" in told:
+    if profile or b"sRGB" in told:
         return []
     return [
         name.decode()

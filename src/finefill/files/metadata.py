@@ -60,6 +60,7 @@ class Kept:
         tags: of a TIFF file, in its first table: places on a map, for instance.
         negative: a TIFF file stores white as zero.
         chunks: (name, contents) of a PNG file's chunks about colour, and of its texts.
+        profile: a PNG file has an ICC profile, which counts for more than some of them.
         webp: bytes of the pixels of a lossy WebP file; 0 for all others.
         named: the format that the file's name tells; empty where it tells none.
         resolution: of the stored pixels; None where the file tells none.
@@ -74,6 +75,7 @@ class Kept:
     tags: Table = field(default_factory=dict)
     negative: bool = False
     chunks: Chunks = ()
+    profile: bool = False
     webp: int = 0
     named: str = ""
     resolution: Resolution | None = None
@@ -98,10 +100,12 @@ class Kept:
         texts, others = containers.chunk_names(self.chunks)
         if fmt in ("JPEG", "GIF") and remark is not None:
             texts.remove(remark[0])
-        colours = containers.colours_told(self.chunks)
+        colours = containers.colours_told(self.chunks, profile=self.profile)
         for words, kinds in (("texts", texts), ("chunks", others), ("colours", colours)):
             if kinds and fmt != "PNG":
                 names.append(f"{words} of PNG ({', '.join(kinds)})")
+        if fmt == "TIFF" and (tags := _places(tiff.exif_table(self.exif))):
+            names.append(f"places in another file (EXIF's tags {', '.join(map(str, tags))})")
         if words := resolution.not_held(self.resolution, fmt):
             names.append(words)
         return names
@@ -152,7 +156,8 @@ def kept_of(image: Image.Image, file: IO[bytes], picture: tiff.Picture | None = 
     elif image.format == "PNG":
         chunks, lost = containers.png_chunks(file)
         _, comment = containers.remark(chunks) or ("", b"")
-        kept = replace(kept, chunks=chunks, comment=comment, lost=tuple(lost))
+        profile = bool(image.info.get("icc_profile"))
+        kept = replace(kept, chunks=chunks, profile=profile, comment=comment, lost=tuple(lost))
         resources = iptc.of_text(image.info.pop("Raw profile type iptc", ""))
     elif image.format == "WEBP":
         webp, lost = containers.webp_chunks(file)
@@ -312,11 +317,20 @@ def _of_tiff(kept: Kept, picture: tiff.Picture) -> tuple[Kept, bytes]:
     return kept, resources
 
 
+def _places(table: Table) -> list[int]:
+    """Tags that may be places in the file, which another file has not."""
+    return [
+        tag
+        for tag, value in table.items()
+        if not isinstance(value, dict) and tag not in tiff.LAYOUT and value.is_offset
+    ]
+
+
 def _tiff_tags(kept: Kept, packet: bytes) -> Table:
+    table = tiff.exif_table(kept.exif)
+    left_out = tiff.LAYOUT | set(_places(table))
     found = {
-        tag: value
-        for tag, value in tiff.exif_table(kept.exif).items()
-        if isinstance(value, dict) or not (tag in tiff.LAYOUT or value.is_offset)
+        tag: value for tag, value in table.items() if isinstance(value, dict) or tag not in left_out
     }
     found |= kept.tags
     for tag, data in (
