@@ -25,7 +25,7 @@ from finefill import __version__
 from finefill.batch import extras
 from finefill.batch.local import MAX_DEATHS, default_jobs
 from finefill.batch.places import Place
-from finefill.batch.plan import Batch, Plan, clear_parts
+from finefill.batch.plan import Batch, Plan, clear_parts, take
 from finefill.batch.task import Entry, Task, complete_file, entry_of, now
 from finefill.completion import Convention, Engine
 from finefill.errors import FinefillError
@@ -83,14 +83,8 @@ def spread(
                         submit(*again.popleft())
                         continue
                     fresh: list[Task] = []
-                    while more and len(fresh) < slots.chunk():
-                        step = next(steps, None)
-                        if step is None:
-                            more = False
-                        elif isinstance(step, Entry):
-                            yield step
-                        else:
-                            fresh.append(step)
+                    if more:
+                        fresh, more = yield from take(steps, slots.chunk(), stop)
                     if not fresh:
                         break
                     submit(fresh, 1)

@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from finefill.batch.plan import Batch, Plan, clear_parts
+from finefill.batch.plan import Batch, Plan, clear_parts, take
 from finefill.batch.task import Entry, Task, complete_file, entry_of, now
 from finefill.completion import Convention, Engine, cpus
 from finefill.errors import FinefillError
@@ -62,13 +62,9 @@ def spread(
                     task = again.popleft()
                     flying[pool.submit(task)] = (task, True)
             elif more and len(flying) < 2 * jobs:
-                step = next(steps, None)
-                if step is None:
-                    more = False
-                elif isinstance(step, Entry):
-                    yield step
-                else:
-                    flying[pool.submit(step)] = (step, False)
+                fresh, more = yield from take(steps, 1, stop)
+                for task in fresh:
+                    flying[pool.submit(task)] = (task, False)
             if not flying:
                 if not more and not again:
                     return

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,6 +154,31 @@ def steps(plan: Plan, done: Mapping[str, bytes]) -> Iterator[Task | Entry]:
     """
     for task in _tasks(plan, done, clear=True):
         yield entry_of(task, error=task.problem, time=now()) if task.problem else task
+
+
+def take(
+    steps: Iterator[Task | Entry], count: int, stop: threading.Event
+) -> Generator[Entry, None, tuple[list[Task], bool]]:
+    """The next tasks of :func:`steps`; the entries between them are passed on.
+
+    Args:
+        steps: what there is to do.
+        count: how many tasks at most.
+        stop: when set, no more are taken.
+
+    Returns:
+        The tasks, and whether there may be more of them.
+    """
+    tasks: list[Task] = []
+    while len(tasks) < count and not stop.is_set():
+        step = next(steps, None)
+        if step is None:
+            return tasks, False
+        if isinstance(step, Entry):
+            yield step
+        else:
+            tasks.append(step)
+    return tasks, True
 
 
 def clear_parts(folder: Place, only: str = "") -> None:

@@ -197,7 +197,7 @@ def complete(
     with _warnings_on_stderr(strict=strict):
         read = files.read_photo(photo, max_pixels=max_pixels)
         size = read.rgb.shape[:2]
-        lies: masks.Placing = {"orientation": read.orientation, "drawn": drawn}
+        placing: masks.Placing = {"orientation": read.orientation, "drawn": drawn}
         hole = np.zeros(size, bool)
         for path in mask_paths:
             hole |= masks.read_mask(
@@ -207,20 +207,20 @@ def complete(
                 keep_polarity=keep_polarity,
                 max_pixels=max_pixels,
                 values=values,
-                **lies,
+                **placing,
             )
         for draw, texts in ((regions.box, boxes), (regions.polygon, polygons)):
             for text in texts:
-                hole |= masks.by_numbers(functools.partial(draw, text), size, **lies)
+                hole |= masks.by_numbers(functools.partial(draw, text), size, **placing)
         if coco:
-            hole |= regions.coco(coco, str(photo), size, labels, resize=resize_mask, **lies)
+            hole |= regions.coco(coco, str(photo), size, labels, resize=resize_mask, **placing)
         if labelme:
             hole |= regions.labelme(
-                labelme, size, labels, resize=resize_mask, line_width=line_width, **lies
+                labelme, size, labels, resize=resize_mask, line_width=line_width, **placing
             )
         for path in others:
             hole |= regions.annotated(
-                path, str(photo), size, labels, resize=resize_mask, line_width=line_width, **lies
+                path, str(photo), size, labels, resize=resize_mask, line_width=line_width, **placing
             )
         outlined = hole  # paint and holes cover their object: their edge is none
         if alpha:

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
@@ -31,16 +31,28 @@ LINES = ("line", "linestrip", "point")
 _Image = TypeVar("_Image")
 
 
+class Placement(TypedDict, total=False):
+    """How what is annotated lies on the photo, as for :func:`finefill.masks.reading.placed`.
+
+    Attributes:
+        resize: scale a drawing of another shape to the photo's; by default not.
+        orientation: the photo's EXIF orientation, 1 to 8; by default 1.
+        drawn: on the photo as it is ``shown`` or ``stored``; None: as its size tells.
+    """
+
+    resize: bool
+    orientation: int
+    drawn: str | None
+
+
 def coco(
     file: File,
     photo: str,
     size: Size,
     labels: Collection[str] = (),
     *,
-    resize: bool = False,
-    orientation: int = 1,
-    drawn: str | None = None,
     data: Any = None,
+    **placement: Unpack[Placement],
 ) -> Mask:
     """The mask of a photo's objects in a file of COCO annotations.
 
@@ -54,11 +66,8 @@ def coco(
             whose folders agree most is taken. In a list of results it is the images' id.
         size: (height, width) of the upright photo.
         labels: names of the categories to take; empty: all.
-        resize: scale a drawing of another shape to the photo's.
-        orientation: the photo's EXIF orientation, 1 to 8.
-        drawn: on the photo as it is ``shown`` or ``stored``, see
-            :func:`finefill.masks.reading.placed`.
         data: what the JSON file says; None: it is read.
+        placement: ``resize``, ``orientation`` and ``drawn``, see :class:`Placement`.
 
     Returns:
         (height, width) bool, the union of the objects.
@@ -83,7 +92,7 @@ def coco(
         for entry in mine
     ]
     chosen = choose(named, labels, f"{name}: {wanted}")
-    frame = frame_of(image, ("height", "width"), size, name, orientation, drawn)
+    frame = frame_of(image, ("height", "width"), size, name, placement)
     drawings = [
         drawing
         for entry in chosen
@@ -91,9 +100,7 @@ def coco(
     ]
     mask = all_of(drawings, frame, name)
     known = image.get("height") is not None
-    return placed(
-        mask, size, name, resize=resize, orientation=orientation, drawn=drawn, size_known=known
-    )
+    return placed(mask, size, name, size_known=known, **placement)
 
 
 def labelme(
@@ -101,11 +108,9 @@ def labelme(
     size: Size,
     labels: Collection[str] = (),
     *,
-    resize: bool = False,
-    orientation: int = 1,
-    drawn: str | None = None,
     line_width: float | None = None,
     data: Any = None,
+    **placement: Unpack[Placement],
 ) -> Mask:
     """The mask of the shapes in a labelme file.
 
@@ -116,12 +121,9 @@ def labelme(
         file: the JSON file.
         size: (height, width) of the upright photo.
         labels: of the shapes to take; empty: all.
-        resize: scale a drawing of another shape to the photo's.
-        orientation: the photo's EXIF orientation, 1 to 8.
-        drawn: on the photo as it is ``shown`` or ``stored``, see
-            :func:`finefill.masks.reading.placed`.
         line_width: of lines and points, in pixels of the annotated image.
         data: what the JSON file says; None: it is read.
+        placement: ``resize``, ``orientation`` and ``drawn``, see :class:`Placement`.
 
     Returns:
         (height, width) bool, the union of the shapes.
@@ -138,7 +140,7 @@ def labelme(
     listed = dicts(data if isinstance(data, dict) else {}, "shapes", name)
     named = [(str(shape.get("label", "")), shape) for shape in listed]
     chosen = choose(named, labels, name)
-    frame = frame_of(data, ("imageHeight", "imageWidth"), size, name, orientation, drawn)
+    frame = frame_of(data, ("imageHeight", "imageWidth"), size, name, placement)
     drawings = []
     for shape in chosen:
         kind = str(shape.get("shape_type") or "polygon")
@@ -146,9 +148,7 @@ def labelme(
         drawings.append((what, _shape_of(shape, kind, frame, what, line_width)))
     mask = all_of(drawings, frame, name)
     known = data.get("imageHeight") is not None
-    return placed(
-        mask, size, name, resize=resize, orientation=orientation, drawn=drawn, size_known=known
-    )
+    return placed(mask, size, name, size_known=known, **placement)
 
 
 _Drawing = tuple[str, Callable[[], Mask]]
@@ -456,13 +456,13 @@ def frame_of(
     keys: tuple[str, str],
     size: Size,
     name: str,
-    orientation: int,
-    drawn: str | None,
+    placement: Placement,
 ) -> Size:
     """The (height, width) that annotations were drawn at; the photo's where they do not tell."""
     found = [entry.get(key) for key in keys]
     if found == [None, None]:
-        return stored_size(size, orientation) if drawn == "stored" else size
+        stored = placement.get("drawn") == "stored"
+        return stored_size(size, placement.get("orientation", 1)) if stored else size
     sides = [int(side) for side in found if shapes.is_number(side) and side >= 1 and side % 1 == 0]
     if len(sides) != 2:
         raise FinefillError(f"{name}: {keys[1]} and {keys[0]} must be whole numbers of pixels")

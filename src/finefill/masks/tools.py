@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -22,6 +22,7 @@ from finefill.errors import FinefillError
 from finefill.masks import shapes
 from finefill.masks.annotations import (
     File,
+    Placement,
     all_of,
     choose,
     coco,
@@ -68,11 +69,9 @@ def annotated(
     size: Size,
     labels: Collection[str] = (),
     *,
-    resize: bool = False,
-    orientation: int = 1,
-    drawn: str | None = None,
     line_width: float | None = None,
     text: bytes | None = None,
+    **placement: Unpack[Placement],
 ) -> Mask:
     """The mask of a photo's shapes in an annotation file of any kind that is known.
 
@@ -85,11 +84,9 @@ def annotated(
             where several have that name.
         size: (height, width) of the upright photo.
         labels: of the shapes to take, in YOLO the classes' numbers; empty: all.
-        resize: scale a drawing of another shape to the photo's.
-        orientation: the photo's EXIF orientation, 1 to 8.
-        drawn: see :func:`finefill.masks.reading.placed`.
         line_width: of lines and points, in pixels of the annotated image.
         text: what is in the file; None: it is read.
+        placement: ``resize``, ``orientation`` and ``drawn``, see :class:`Placement`.
 
     Returns:
         (height, width) bool, the union of the shapes.
@@ -103,18 +100,17 @@ def annotated(
             was left out, or the mask is scaled.
     """
     name = os.fspath(file)
-    told: dict[str, Any] = {"resize": resize, "orientation": orientation, "drawn": drawn}
     content = read_text(name, text)
     if content.lstrip().startswith("<"):
         found = _cvat(content, photo, name, line_width)
     elif content.lstrip()[:1] in ("{", "["):
         data = parsed(content, name)
         if isinstance(data, dict) and "shapes" in data:
-            return labelme(file, size, labels, line_width=line_width, data=data, **told)
+            return labelme(file, size, labels, line_width=line_width, data=data, **placement)
         if isinstance(data, dict) and "annotations" in data and (data.keys() & {"images", "image"}):
-            return coco(file, photo, size, labels, data=data, **told)
+            return coco(file, photo, size, labels, data=data, **placement)
         if isinstance(data, list) and any(_has(one, "image_id") for one in data):
-            return coco(file, photo, size, labels, data=data, **told)
+            return coco(file, photo, size, labels, data=data, **placement)
         if isinstance(data, list) and all(
             _has(one, "annotations") or _has(one, "result") or _has(one, "completions")
             for one in data
@@ -129,12 +125,12 @@ def annotated(
     chosen: list[Shape] = [entry["shape"] for entry in choose(named, labels, name)]
     keys = ("height", "width")
     entry = {} if drawn_size is None else dict(zip(keys, drawn_size, strict=True))
-    frame = frame_of(entry, keys, size, name, orientation, drawn)
+    frame = frame_of(entry, keys, size, name, placement)
     drawings = [
         (f"{name}: {shape.kind} {shape.label!r}", functools.partial(shape.draw, frame))
         for shape in chosen
     ]
-    return placed(all_of(drawings, frame, name), size, name, size_known=bool(entry), **told)
+    return placed(all_of(drawings, frame, name), size, name, size_known=bool(entry), **placement)
 
 
 def _has(value: Any, key: str) -> bool:

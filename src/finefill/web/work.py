@@ -86,7 +86,7 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
     limit = order.max_pixels
     photo = files.read_photo(_Named(folder / IMAGE, "the image"), max_pixels=limit)
     size = photo.rgb.shape[:2]
-    lies: masks.Placing = {"orientation": photo.orientation, "drawn": order.mask_drawn}
+    placing: masks.Placing = {"orientation": photo.orientation, "drawn": order.mask_drawn}
     hole = np.zeros(size, bool)
     if order.mask:
         hole |= masks.read_mask(
@@ -96,10 +96,10 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
             keep_polarity=order.keep_polarity,
             max_pixels=limit,
             values=order.mask_values,
-            **lies,
+            **placing,
         )
     for text in order.boxes:
-        hole |= masks.by_numbers(functools.partial(regions.box, text), size, **lies)
+        hole |= masks.by_numbers(functools.partial(regions.box, text), size, **placing)
     outlined = hole  # what is erased has no object's edge
     if order.mask_alpha:
         hole = hole | regions.erased(photo, "the image")
