@@ -210,30 +210,17 @@ def _forward(net: Any) -> Maker:
 
 def export_separable(folder: Path) -> Path:
     """The separable stand-in as a file that the engine takes, for any size."""
-    import logging
-
     import onnx
     import torch
 
     from finefill.completion import CARD_KEY
+    from finefill.export.model import traced
 
-    logging.disable(logging.WARNING)
     net = _net("separable", 1)
     height, width = (net.size_multiple * torch.export.Dim(axis, min=1) for axis in ("r", "c"))
-    shape = {2: height, 3: width}
     side = 2 * net.size_multiple
     example = torch.zeros(1, 3, side, 2 * side), torch.ones(1, 1, side, 2 * side)
-    program = torch.onnx.export(
-        net,
-        example,
-        dynamo=True,
-        verbose=False,
-        input_names=["image", "mask"],
-        output_names=["fill"],
-        dynamic_shapes=(shape, shape),
-    )
-    assert program is not None
-    model = program.model_proto
+    model = traced(net, example, "fill", {2: height, 3: width})
     card = {"name": "separable", "size_multiple": net.size_multiple}
     card |= {"trained_size": 256, "hole_range": [48, 128]}
     onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(card)})

@@ -116,15 +116,8 @@ def demo_rgb() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with 16 crops of the bundled photograph."""
-    import finefill
-
-    folder = tmp_path_factory.mktemp("photos")
-    with Image.open(Path(finefill.__file__).parent / "assets" / "demo.jpg") as demo:
-        for number in range(16):
-            x, y = 150 * (number % 4), 110 * (number // 4)
-            demo.crop((x, y, x + 150, y + 110)).save(folder / f"{number}.png")
-    return folder
+    """A folder with 16 crops of the bundled photograph, 150x110."""
+    return crops(tmp_path_factory.mktemp("photos"), 4, (150, 110), (150, 110))
 
 
 @pytest.fixture(scope="session")
@@ -152,6 +145,27 @@ def browser() -> Iterator[Any]:
         )
         yield started
         started.close()
+
+
+def crops(folder: Path, across: int, step: tuple[int, int], size: tuple[int, int]) -> Path:
+    """16 pieces of the bundled photograph, as PNG files.
+
+    Args:
+        folder: where to write them.
+        across: how many lie in a row.
+        step: from one to the next, (x, y).
+        size: (width, height) of each.
+
+    Returns:
+        ``folder``.
+    """
+    import finefill
+
+    with Image.open(Path(finefill.__file__).parent / "assets" / "demo.jpg") as demo:
+        for number in range(16):
+            x, y = step[0] * (number % across), step[1] * (number // across)
+            demo.crop((x, y, x + size[0], y + size[1])).save(folder / f"{number:02}.png")
+    return folder
 
 
 def exif_with(layout: dict[int, int]) -> Image.Exif:

@@ -6,7 +6,6 @@ What they draw is noise; that it is the same noise shows that everything around 
 from __future__ import annotations
 
 import importlib.util
-import logging
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +18,8 @@ from finefill import Engine
 
 torch: Any = pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("onnxscript", reason="needs the extra train")
+
+Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
@@ -35,28 +36,25 @@ def standins() -> ModuleType:
 
 
 def export(net: Any, path: Path, example: tuple[Any, Any], output: str, free: bool) -> None:
-    import warnings
-
     import onnx
 
+    from finefill.export.model import traced
+
     rows, columns = (64 * torch.export.Dim(axis, min=1) for axis in ("rows", "columns"))
-    shape = {2: rows, 3: columns}
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            net,
-            example,
-            dynamo=True,
-            verbose=False,
-            input_names=["image", "mask"],
-            output_names=[output],
-            dynamic_shapes=(shape, shape) if free else None,
-        )
-    onnx.save(program.model_proto, path)
+    onnx.save(traced(net, example, output, {2: rows, 3: columns} if free else None), path)
 
 
-def expected(net: Any, image: Any, mask: Any) -> NDArray[np.uint8]:
+def check(path: Path, kind: str, rgb: Pixels, hole: NDArray[np.bool_], wanted: Pixels) -> None:
+    """The engine takes the file for one of that kind and fills the hole as PyTorch does."""
+    engine = Engine(path, threads=1)
+    assert engine.recognised == kind
+    result = engine.fill(rgb, hole)
+    np.testing.assert_array_equal(result[~hole], rgb[~hole])
+    assert np.abs(result.astype(int) - wanted).max() <= 1
+    assert wanted[hole].std() > 1  # of all one colour it would prove little
+
+
+def expected(net: Any, image: Any, mask: Any) -> Pixels:
     with torch.inference_mode():
         values = net(image, mask)[0].permute(1, 2, 0).numpy()
     return np.asarray(np.rint(values).clip(0, 255).astype(np.uint8))
@@ -81,13 +79,7 @@ def test_lama(standins: ModuleType, demo_rgb: NDArray[np.uint8], tmp_path: Path)
     image = torch.from_numpy(rgb).permute(2, 0, 1)[None] / 255
     mask = torch.from_numpy(hole)[None, None].float()
     export(net, tmp_path / "lama.onnx", (image, mask), "output", free=False)
-    engine = Engine(tmp_path / "lama.onnx", threads=1)
-    assert engine.recognised == "lama"
-    result = engine.fill(rgb, hole)
-    np.testing.assert_array_equal(result[~hole], rgb[~hole])
-    wanted = expected(net, image, mask)
-    assert np.abs(result.astype(int) - wanted).max() <= 1
-    assert wanted[hole].std() > 1  # of all one colour it would prove little
+    check(tmp_path / "lama.onnx", "lama", rgb, hole, expected(net, image, mask))
 
 
 def test_migan(standins: ModuleType, demo_rgb: NDArray[np.uint8], tmp_path: Path) -> None:
@@ -113,10 +105,4 @@ def test_migan(standins: ModuleType, demo_rgb: NDArray[np.uint8], tmp_path: Path
     image = torch.from_numpy(rgb).permute(2, 0, 1)[None]
     mask = torch.from_numpy(~hole)[None, None].to(torch.uint8) * 255
     export(net, tmp_path / "migan.onnx", (image, mask), "result", free=True)
-    engine = Engine(tmp_path / "migan.onnx", threads=1)
-    assert engine.recognised == "migan"
-    result = engine.fill(rgb, hole)
-    np.testing.assert_array_equal(result[~hole], rgb[~hole])
-    wanted = expected(net, image, mask)
-    assert np.abs(result.astype(int) - wanted).max() <= 1
-    assert wanted[hole].std() > 1
+    check(tmp_path / "migan.onnx", "migan", rgb, hole, expected(net, image, mask))

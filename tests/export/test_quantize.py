@@ -12,10 +12,9 @@ import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 from PIL import Image
 
-import finefill
 from finefill.completion.catalog import locate
 from finefill.completion.engine import CARD_KEY, Engine
 from finefill.data import recipes
@@ -26,17 +25,14 @@ from finefill.export import rewrite
 from finefill.export.model import export
 from finefill.export.quantize import integer_nodes, quantize
 from finefill.training import checkpoint, loop
+from tests.conftest import crops
+from tests.export.graphs import model_of
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Crops of the bundled photograph."""
-    folder = tmp_path_factory.mktemp("photos")
-    with Image.open(Path(finefill.__file__).parent / "assets" / "demo.jpg") as demo:
-        for number in range(16):
-            x, y = 110 * (number % 5), 90 * (number // 5)
-            demo.crop((x, y, x + 150, y + 150)).save(folder / f"{number:02}.png")
-    return folder
+    """Crops of the bundled photograph that overlap, 150x150."""
+    return crops(tmp_path_factory.mktemp("photos"), 5, (110, 90), (150, 150))
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +49,7 @@ def graph(nodes: list[Any], constants: dict[str, NDArray[Any]]) -> Any:
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", "C", "H", "W"])
         for name in ("x", "y")
     ]
-    made = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    model = helper.make_model(
-        helper.make_graph(nodes, "test", values[:1], values[1:], made),
-        opset_imports=[helper.make_opsetid("", 18)],
-        ir_version=10,
-    )
-    onnx.checker.check_model(model)
-    return model
+    return model_of(nodes, values[:1], values[1:], constants)
 
 
 def run(model: Any, x: NDArray[np.float32]) -> NDArray[np.float32]:

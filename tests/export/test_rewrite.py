@@ -14,12 +14,13 @@ import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from finefill.data import recipes
 from finefill.export import rewrite
 from finefill.export.model import _test_masks, _write, folded
 from finefill.training import build
+from tests.export.graphs import model_of
 
 Run = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 MAKE = helper.make_node
@@ -76,14 +77,7 @@ def little(**change: Any) -> Any:
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", channels, "H", "W"])
         for name, channels in (("image", 3), ("mask", 1), ("fill", 3))
     ]
-    made = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    model = helper.make_model(
-        helper.make_graph(nodes, "test", values[:2], values[2:], made),
-        opset_imports=[helper.make_opsetid("", 18)],
-        ir_version=10,
-    )
-    onnx.checker.check_model(model)
-    return model
+    return model_of(nodes, values[:2], values[2:], constants)
 
 
 def watched(model: Any, names: list[str], feed: dict[str, NDArray[Any]]) -> list[tuple[int, ...]]:

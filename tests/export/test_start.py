@@ -108,7 +108,7 @@ def test_models_that_nothing_can_begin_with(photos: Path, tmp_path: Path) -> Non
     for bad, message in {
         catalog.locate("places"): "is in 8 bits",
         tmp_path / "none.onnx": "none.onnx",
-        photos / "0.png": "not a readable checkpoint",
+        photos / "00.png": "not a readable checkpoint",
         tmp_path: "no checkpoint there",
     }.items():
         with pytest.raises(FinefillError, match=message):

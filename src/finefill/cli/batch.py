@@ -81,35 +81,14 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
     help="Names of the masks, with {stem} or {name} for the photo's and * for anything; several "
     "add up.  [default: a.*, a.jpg.* or a_mask*.* for a.jpg]",
 )
-@click.option(
-    "--label", "labels", multiple=True, help="Take only objects of this name from annotations."
+@options.labels()
+@options.line_width()
+@options.mask_value("the masks")
+@options.mask_drawn(
+    "Whether masks lie on the photos as shown, upright, or as stored, before their EXIF "
+    "orientation turns them."
 )
-@click.option(
-    "--line-width",
-    type=click.FloatRange(min=0, min_open=True, max=1000),
-    help="Draw the lines and points of annotations so many pixels wide.",
-)
-@click.option(
-    "--mask-value",
-    "values",
-    multiple=True,
-    metavar="N|#RRGGBB",
-    help="Take only this value or colour of the masks.",
-)
-@click.option(
-    "--mask-drawn",
-    "drawn",
-    type=click.Choice(["shown", "stored"]),
-    help="Whether masks lie on the photos as shown, upright, or as stored, before their EXIF "
-    "orientation turns them.  [default: shown]",
-)
-@click.option(
-    "--grow",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Widen the masks by so many pixels on all sides.",
-)
+@options.grow("the masks")
 @click.option(
     "--format",
     "fmt",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from finefill import files
@@ -11,6 +14,8 @@ FILL = (
     "How holes are filled: by the network; by regions copied from around them, which continue "
     "facades, windows and tiles; or what suits each hole's surroundings."
 )
+
+Option = Callable[[Any], Any]  # what click.option returns
 
 model = click.option(
     "--model",
@@ -39,3 +44,54 @@ max_pixels = click.option(
     show_default=True,
     help="Refuse larger images before decoding them.",
 )
+
+
+def grow(masks: str) -> Option:
+    """By how much to widen ``masks``: what the command calls them."""
+    return click.option(
+        "--grow",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help=f"Widen {masks} by so many pixels on all sides.",
+    )
+
+
+def labels(more: str = "") -> Option:
+    """Which objects of annotations to take."""
+    return click.option(
+        "--label",
+        "labels",
+        multiple=True,
+        help=f"Take only objects of this name from annotations{more}.",
+    )
+
+
+def line_width(more: str = "") -> Option:
+    """How wide annotations' lines are drawn."""
+    return click.option(
+        "--line-width",
+        type=click.FloatRange(min=0, min_open=True, max=1000),
+        help=f"Draw the lines and points of annotations so many pixels wide{more}.",
+    )
+
+
+def mask_value(masks: str) -> Option:
+    """Which values of ``masks`` count."""
+    return click.option(
+        "--mask-value",
+        "values",
+        multiple=True,
+        metavar="N|#RRGGBB",
+        help=f"Take only this value or colour of {masks}.",
+    )
+
+
+def mask_drawn(how: str) -> Option:
+    """Whether masks lie on photos as shown or as stored; ``how`` says that in a sentence."""
+    return click.option(
+        "--mask-drawn",
+        "drawn",
+        type=click.Choice(["shown", "stored"]),
+        help=f"{how}  [default: shown]",
+    )

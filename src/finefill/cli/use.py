@@ -63,18 +63,8 @@ ASSETS = Path(__file__).parent.parent / "assets"
     help="Annotations of any known kind: COCO, labelme, YOLO (.txt), VIA, CVAT (XML), Label "
     "Studio.",
 )
-@click.option(
-    "--label",
-    "labels",
-    multiple=True,
-    help="Take only objects of this name from annotations; of YOLO's, of this number.",
-)
-@click.option(
-    "--line-width",
-    type=click.FloatRange(min=0, min_open=True, max=1000),
-    help="Draw the lines and points of annotations so many pixels wide; without it they are left "
-    "out.",
-)
+@options.labels("; of YOLO's, of this number")
+@options.line_width("; without it they are left out")
 @click.option(
     "--mask-color",
     "colour",
@@ -106,28 +96,13 @@ ASSETS = Path(__file__).parent.parent / "assets"
 @options.convention
 @options.fill
 @options.wrap
-@click.option(
-    "--grow",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Widen the mask by so many pixels on all sides.",
-)
+@options.grow("the mask")
 @click.option("--resize-mask", is_flag=True, help="Scale a mask of another shape.")
 @click.option("--keep-polarity", is_flag=True, help="Take a mask that looks inverted as it is.")
-@click.option(
-    "--mask-value",
-    "values",
-    multiple=True,
-    metavar="N|#RRGGBB",
-    help="Take only this value or colour of the mask: a label's number in grey and palette files.",
-)
-@click.option(
-    "--mask-drawn",
-    "drawn",
-    type=click.Choice(["shown", "stored"]),
-    help="What masks, annotations, boxes and polygons lie on: the photo as it is shown, upright, "
-    "or as it is stored, before its EXIF orientation turns it.  [default: shown]",
+@options.mask_value("the mask: a label's number in grey and palette files")
+@options.mask_drawn(
+    "What masks, annotations, boxes and polygons lie on: the photo as it is shown, upright, "
+    "or as it is stored, before its EXIF orientation turns it."
 )
 @click.option("--strict", is_flag=True, help="Stop where there would be a warning.")
 @click.option(

@@ -228,6 +228,45 @@ def _store_half(model: Any) -> None:
     graph.node.extend(nodes)
 
 
+def traced(
+    net: nn.Module,
+    example: tuple[torch.Tensor, torch.Tensor],
+    output: str,
+    free: Mapping[int, object] | None,
+) -> Any:
+    """A network as an ONNX model, as the exporter writes it.
+
+    Args:
+        net: of an image and a mask.
+        example: both, as tensors.
+        output: what to call the network's output; the inputs are ``image`` and ``mask``.
+        free: the dimensions of both inputs that are free, with a ``torch.export.Dim`` each; None:
+            all are as in the example.
+
+    Returns:
+        An ``onnx.ModelProto``.
+    """
+    # The exporter warns of its own deprecations and of an absent torchvision.
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            net,
+            example,
+            dynamo=True,
+            input_names=["image", "mask"],
+            output_names=[output],
+            dynamic_shapes=(free, free) if free else None,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    logger.setLevel(level)
+    assert program is not None
+    return program.model_proto
+
+
 def _write(net: CompletionNet, path: Path, card: Mapping[str, object], half: bool) -> None:
     try:
         import onnx
@@ -241,25 +280,7 @@ def _write(net: CompletionNet, path: Path, card: Mapping[str, object], half: boo
     batch = torch.export.Dim("N")
     height, width = (multiple * torch.export.Dim(axis, min=1) for axis in ("rows", "columns"))
     shape = {0: batch, 2: height, 3: width}
-    # The exporter warns of its own deprecations and of an absent torchvision.
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logger.setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            net,
-            example,
-            dynamo=True,
-            input_names=["image", "mask"],
-            output_names=["fill"],
-            dynamic_shapes=(shape, shape),
-            opset_version=OPSET,
-            verbose=False,
-        )
-    logger.setLevel(level)
-    assert program is not None
-    model = program.model_proto
+    model = traced(net, example, "fill", shape)
     # The exporter's notes name source files of the machine it ran on.
     for node in model.graph.node:
         del node.metadata_props[:]

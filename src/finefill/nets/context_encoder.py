@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from finefill.nets.dcgan import begin
 from finefill.nets.generator import CompletionNet
 
 CELLS = 16  # positions of the deepest map, 4x4
@@ -67,11 +68,7 @@ class ContextEncoder(CompletionNet):
             inputs = width
         layers += [nn.ConvTranspose2d(inputs, 3, 4, 2, 1), nn.Tanh()]
         self.decoder = nn.Sequential(*layers)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-                nn.init.normal_(module.weight, 0.0, 0.02)
-            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                nn.init.normal_(module.weight, 1.0, 0.02)
+        begin(self)
         nn.init.normal_(self.channelwise, 0.0, CELLS**-0.5)  # keeps the scale
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:

@@ -5,6 +5,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
+def begin(net: nn.Module) -> None:
+    """Give a network's layers the weights that DCGAN starts from: N(0, 0.02), in BN N(1, 0.02)."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+
+
 class LatentGenerator(nn.Module):
     """A projection to 4x4 pixels, then 4x4 deconvolutions of stride 2; BN + ReLU, tanh at the end.
 
@@ -39,11 +48,7 @@ class LatentGenerator(nn.Module):
             inputs = outputs
         layers += [nn.ConvTranspose2d(inputs, 3, 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
-        for module in self.modules():
-            if isinstance(module, nn.ConvTranspose2d):
-                nn.init.normal_(module.weight, 0.0, 0.02)
-            elif isinstance(module, nn.BatchNorm2d):
-                nn.init.normal_(module.weight, 1.0, 0.02)
+        begin(self)
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, latent), trained with U(-1, 1) -> (N, 3, size, size) in [-1, 1]."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finefill.nets.crops import cut, window_index
+from finefill.nets.dcgan import begin
 
 
 class Discriminator(nn.Module):
@@ -39,11 +40,7 @@ class Discriminator(nn.Module):
             inputs = outputs
         layers.append(nn.Conv2d(inputs, 1, 4))  # (N, 1, 1, 1)
         self.layers = nn.Sequential(*layers)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, 0.0, 0.02)
-            elif isinstance(module, nn.BatchNorm2d):
-                nn.init.normal_(module.weight, 1.0, 0.02)
+        begin(self)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """(N, 3, size, size) in [-1, 1], whatever the mask -> (N, 1, 1, 1) logits of "original"."""
