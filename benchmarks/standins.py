@@ -23,7 +23,7 @@ GLOBAL = 0.75  # share of the channels that see the whole image
 def conv_bn_relu(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Sequential:
     """Convolution, batch normalisation, ReLU."""
     pad = {"padding": side // 2, "padding_mode": "reflect"} if side > 1 else {}
-    conv = nn.Conv2d(inputs, outputs, side, stride, bias=False, **pad)  # type: ignore[arg-type]  # mixed
+    conv = nn.Conv2d(inputs, outputs, side, stride, bias=False, **pad)  # type: ignore[arg-type]  # of several types
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
@@ -43,7 +43,7 @@ class Spectral(nn.Module):
         waves = self.spectrum(torch.cat([waves.real, waves.imag], 1))
         real, imaginary = waves.chunk(2, 1)
         back = torch.fft.irfft2(torch.complex(real, imaginary), x.shape[-2:], norm="ortho")
-        return self.out(x + back)  # type: ignore[no-any-return]  # Any
+        return self.out(x + back)  # type: ignore[no-any-return]  # nn.Module calls are Any
 
 
 class FourierConv(nn.Module):
@@ -95,7 +95,7 @@ class Fourier(nn.Module):
         for first, second in self.blocks:  # type: ignore[misc]  # a ModuleList of pairs
             dx, dy = second(*first(x, y))
             x, y = x + dx, y + dy
-        return self.after(torch.cat([x, y], 1))  # type: ignore[no-any-return]  # Any
+        return self.after(torch.cat([x, y], 1))  # type: ignore[no-any-return]  # nn.Module calls are Any
 
 
 def separable(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -136,4 +136,4 @@ class Separable(nn.Module):
         for (up, join), skip in zip(self.decoder, reversed(features), strict=True):  # type: ignore[misc]  # pairs
             x = F.interpolate(up(x), scale_factor=2.0, mode="nearest")
             x = join(x + skip)
-        return self.last(x)  # type: ignore[no-any-return]  # Any
+        return self.last(x)  # type: ignore[no-any-return]  # nn.Module calls are Any

@@ -201,7 +201,7 @@ def variant(
     schedule.set_rates(parts, 0)
     for net in (parts.generator, parts.average, parts.discriminator, parts.vgg):
         if net is not None and number < 2:
-            net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # stubs
+            net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in its stubs
     for optimizer in (parts.optimizer, parts.discriminator_optimizer):
         if optimizer is not None and number < 3:
             optimizer.defaults["fused"] = False

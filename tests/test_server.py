@@ -40,9 +40,9 @@ httpx = pytest.importorskip("httpx", reason="needs the extras web and test")
 schemathesis = pytest.importorskip("schemathesis", reason="needs the extra test")
 pytest.importorskip("fastapi", reason="needs the extra web")
 
-from finefill.web.files import FOLDER, TYPES, routes  # noqa: E402  # needs the extra
 from finefill.web.server import Server, serve  # noqa: E402  # needs the extra
 from finefill.web.settings import Settings  # noqa: E402  # needs the extra
+from finefill.web.static import FOLDER, TYPES, routes  # noqa: E402  # needs the extra
 
 DOCS = Path(__file__).parent.parent / "docs" / "server.md"
 # Holes far from each other, completed one after the other: some seconds of work.

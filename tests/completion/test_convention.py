@@ -408,9 +408,9 @@ def test_conventions_made_in_python_are_looked_at_too(tmp_path: Path) -> None:
     wrong: dict[str, Any] = {
         "size_multiple is 0": replace(good, size_multiple=0),
         r"image.range is \[1, 1\]": replace(good, image=replace(good.image, range=(1, 1))),
-        "give RGB or BGR": replace(good, image=replace(good.image, channels="GBR")),  # type: ignore[arg-type]
-        "not usable: 'NoneType'": replace(good, mask=None),  # type: ignore[arg-type]
-        "not usable": replace(good, image=object()),  # type: ignore[arg-type]
+        "give RGB or BGR": replace(good, image=replace(good.image, channels="GBR")),  # type: ignore[arg-type]  # wrong on purpose
+        "not usable: 'NoneType'": replace(good, mask=None),  # type: ignore[arg-type]  # wrong on purpose
+        "not usable": replace(good, image=object()),  # type: ignore[arg-type]  # wrong on purpose
     }
     for message, convention in wrong.items():
         with pytest.raises(FinefillError, match=message):

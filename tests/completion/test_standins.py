@@ -63,7 +63,7 @@ def expected(net: Any, image: Any, mask: Any) -> Pixels:
 def test_lama(standins: ModuleType, demo_rgb: NDArray[np.uint8], tmp_path: Path) -> None:
     """Fourier convolutions; the image in [0, 1], fixed 512x512, composited 0..255 out."""
 
-    class Lama(torch.nn.Module):  # type: ignore[misc]  # Any
+    class Lama(torch.nn.Module):  # type: ignore[misc]  # torch is Any here
         def __init__(self) -> None:
             super().__init__()
             self.net = standins.Fourier(1)
@@ -85,7 +85,7 @@ def test_lama(standins: ModuleType, demo_rgb: NDArray[np.uint8], tmp_path: Path)
 def test_migan(standins: ModuleType, demo_rgb: NDArray[np.uint8], tmp_path: Path) -> None:
     """Separable convolutions; uint8 in and out, 255 = known, any size, composited."""
 
-    class Pipeline(torch.nn.Module):  # type: ignore[misc]  # Any
+    class Pipeline(torch.nn.Module):  # type: ignore[misc]  # torch is Any here
         def __init__(self) -> None:
             super().__init__()
             self.net = standins.Separable((16, 32, 32, 32, 32, 32, 32))

@@ -122,7 +122,7 @@ def test_what_is_no_border(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(FinefillError, match=r"^wrap: 'yx': use one of x, y, xy$"):
-        complete(demo_rgb[:64, :96].copy(), ACROSS, engine, wrap="yx")  # type: ignore[call-overload]
+        complete(demo_rgb[:64, :96].copy(), ACROSS, engine, wrap="yx")  # type: ignore[call-overload]  # wrong on purpose
     photo, mask, out = tmp_path / "a.png", tmp_path / "m.png", tmp_path / "o.png"
     Image.fromarray(demo_rgb[:64, :96]).save(photo)
     Image.fromarray(ACROSS).save(mask)

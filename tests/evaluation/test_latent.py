@@ -132,7 +132,7 @@ class TestTraining:
             taken += 1
             if taken == 3:
                 os.kill(os.getpid(), signal.SIGINT)  # Ctrl-C in the middle of a step
-            return original(*arguments)  # type: ignore[arg-type]
+            return original(*arguments)  # type: ignore[arg-type]  # passed on
 
         monkeypatch.setattr(dcgan, "train_step", counted)
         run = tmp_path / "run"
@@ -299,7 +299,7 @@ class TestSearch:
     def test_the_prior_makes_images_more_real(self, pair: Nets) -> None:
         image, mask = self.picture(pair[0]), hole(4, 4, 8, 8)
         nets = frozen(pair)
-        torch.nn.init.normal_(nets[1].layers[-1].weight, 0.0, 6.0)  # type: ignore[arg-type]
+        torch.nn.init.normal_(nets[1].layers[-1].weight, 0.0, 6.0)  # type: ignore[arg-type]  # its own weight
         logits = []
         for prior in (0.0, 100.0):
             z = latent.first_z(pair[0], 1, 0)
@@ -314,8 +314,8 @@ class TestSearch:
         assert latent.contextual(made, torch.zeros(3, 1, 2), weight).tolist() == [0.0, 0.5]
 
         judge = Discriminator(8, 2).eval()
-        torch.nn.init.zeros_(judge.layers[-1].weight)  # type: ignore[arg-type]
-        torch.nn.init.constant_(judge.layers[-1].bias, np.log(3))  # type: ignore[arg-type]
+        torch.nn.init.zeros_(judge.layers[-1].weight)  # type: ignore[arg-type]  # its own weight
+        torch.nn.init.constant_(judge.layers[-1].bias, np.log(3))  # type: ignore[arg-type]  # its own bias
         # D = 3/4: log(1 - D) = -log 4
         assert latent.realism(judge, torch.zeros(1, 3, 8, 8)).item() == pytest.approx(-np.log(4))
 

@@ -15,5 +15,5 @@ GREY = HOLE.astype(np.uint8) * np.uint8(255)
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)  # type: ignore[arg-type]
+    image.save(buffer, kind, **options)  # type: ignore[arg-type]  # passed on
     return buffer.getvalue()

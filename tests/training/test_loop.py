@@ -58,7 +58,7 @@ def test_stopped_and_resumed_equals_unstopped(
         taken += 1
         if taken in stops:
             os.kill(os.getpid(), signal.SIGINT)  # Ctrl-C in the middle of a step
-        return original(*arguments, **named)  # type: ignore[arg-type]
+        return original(*arguments, **named)  # type: ignore[arg-type]  # passed on
 
     monkeypatch.setattr(loop, "train_step", counted)
     results = [loop.train(RECIPE, [photos], run, device="cpu", quiet=True)]
@@ -128,7 +128,7 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(
 
     def poisoned(*arguments: object) -> object:
         loop_step = arguments[2]
-        images, masks = original(*arguments)  # type: ignore[arg-type]
+        images, masks = original(*arguments)  # type: ignore[arg-type]  # passed on
         if loop_step == 4:  # from the next batch on
             monkeypatch.setattr(batches, "to_device", lambda *_: nan_batch)
         return images, masks

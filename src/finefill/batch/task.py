@@ -41,6 +41,8 @@ class Task:
         problem: why it cannot be done (no mask, say); empty = nothing known against it.
         done: what an earlier run did (see :func:`state`); None = it has not done this photo, or
             is not to be trusted.
+
+    The others are as in :class:`finefill.batch.Batch`.
     """
 
     photo: str
@@ -81,11 +83,13 @@ class Entry:
             and right in pixels of the upright photo, ends excluded, and the scale, at most 1;
             with ``wrap`` a window may end beyond the border, and goes on at the other one.
         fill: what was asked for, as ``wrap``.
-        ways: by which way each of the windows was filled: network, regions, or plain.
+        ways: by which way each of the windows was filled: network, regions, plain or specks.
         confidence: 0 to 1, of the window with the lowest; None where it was not measured.
         seconds: for all of it, reading and writing included.
         time: when it ended, UTC.
         warnings: what should be looked at, in sentences.
+
+    The others are as in :class:`Task`; digests are SHA-256 of the files.
     """
 
     photo: str

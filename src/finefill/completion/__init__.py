@@ -4,10 +4,12 @@ Reads in this order:
 
 - ``plan`` chooses the windows, ``photo`` carries them out on photographs of any size.
 - ``engine`` runs the network, ``detail`` and ``blend`` finish its fill.
+- ``plain`` and ``specks`` fill what needs no network: one colour or plane, a few pixels.
 - ``wrap`` cuts tiles and panoramas where no hole is.
 - ``exemplar`` copies regions from around the hole instead.
 - ``confidence`` and ``verify`` look at the result.
-- ``catalog`` holds the shipped models; ``convention`` and ``binding`` say how others are used.
+- ``catalog`` holds the shipped models; ``convention`` and ``binding`` say how others are used;
+  ``weights`` finds the files that a model consists of.
 """
 
 from __future__ import annotations

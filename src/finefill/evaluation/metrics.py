@@ -235,7 +235,10 @@ def _both(metric: AnyMetric) -> tuple[AnyMetric, ...]:
         measure = everywhere(metric.measure)
         return metric, dataclasses.replace(metric, key=key, measure=measure, region=IMAGE)
     embed = metric.embed
-    whole = lambda image, mask: embed(image, np.ones_like(mask))  # noqa: E731
+
+    def whole(image: Pixels, mask: Mask) -> NDArray[Any]:
+        return embed(image, np.ones_like(mask))
+
     return metric, dataclasses.replace(metric, key=key, embed=whole, region=IMAGE)
 
 

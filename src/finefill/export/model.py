@@ -61,7 +61,7 @@ def folded(net: CompletionNet) -> CompletionNet:
             conv, norm = block[0], block[1]
             if isinstance(norm, nn.BatchNorm2d):
                 transposed = isinstance(conv, nn.ConvTranspose2d)
-                block[0] = fuse_conv_bn_eval(conv, norm, transpose=transposed)  # type: ignore[type-var]
+                block[0] = fuse_conv_bn_eval(conv, norm, transpose=transposed)  # type: ignore[type-var]  # as said above
                 block[1] = nn.Identity()
     return result
 

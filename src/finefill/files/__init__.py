@@ -1,9 +1,11 @@
 """Photographs in and out: what a file holds, becomes pixels and is written again.
 
-``photo`` converts in memory, ``reading`` and ``writing`` do files, ``formats`` says what each kind
-can hold, ``shown`` what the networks get to see. ``colour``, ``deep`` (16 bits) and ``spread``
-(transparency) help them with pixels, ``metadata`` with all else: it has ``tiff``, ``containers``,
-``iptc``, ``xmp`` and ``previews``.
+- ``photo`` converts in memory, ``reading`` and ``writing`` do files.
+- ``formats`` says what each kind can hold, ``shown`` what the networks get to see.
+- ``colour``, ``deep`` (16 bits), ``heif``, ``jxl`` and ``spread`` (transparency) help with pixels;
+  ``raw`` knows what cannot be read.
+- ``metadata`` keeps all else, by ``tiff``, ``containers``, ``iptc``, ``xmp``, ``previews``,
+  ``resolution`` and ``stacks``.
 """
 
 from finefill.files.formats import EXTENSIONS, output_format, remedy, usable

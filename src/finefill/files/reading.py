@@ -40,11 +40,12 @@ def read_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
     Raises:
         FinefillError: there is no such file; it is no image, or damaged; it is too large, or
             smaller than 16x16. Its mode cannot be kept (32-bit, LAB). It has 16-bit colour and is
-            neither PNG nor TIFF, or the extra ``formats`` is not installed.
+            none of PNG, TIFF and JPEG XL, or the extra ``formats`` is not installed.
 
     Warns:
         UserWarning: the file is animated or has several pages: the first one is read; its ICC
-            profile is damaged; it has 10 or 12 bits a sample (AVIF), which are cut to 8.
+            profile is damaged; it has 10 or 12 bits a sample (AVIF, HEIC), which are cut
+            to 8.
     """
     image, kept, samples = _decode(source, max_pixels, keep_deep=True)
     photo = photo_of(image, name=name_of(source))

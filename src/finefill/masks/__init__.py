@@ -1,8 +1,10 @@
 """What is to be completed: 1 (white, 255, True) in every mask.
 
-``meaning`` decides what a mask's value says, ``labels`` which values are flat, ``reading`` reads
-and repairs mask files, ``regions`` reads annotations, ``drawing`` draws random holes, ``tight``
-finds masks that are too small.
+- ``meaning`` decides what a mask's value says, ``labels`` which values are flat.
+- ``reading`` reads and repairs mask files.
+- ``regions`` makes masks without a file: boxes, polygons, ``annotations`` (COCO, labelme),
+  ``annotation_tools`` (YOLO, VIA, CVAT, Label Studio), a ``painted`` colour; ``shapes`` draws them.
+- ``drawing`` draws random holes, ``tight`` finds masks that are too small.
 """
 
 from finefill.masks.drawing import (

@@ -391,7 +391,11 @@ def _mask_of(shape: dict[str, Any], size: Size, name: str) -> Mask:
 def choose(
     named: Sequence[tuple[str, dict[str, Any]]], labels: Collection[str], where: str
 ) -> list[dict[str, Any]]:
-    """The entries with one of the labels, or all."""
+    """The entries with one of the labels, or all.
+
+    Raises:
+        FinefillError: there are none, or none has one of the labels.
+    """
     if not named:
         raise FinefillError(f"{where}: nothing is annotated there: give --box or --polygon")
     present = {name for name, _ in named}

@@ -1,4 +1,4 @@
-"""Masks without a mask file: boxes, polygons, annotations (COCO, labelme), a painted colour.
+"""Masks without a mask file: boxes, polygons, annotations of other programs, a colour.
 
 Coordinates count the pixels of the upright photo from its upper left corner, x to the right, y
 down.
@@ -10,11 +10,11 @@ import re
 
 from finefill.errors import FinefillError
 from finefill.masks import shapes
+from finefill.masks.annotation_tools import annotated
 from finefill.masks.annotations import coco, labelme
 from finefill.masks.meaning import Mask
 from finefill.masks.painted import TOLERANCE, colour, erased
 from finefill.masks.shapes import Size
-from finefill.masks.tools import annotated
 
 __all__ = ["TOLERANCE", "annotated", "box", "coco", "colour", "erased", "labelme", "polygon"]
 

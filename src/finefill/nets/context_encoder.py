@@ -75,7 +75,7 @@ class ContextEncoder(CompletionNet):
         """(N, 3, size, size), 0 in the hole, and the mask, unused -> (N, 3, size, size)."""
         x = self.encoder(image).flatten(2)  # (N, 512, 16)
         x = torch.einsum("ncp,cpq->ncq", x, self.channelwise.to(x.dtype))
-        return self.decoder(self.expand(self.squeeze(x.flatten(1))))  # type: ignore[no-any-return]  # Any
+        return self.decoder(self.expand(self.squeeze(x.flatten(1))))  # type: ignore[no-any-return]  # nn.Module calls are Any
 
     def rows_reaching(self, row: int) -> tuple[int, int]:
         """All rows of the image: the bottleneck sees everything."""

@@ -142,7 +142,7 @@ class PlusGenerator(CompletionNet):
         for step, (up, carry, join) in enumerate(zip(self.up, self.carry, self.join, strict=True)):
             x = F.interpolate(up(x), scale_factor=2.0, mode="nearest")
             x = join(x + carry(features[-2 - step]))
-        return smooth + F.pixel_shuffle(self.last(x), BLOCK).float()  # type: ignore[no-any-return]  # Any
+        return smooth + F.pixel_shuffle(self.last(x), BLOCK).float()  # type: ignore[no-any-return]  # nn.Module calls are Any
 
     def rows_reaching(self, row: int) -> tuple[int, int]:
         """First and last input row that reaches output row ``row``, on an unbounded image."""

@@ -230,7 +230,7 @@ def _pair(recipe: Recipe, device: torch.device) -> Pair:
     except ValueError as error:
         raise FinefillError(f"recipe {recipe.name}: {error}") from error
     for net in (generator, discriminator):
-        net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
+        net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
     return Pair(
         generator,
         discriminator,

@@ -32,7 +32,7 @@ def first_stage(recipe: Recipe, device: torch.device, world: World = ALONE) -> P
     net = build.generator(recipe)
     if world.size > 1 and recipe.sync_bn:
         synchronise(net, device)
-    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
     average = copy.deepcopy(net).requires_grad_(False) if recipe.ema_decay else None
     return Parts(
         recipe=recipe,
@@ -108,7 +108,7 @@ def second_stage(parts: Parts, vgg: Path | None, tensors: dict[str, Tensor] | No
         net = build.discriminator(recipe)
         if parts.world.size > 1 and recipe.sync_bn:
             synchronise(net, parts.device)
-        net.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
+        net.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
         parts.discriminator = net
         parts.discriminator_optimizer = torch.optim.Adam(
             net.parameters(), betas=(0.5, 0.999), fused=True
@@ -119,7 +119,7 @@ def second_stage(parts: Parts, vgg: Path | None, tensors: dict[str, Tensor] | No
     if recipe.perceptual_layers:
         # Its weights never change: rounded once here, not in every step.
         parts.vgg = load_vgg16(recipe.perceptual_layers, vgg).to(parts.precision)
-        parts.vgg.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs
+        parts.vgg.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
 
 
 def warm_up(parts: Parts, photos: Source, step: int) -> None:

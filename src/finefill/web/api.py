@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from finefill import __version__
-from finefill.web import docs, files
+from finefill.web import docs, static
 from finefill.web.guard import Guard
 from finefill.web.metrics import Metrics
 from finefill.web.orders import IMAGE, MASK, Order
@@ -206,7 +206,7 @@ def create_app(settings: Settings, pool: Pool, metrics: Metrics) -> FinefillAPI:
     _add_completion(app, settings)
     _add_jobs(app)
     _add_rest(app, metrics)
-    app.router.routes.extend(files.routes())
+    app.router.routes.extend(static.routes())
     return app
 
 

@@ -1,4 +1,4 @@
-"""The page: the files beside this module, read once; no request opens a file."""
+"""The files of the page, served: read once from ``page/``; no request opens a file."""
 
 from __future__ import annotations
 
