@@ -23,7 +23,8 @@ FACES = {
     """,
     "finefill.files": """
         EXTENSIONS MAX_PIXELS MIN_SIDE PART Photo RGB Source alpha_of decode for_network
-        from_network name_of orientation_of output_format photo_of put_back read_photo remedy
+        from_network hidden_of name_of opacity_of orientation_of output_format photo_of put_back
+        read_photo remedy
         replacing to_network turn usable write_photo
     """,
     "finefill.masks": """

@@ -16,7 +16,7 @@ from finefill.batch import holes
 from finefill.batch.places import Place, created, digest, opened, size, stamp
 from finefill.completion import NEAR, Engine, Fill, Wrap, fill_with_report, groups
 from finefill.errors import FinefillError
-from finefill.files import MAX_PIXELS, for_network, read_photo, write_photo
+from finefill.files import MAX_PIXELS, for_network, hidden_of, read_photo, write_photo
 from finefill.masks import check, grow
 
 
@@ -262,6 +262,7 @@ def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> li
         measure=task.confidence,
         fill=task.fill,
         wrap=task.wrap,
+        hidden=hidden_of(photo),
         overwrite=True,
     )
     boxes = [(one.window.box, one.window.scale) for one in report.filled]

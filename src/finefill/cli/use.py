@@ -206,7 +206,9 @@ def complete(
         hole = masks.check(masks.grow(hole, grow), str(photo))
         outlined = hole if alone else masks.grow(outlined, grow)  # of large photos one less
         shown = files.for_network(read, hole)
-        if more := masks.too_tight(shown.rgb, outlined):
+        hidden = files.hidden_of(shown)
+        seen = outlined if hidden is None else outlined & ~hidden
+        if more := masks.too_tight(shown.rgb, seen):
             warnings.warn(
                 f"{photo}: the mask seems to end at its object's edge, and what it leaves of the "
                 f"object grows back: draw it wider, or widen it with --grow {grow + more}",
@@ -214,7 +216,14 @@ def complete(
             )
     engine = opened(model, convention)
     report = fill_with_report(
-        engine, shown.rgb, hole, measure=confidence, fill=fill, wrap=wrap, overwrite=True
+        engine,
+        shown.rgb,
+        hole,
+        measure=confidence,
+        fill=fill,
+        wrap=wrap,
+        hidden=hidden,
+        overwrite=True,
     )
     with _warnings_on_stderr(strict=strict, writing=True):
         for text in report.warnings:

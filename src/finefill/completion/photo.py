@@ -27,7 +27,7 @@ from finefill.completion.exemplar import FILLS, Fill, Way, allowed, fill_hole, l
 from finefill.completion.plan import Box, Window, plan
 from finefill.completion.wrap import Wrap, check_wrap
 from finefill.errors import FinefillError
-from finefill.files import RGB, for_network, photo_of, put_back, turn
+from finefill.files import RGB, for_network, hidden_of, photo_of, put_back, turn
 from finefill.masks import Mask, binarize, check, of_image
 from finefill.masks import scale as scale_mask
 
@@ -35,6 +35,7 @@ CHUNK = 32  # windows whose network inputs are kept at a time
 # Of a window that detail is added to at once; holes with larger windows get theirs at a reduced
 # scale. Bounds the memory: about 100 bytes a pixel.
 DETAIL_PIXELS = 4_000_000
+SEEN = 0.2  # of a window; where less is, the colours spread from there stand for what is hidden
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,15 @@ def complete(
         )
     upright = turn(check(hole).astype(np.uint8), photo.orientation).astype(bool)
     photo = for_network(photo, upright)
-    report = fill_with_report(engine, photo.rgb, upright, fill=fill, wrap=wrap, overwrite=True)
+    report = fill_with_report(
+        engine,
+        photo.rgb,
+        upright,
+        fill=fill,
+        wrap=wrap,
+        hidden=hidden_of(photo),
+        overwrite=True,
+    )
     filled = _told(report, fill)
     return put_back(photo, filled, upright)
 
@@ -195,6 +204,7 @@ def fill_with_report(
     measure: bool = False,
     fill: Fill = "auto",
     wrap: Wrap | None = None,
+    hidden: Mask | None = None,
     overwrite: bool = False,
 ) -> Report:
     """Complete an upright photo as :func:`fill_photo` does, and tell how sure the fills are.
@@ -208,6 +218,8 @@ def fill_with_report(
             warned of, which costs nothing.
         fill: as for :func:`complete`.
         wrap: as for :func:`complete`.
+        hidden: (H, W) bool, what shows nothing (:func:`finefill.files.hidden_of`): no region is
+            copied from there.
         overwrite: fill in ``image`` itself, and spare a copy of the photo; not where ``wrap``
             rolls it.
 
@@ -228,6 +240,7 @@ def fill_with_report(
     shift = wrapping.shift_of(mask, wrap)
     if any(shift):
         result, left = np.roll(image, shift, (0, 1)), np.roll(mask, shift, (0, 1))
+        hidden = None if hidden is None else np.roll(hidden, shift, (0, 1))
     else:
         result, left = image if overwrite else image.copy(), mask.copy()
     sure_of_it = 1.0 if measured else None
@@ -236,7 +249,7 @@ def fill_with_report(
     for planned in _chunks(plan(left, card)):
         windows = plain.fill(result, left, planned)
         filled += [Filled(one, "plain", sure_of_it, "") for one in planned if one not in windows]
-        inputs = [_shrink(result, _unknown(left, window), window) for window in windows]
+        inputs = [_shrink(result, _unseen(left, window, hidden), window) for window in windows]
         smalls, holes = [small for small, _ in inputs], [hole for _, hole in inputs]
         fills = engine.fill_many(smalls, holes)
         surenesses: list[float | None] = [None] * len(windows)
@@ -249,10 +262,10 @@ def fill_with_report(
             looked = fill == "auto" and allowed(card)  # looking costs a tenth of the network's way
             if fill == "regions" or (looked and structured(small, hole)):
                 choosy = fill == "auto"
-                way = _put_regions(result, left, window, small, hole, guess, choosy=choosy)
+                way = _put_regions(result, left, window, small, hole, guess, hidden, choosy=choosy)
             if way == "network":
-                unknown = _unknown(left, window)
-                _put(result, unknown, window, small, hole, guess, detail=card["detail"])
+                unseen = _unseen(left, window, hidden)
+                _put(result, left, unseen, window, small, hole, guess, detail=card["detail"])
             left[window.hole.slices] = False
             shown = wrapping.moved(window, shift, mask.shape)
             warning = confidence.warning(shown, sure, card, way)
@@ -293,6 +306,15 @@ def _unknown(mask: Mask, window: Window) -> Mask:
     return left
 
 
+def _unseen(mask: Mask, window: Window, hidden: Mask | None) -> Mask:
+    """What of a window is not known, and what is hidden, unless that is most of it."""
+    unknown = _unknown(mask, window)
+    if hidden is None:
+        return unknown
+    unseen = unknown | hidden[window.box.slices]
+    return unseen if np.count_nonzero(~unseen) >= SEEN * unseen.size else unknown
+
+
 def _shrink(image: RGB, unknown: Mask, window: Window) -> tuple[RGB, Mask]:
     """A window's pixels and hole at the network's scale; what the hole touches at all is of it."""
     part, size = image[window.box.slices], window.size
@@ -312,17 +334,21 @@ def _put_regions(
     small: RGB,
     hole: Mask,
     fill: RGB,
+    hidden: Mask | None,
     *,
     choosy: bool,
 ) -> Way:
     """Complete a window's hole in the photo from around it, the network's fill for a guide.
+
+    What is ``hidden`` is not copied.
 
     Tells by which way it is completed: "network", where that could not be done or, if ``choosy``,
     was done poorly; then nothing is changed.
     """
     met = meet_edges(small.astype(np.float32), fill.astype(np.float32), hole, EDGE)
     guide = np.rint(met).clip(0, 255).astype(np.uint8)
-    copied = fill_hole(result, left, window.hole, guide, window.box)
+    unknown = left if hidden is None else left | hidden
+    copied = fill_hole(result, unknown, window.hole, guide, window.box)
     if copied is None:
         return "network"
     own, around = left[window.hole.slices], result[window.box.slices]
@@ -347,6 +373,7 @@ def _told(report: Report, fill: Fill) -> RGB:
 
 def _put(
     result: RGB,
+    left: Mask,
     unknown: Mask,
     window: Window,
     small: RGB,
@@ -367,7 +394,7 @@ def _put(
             size = (max(size[0], hole.shape[0]), max(size[1], hole.shape[1]))
             middle = _resized(part, size, Image.Resampling.BOX)
             fill = add_detail(middle, scale_mask(unknown, size), small, hole, fill)
-    own = unknown[inside.slices]  # holes of other windows wait for their turn
+    own = left[window.hole.slices]  # holes of other windows wait for their turn
     section = plain.toned(_section(fill, inside, unknown.shape), part, ~unknown)
     np.copyto(part[inside.slices], section, where=own[..., None])
 

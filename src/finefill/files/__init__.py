@@ -2,8 +2,8 @@
 
 - ``photo`` converts in memory, ``reading`` and ``writing`` do files.
 - ``formats`` says what each kind can hold, ``shown`` what the networks get to see.
-- ``colour``, ``deep`` (16 bits), ``heif``, ``jxl`` and ``spread`` (transparency) help with pixels;
-  ``raw`` knows what cannot be read.
+- ``colour``, ``deep`` (16 bits), ``heif``, ``jxl``, ``spread`` (transparency) and ``gaps`` (no data)
+  help with pixels; ``raw`` knows what cannot be read.
 - ``metadata`` keeps all else, by ``tiff``, ``containers``, ``iptc``, ``xmp``, ``previews``,
   ``resolution`` and ``stacks``.
 """
@@ -16,13 +16,14 @@ from finefill.files.photo import (
     Photo,
     alpha_of,
     from_network,
+    opacity_of,
     photo_of,
     put_back,
     to_network,
     turn,
 )
 from finefill.files.reading import MAX_PIXELS, Source, decode, name_of, read_photo
-from finefill.files.shown import for_network
+from finefill.files.shown import for_network, hidden_of
 from finefill.files.writing import PART, replacing, write_photo
 
 __all__ = [
@@ -37,7 +38,9 @@ __all__ = [
     "decode",
     "for_network",
     "from_network",
+    "hidden_of",
     "name_of",
+    "opacity_of",
     "orientation_of",
     "output_format",
     "photo_of",

@@ -14,7 +14,7 @@ from typing import IO, Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from finefill.files import containers, iptc, resolution, stacks, tiff, xmp
+from finefill.files import containers, gaps, iptc, resolution, stacks, tiff, xmp
 from finefill.files.containers import Chunks
 from finefill.files.previews import without_pictures, without_previews
 from finefill.files.resolution import Resolution
@@ -59,6 +59,7 @@ class Kept:
         resources: Photoshop's image resources, without those that are kept elsewhere.
         tags: of a TIFF file, in its first table: places on a map, for instance.
         negative: a TIFF file stores white as zero.
+        no_data: the sample of a TIFF file, as it is decoded, that says that there is no data.
         chunks: (name, contents) of a PNG file's chunks about colour, and of its texts.
         profile: a PNG file has an ICC profile, which counts for more than some of them.
         webp: bytes of the pixels of a lossy WebP file; 0 for all others.
@@ -74,6 +75,7 @@ class Kept:
     resources: bytes = b""
     tags: Table = field(default_factory=dict)
     negative: bool = False
+    no_data: int | None = None
     chunks: Chunks = ()
     profile: bool = False
     webp: int = 0
@@ -147,7 +149,7 @@ def kept_of(image: Image.Image, file: IO[bytes], picture: tiff.Picture | None = 
     )
     resources = b""
     if picture is not None:
-        kept, resources = _of_tiff(kept, picture)
+        kept, resources = _of_tiff(kept, picture, image.mode)
     elif image.format in ("JPEG", "MPO"):
         kept = replace(kept, lost=tuple(containers.jpeg_lost(image, file)))
         name = iptc.SEGMENT_NAME  # long resources go on in the next segment
@@ -267,8 +269,10 @@ def options(
     return {name: data for name, data in found.items() if data}
 
 
-def _of_tiff(kept: Kept, picture: tiff.Picture) -> tuple[Kept, bytes]:
+def _of_tiff(kept: Kept, picture: tiff.Picture, mode: str) -> tuple[Kept, bytes]:
     """What a TIFF file's table says, and Photoshop's resources in it.
+
+    ``mode`` is that of the decoded image.
 
     The orientation is not among it: Pillow turns the pixels upright.
     """
@@ -299,7 +303,15 @@ def _of_tiff(kept: Kept, picture: tiff.Picture) -> tuple[Kept, bytes]:
         lost.append(f"its TIFF tags {', '.join(unknown)}")
     if picture.orientation > 4 and 282 in tags and 283 in tags:
         tags[282], tags[283] = tags[283], tags[282]
-    if picture.orientation != 1 and (places := tags.keys() & tiff.GEO):
+    no_data = None
+    if isinstance(told := tags.get(gaps.TAG), Value):
+        negative = picture.negative and mode in ("1", "L", "LA", "I;16")
+        no_data = gaps.value_of(told.data, mode, picture.bits, negative=negative)
+        if no_data is not None and (mode == "LA" or picture.bits in (2, 4)):
+            # Written are 8 bits and black as zero, whatever the file has.
+            written = 255 - no_data if picture.negative and mode == "L" else no_data
+            tags[gaps.TAG] = told._replace(data=b"%d\0" % written)
+    if picture.orientation != 1 and (places := tags.keys() & tiff.GEO - {gaps.TAG}):
         for tag in places:
             del tags[tag]
         lost.append("its coordinates on the map (GeoTIFF), because its pixels are turned upright")
@@ -312,6 +324,7 @@ def _of_tiff(kept: Kept, picture: tiff.Picture) -> tuple[Kept, bytes]:
         iptc=records,
         tags=tags,
         negative=picture.negative,
+        no_data=no_data,
         lost=tuple(lost),
     )
     return kept, resources

@@ -9,7 +9,7 @@ back to the colours of the file's ICC profile, which stays attached.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from PIL import Image
 
 from finefill.errors import FinefillError
 from finefill.files.colour import Colours, colours_of
+from finefill.files.gaps import gaps_in, no_data_of, staying, step_aside
 from finefill.files.metadata import NOTHING, Kept, orientation_of
 from finefill.files.spread import alpha_in
 
@@ -48,6 +49,9 @@ class Photo:
         levels: samples of 16 bits that are shown as 0 and as 255, each (1,), or (C,) where the
             channels have their own (:func:`finefill.files.shown.for_network`); None: 0 and 65535,
             and fills have whole levels of 8 bits.
+        no_data: the sample that says that a pixel holds nothing (GeoTIFF); None: there is none.
+        gaps: (H, W) bool, oriented as ``stored``, pixels all of whose samples are ``no_data``;
+            None: there are none.
     """
 
     rgb: RGB
@@ -57,6 +61,8 @@ class Photo:
     colours: Colours | None = None
     samples: NDArray[np.uint16] | None = None
     levels: Levels | None = None
+    no_data: int | None = None
+    gaps: NDArray[np.bool_] | None = None
 
 
 def to_network(rgb: RGB, low: float = -1, high: float = 1) -> NDArray[np.float32]:
@@ -94,7 +100,28 @@ def photo_of(image: Image.Image, *, name: str = "the image") -> Photo:
     image.load()  # Pillow turns TIFF upright when it loads
     orientation = orientation_of(image)
     colours = colours_of(image.info.get("icc_profile"), space_of(image.mode), name)
-    return Photo(turn(rgb_of(image, colours), orientation), image, orientation, colours=colours)
+    photo = Photo(turn(rgb_of(image, colours), orientation), image, orientation, colours=colours)
+    return with_gaps(photo, no_data_of(getattr(image, "tag_v2", {}), image.mode))
+
+
+def with_gaps(photo: Photo, value: int | None) -> Photo:
+    """The photo with a no-data value, and the gaps that it tells of."""
+    if value is None:
+        return photo
+    samples = np.asarray(photo.stored) if photo.samples is None else photo.samples
+    colours = len(photo.stored.getbands()) - (photo.stored.mode in ("LA", "PA", "RGBA"))
+    return replace(photo, no_data=value, gaps=gaps_in(samples, value, colours))
+
+
+def opacity_of(photo: Photo) -> NDArray[np.uint8] | None:
+    """How much of each pixel is seen: (H, W), oriented as stored; 0 where it is no data.
+
+    None where all is opaque.
+    """
+    seen = np.asarray(alpha_of(photo.stored)) if photo.stored.has_transparency_data else None
+    if photo.gaps is None:
+        return seen
+    return np.where(photo.gaps, np.uint8(0), np.uint8(255) if seen is None else seen)
 
 
 def turn(array: NDArray[Any], orientation: int, *, back: bool = False) -> NDArray[Any]:
@@ -116,9 +143,10 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
     Samples outside the mask are the stored ones. Alpha in the hole is filled too, from what is
     around it (:func:`finefill.files.spread.alpha_in`): what was erased to transparency in an opaque
     picture becomes opaque, a label on transparent ground transparent. A transparent colour is
-    treated alike: where it does not belong, a fill of that colour moves by one level. In a palette
-    image a masked pixel gets the nearest colour of the palette; in a 1-bit image, black or white by
-    a threshold. 16-bit colour is rounded to 8 bits; :func:`write_photo` keeps it.
+    treated alike: where it does not belong, a fill of that colour moves by one level. So do samples
+    that would be no data (GeoTIFF); gaps of a map in the hole are filled, but for what lies nearest
+    to other gaps. In a palette image a masked pixel gets the nearest colour of the palette; in a
+    1-bit image, black or white by a threshold. 16-bit colour is rounded to 8 bits; :func:`write_photo` keeps it.
 
     Args:
         photo: as read.
@@ -127,7 +155,8 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
     """
     stored = photo.stored
     result = stored.copy()  # with its palette, transparency, profile and EXIF
-    if stored.mode in _PLAIN and not stored.has_transparency_data and mask.any():
+    plain = stored.mode in _PLAIN and photo.no_data is None
+    if plain and not stored.has_transparency_data and mask.any():
         part, hole, where = _part_of_hole(photo, rgb, mask)
         samples = np.array(stored.crop(where))
         before = _part_of_hole(photo, photo.rgb, mask)[0] if _has_alike(photo) else part
@@ -163,10 +192,13 @@ def filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool_
     hole = turn(mask, photo.orientation, back=True)
     pixels = turn(rgb, photo.orientation, back=True)[hole]
     before = turn(photo.rgb, photo.orientation, back=True)
-    hidden = None
-    if stored.has_transparency_data:  # what stands there is not what photo.rgb has
-        hidden = np.asarray(alpha_of(stored)) < 255
+    opacity = opacity_of(photo)
+    hidden = None if opacity is None else opacity < 255  # that is not what photo.rgb has there
     fill = _as_samples(photo, samples, pixels, before, hole, hidden)
+    told = photo.no_data is not None and (photo.samples is None or samples.dtype.itemsize == 2)
+    if told:  # 16 bits that were rounded to 8 have no such value
+        step_aside(fill, photo.no_data or 0)
+    left = samples[hole] if told and photo.gaps is not None else None
     if mode in ("LA", "PA", "RGBA"):
         samples[hole, -1] = alpha_in(samples[..., -1], hole)
         samples[hole, :-1] = fill
@@ -175,6 +207,9 @@ def filled(photo: Photo, samples: NDArray[Any], rgb: RGB, mask: NDArray[np.bool_
         samples[hole] = _with_key(fill, alpha, stored)
     else:
         samples[hole] = fill
+    if left is not None and photo.gaps is not None:
+        stays = staying(photo.gaps, hole)
+        samples[hole] = np.where(stays if left.ndim == 1 else stays[:, None], left, samples[hole])
     return samples
 
 
@@ -289,7 +324,7 @@ def _as_beside(
         rgb: (h, w, 3) uint8, what the samples look like, oriented as stored.
         ring: (h, w) bool, beside the hole and opaque.
     """
-    fill = np.array(_in_mode_of(photo.stored, pixels, photo.colours))
+    fill = np.array(_in_mode_of(photo.stored, pixels, photo.colours, photo.no_data))
     if samples.dtype != np.uint8 or not _has_alike(photo):
         return fill
     beside, first = np.unique(rgb[ring] @ _CODE, return_index=True)
@@ -416,8 +451,13 @@ def rgb_of(image: Image.Image, colours: Colours | None) -> RGB:
     return result
 
 
-def _in_mode_of(stored: Image.Image, pixels: RGB, colours: Colours | None) -> NDArray[Any]:
-    """(N, 3) pixels in sRGB as samples of the stored image's mode, without its alpha."""
+def _in_mode_of(
+    stored: Image.Image, pixels: RGB, colours: Colours | None, no_data: int | None
+) -> NDArray[Any]:
+    """(N, 3) pixels in sRGB as samples of the stored image's mode, without its alpha.
+
+    In a palette, the colour that is no data is not taken.
+    """
     mode, space = stored.mode, space_of(stored.mode)
     if colours is not None:
         values = colours.from_srgb(pixels)
@@ -428,6 +468,7 @@ def _in_mode_of(stored: Image.Image, pixels: RGB, colours: Colours | None) -> ND
     if mode in ("P", "PA"):
         palette = _palette(stored)
         opaque = np.flatnonzero(palette[:, 3] == palette[:, 3].max())
+        opaque = opaque[opaque != no_data] if (opaque != no_data).any() else opaque
         values = opaque[_nearest(palette[opaque, :3], values)].astype(np.uint8)
     elif mode not in (space, "LA", "RGBA") and not mode.startswith("I;16"):
         values = np.asarray(Image.fromarray(values[None]).convert(mode))[0]

@@ -19,7 +19,7 @@ from finefill.errors import FinefillError, NotAnImageError, TooLargeError
 from finefill.files import containers, deep, heif, jxl, metadata, stacks, tiff
 from finefill.files.formats import EXTENSIONS
 from finefill.files.metadata import Kept
-from finefill.files.photo import COLOUR, Photo, photo_of, turn
+from finefill.files.photo import COLOUR, Photo, photo_of, turn, with_gaps
 from finefill.files.raw import raw_error, refuse_raw
 
 Source = str | os.PathLike[str] | bytes | IO[bytes]
@@ -48,8 +48,8 @@ def read_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
             to 8.
     """
     image, kept, samples = _decode(source, max_pixels, keep_deep=True)
-    photo = photo_of(image, name=name_of(source))
-    return replace(photo, kept=kept, samples=samples)
+    photo = replace(photo_of(image, name=name_of(source)), kept=kept, samples=samples)
+    return with_gaps(photo, kept.no_data)
 
 
 def decode(

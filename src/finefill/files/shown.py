@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.files.photo import Levels, Photo, alpha_of, rgb_of, turn
+from finefill.files.gaps import staying
+from finefill.files.photo import Levels, Photo, opacity_of, rgb_of, turn
 from finefill.files.spread import spread
 
 FULL = 65535
@@ -42,14 +43,15 @@ def for_network(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
         The photo with other ``rgb`` where that helps, and with ``levels`` if it has 16 bits.
 
     Warns:
-        UserWarning: beside the hole are samples of 16 bits too far apart for 8.
+        UserWarning: beside the hole are samples of 16 bits too far apart for 8; some of the hole
+            stays a gap of a map.
     """
     photo = _stretched(photo, mask)
-    if not photo.stored.has_transparency_data:
+    opacity = opacity_of(photo)
+    if opacity is None or opacity.min() >= FAINT:
         return photo
-    alpha = turn(np.asarray(alpha_of(photo.stored)), photo.orientation)
-    if alpha.min() >= FAINT:
-        return photo
+    alpha = turn(opacity, photo.orientation)
+    _tell_gaps(photo, mask)
     known = np.where(mask, np.uint8(0), alpha)
     weights = np.minimum(known.astype(np.uint16) * (256 // FAINT), 255).astype(np.uint8)
     part = _around(mask, 2)
@@ -64,6 +66,27 @@ def for_network(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
     return replace(photo, rgb=rgb)
 
 
+def hidden_of(photo: Photo) -> NDArray[np.bool_] | None:
+    """Pixels that show nothing, transparent ones and gaps: (H, W) bool, upright; None: none."""
+    opacity = opacity_of(photo)
+    if opacity is None or opacity.min() >= FAINT:
+        return None
+    return turn(opacity, photo.orientation) < FAINT
+
+
+def _tell_gaps(photo: Photo, mask: NDArray[np.bool_]) -> None:
+    """Warn where some of the hole stays without data."""
+    if photo.gaps is None:
+        return
+    stay = np.count_nonzero(staying(photo.gaps, turn(mask, photo.orientation, back=True)))
+    if stay:
+        warnings.warn(
+            f"{stay:,} pixels of the hole lie among others without data (GDAL_NODATA) and stay so: "
+            "draw the mask over all of a gap to fill it",
+            stacklevel=3,
+        )
+
+
 def _stretched(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
     """With 16 bits: the photo's levels around the hole, and its ``rgb`` stretched over them."""
     stored, colours = photo.stored, photo.samples
@@ -75,7 +98,7 @@ def _stretched(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
     hole = turn(mask, photo.orientation, back=True)
     tags = getattr(stored, "tag_v2", {})  # of an image that Pillow opened and nobody inverted
     negative = tags.get(262) == 0
-    low, high = _levels(values, hole, stored)
+    low, high = _levels(values, hole, photo)
     used = high - low > FULL * USED
     low, high = np.where(used, 0, low), np.where(used, FULL, high)
     levels = (high, low) if negative else (low, high)
@@ -92,7 +115,7 @@ def _stretched(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
     return replace(photo, rgb=rgb, levels=levels)
 
 
-def _levels(values: NDArray[np.uint16], hole: NDArray[np.bool_], stored: Image.Image) -> Levels:
+def _levels(values: NDArray[np.uint16], hole: NDArray[np.bool_], photo: Photo) -> Levels:
     """The least and the greatest of the samples around the hole, but for a few odd ones.
 
     One pair for all channels, which keeps their balance; where a channel uses so little of what
@@ -102,8 +125,8 @@ def _levels(values: NDArray[np.uint16], hole: NDArray[np.bool_], stored: Image.I
         UserWarning: beside the hole are samples too far apart for 8 bits.
     """
     known = ~hole
-    if stored.has_transparency_data:
-        known &= np.asarray(alpha_of(stored)) > 0
+    if (opacity := opacity_of(photo)) is not None:
+        known &= opacity > 0
     wide, near = (_some(values, known, _around(hole, *reach)) for reach in ((1,), (1 / 8, BESIDE)))
     if not wide.size:
         return np.array([0]), np.array([FULL])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from finefill.errors import FinefillError
-from finefill.files import RGB, Photo, alpha_of, turn
+from finefill.files import RGB, Photo, opacity_of, turn
 from finefill.masks.meaning import Mask, grow
 
 TOLERANCE = 30.0  # Euclidean distance of RGB values
@@ -76,22 +76,21 @@ def colour(
 
 
 def erased(photo: Photo, name: str = "the photo") -> Mask:
-    """The mask of what is erased to transparency in the photo itself.
+    """The mask of what is erased to transparency in the photo itself, or has no data (GeoTIFF).
 
     Args:
         photo: as read.
         name: what messages call the photo.
 
     Returns:
-        (H, W) bool, upright: where the photo is not fully opaque.
+        (H, W) bool, upright: where the photo is not fully opaque, or has no data.
 
     Raises:
         FinefillError: it is opaque everywhere.
     """
-    if photo.stored.has_transparency_data:
-        alpha = turn(np.asarray(alpha_of(photo.stored)), photo.orientation)
-        if alpha.min() < 255:
-            return np.asarray(alpha < 255)
+    opacity = opacity_of(photo)
+    if opacity is not None and opacity.min() < 255:
+        return turn(opacity, photo.orientation) < 255
     raise FinefillError(f"{name}: nothing in it is transparent: erase what is to be completed")
 
 

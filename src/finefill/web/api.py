@@ -92,6 +92,13 @@ class Upload:
                 "continue facades, windows and tiles; or what suits each hole's surroundings."
             ),
         ] = "auto",
+        wrap: Annotated[
+            Literal["x", "y", "xy", ""] | None,
+            Form(
+                description="For tiles and panoramas: `x`: what leaves the photograph at the left "
+                "goes on at the right; `y`: at the top and the bottom; `xy`: both."
+            ),
+        ] = None,
         grow: Annotated[
             int, Form(ge=0, le=MAX_GROW, description="Widen the mask by so many pixels.")
         ] = 0,
@@ -146,6 +153,7 @@ class Upload:
             boxes=texts,
             mask=self.mask is not None,
             fill=fill,
+            wrap=wrap or None,
             grow=grow,
             format=format,
             resize_mask=resize_mask,

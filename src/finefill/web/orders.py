@@ -33,6 +33,7 @@ class Order:
     mask_drawn: str | None = None
     mask_alpha: bool = False
     fill: Literal["auto", "network", "regions"] = "auto"
+    wrap: Literal["x", "y", "xy"] | None = None
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,9 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
         hole = hole | regions.erased(photo, "the image")
     hole = masks.check(masks.grow(hole, order.grow), "the image")
     shown = files.for_network(photo, hole)
-    if more := masks.too_tight(shown.rgb, masks.grow(outlined, order.grow)):
+    hidden = files.hidden_of(shown)
+    outlined = masks.grow(outlined, order.grow)
+    if more := masks.too_tight(shown.rgb, outlined if hidden is None else outlined & ~hidden):
         warnings.warn(
             "the mask seems to end at its object's edge, and what it leaves of the object grows "
             f"back: draw it wider, or widen it with grow={order.grow + more}",
@@ -115,7 +117,15 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
     stored = {"MPO": "JPEG"}.get(photo.stored.format or "", photo.stored.format or "")
     suffix, media_type = KINDS.get((order.format or stored).upper(), KINDS["PNG"])
     target = folder / f"completed{suffix}"
-    report = fill_with_report(engine, shown.rgb, hole, fill=order.fill, overwrite=True)
+    report = fill_with_report(
+        engine,
+        shown.rgb,
+        hole,
+        fill=order.fill,
+        wrap=order.wrap,
+        hidden=hidden,
+        overwrite=True,
+    )
     for text in report.warnings:
         warnings.warn(text, stacklevel=1)
     files.write_photo(shown, report.rgb, hole, target)
