@@ -446,6 +446,56 @@ def test_errors_are_shown(browser: Any, address: str, png: Path, tmp_path: Path)
         page.wait_for_selector("#error:has-text('turned as it is shown')")
 
 
+def test_tiles_go_on_at_the_other_border(browser: Any, address: str, tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:192, :256]
+    wave = 120 + 60 * np.sin(columns * 2 * np.pi / 128) + 40 * np.sin(rows * 2 * np.pi / 96)
+    tile = np.repeat(wave.astype(np.uint8)[..., None], 3, 2)
+    Image.fromarray(tile).save(tmp_path / "tile.png")
+    mask = np.zeros((192, 256), bool)
+    mask[60:120, :24] = mask[60:120, -24:] = True
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    with showing(browser, address) as page:
+        open_photo(page, tmp_path / "tile.png")
+        page.set_input_files("#mask-file", tmp_path / "mask.png")
+        page.wait_for_selector("#remove[aria-disabled=false]")
+        page.click("#options-button")
+        page.select_option("#wrap", "xy")
+        page.keyboard.press("Escape")
+        remove(page)
+        after = pixels(saved(page)[1])
+        open_photo(page, DEMO)  # for which it does not hold
+        assert page.input_value("#wrap") == ""
+    np.testing.assert_array_equal(after, finefill.complete(tile, mask, "places", wrap="xy"))
+
+
+def test_what_the_server_cannot_read_is_told_when_it_is_chosen(
+    browser: Any, tmp_path: Path
+) -> None:
+    # A server whose Python lacks the extra `formats`.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nsys.modules.update(imagecodecs=None, pillow_heif=None)\n"
+    )
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    command = [sys.executable, "-m", "finefill", "serve", "--port", "0", "--model", "places"]
+    # Beginnings of files: that is what is looked at, whatever their names say.
+    heads = {
+        "a.jxl": b"\xff\x0a" + bytes(30),
+        "b.jxl": b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(30),
+        "c.jpg": b"\0\0\0\x18ftypheic" + bytes(30),
+    }
+    with (
+        _serving(command, {"PYTHONPATH": os.pathsep.join(paths)}) as bare,
+        showing(browser, bare) as page,
+    ):
+        for name, head in heads.items():
+            (tmp_path / name).write_bytes(head)
+            page.set_input_files("#file", tmp_path / name)
+            kind = "HEIC" if name == "c.jpg" else "JPEG XL"
+            told = f"{name}: this server cannot read it: {kind} needs the extra formats"
+            page.wait_for_selector(f"#error:has-text('{told}')")
+            assert page.locator("#dock").is_hidden()
+
+
 def test_cancel_and_unsaved_work(browser: Any, address: str, png: Path, tmp_path: Path) -> None:
     with showing(browser, address) as page:
         open_photo(page, png)

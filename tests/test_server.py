@@ -174,6 +174,65 @@ def test_how_holes_are_filled_is_chosen_and_told(client: Client) -> None:
     check_problem(response, 422, "fill: Input should be 'auto', 'network' or 'regions'")
 
 
+def test_tiles_go_on_at_the_other_border(client: Client) -> None:
+    rows, columns = np.mgrid[:96, :128]
+    wave = 120 + 60 * np.sin(columns * 2 * np.pi / 64) + 40 * np.sin(rows * 2 * np.pi / 48)
+    tile = np.repeat(wave.astype(np.uint8)[..., None], 3, 2)
+    mask = np.zeros((96, 128), bool)
+    mask[30:60, :12] = mask[30:60, -12:] = True
+    files = {"image": encoded(tile), "mask": encoded(mask)}
+    step = {}
+    for wrap in ("", "x"):
+        response = client.post("/v1/complete", files=files, data={"wrap": wrap} if wrap else {})
+        assert response.status_code == 200
+        with Image.open(io.BytesIO(response.content)) as image:
+            after = np.asarray(image)
+        np.testing.assert_array_equal(after[~mask], tile[~mask])
+        edge = after[30:60].astype(int)
+        step[wrap] = np.abs(edge[:, 0] - edge[:, -1]).mean()
+        if wrap:
+            wanted = finefill.complete(tile, mask, "places", wrap="x")
+            np.testing.assert_array_equal(after, wanted)
+    assert step["x"] < 10 < step[""]  # from one column to the next it changes by 6 at most
+    response = client.post("/v1/complete", files=files, data={"wrap": "z"})
+    check_problem(response, 422, "wrap: Input should be 'x', 'y' or 'xy'")
+
+
+def test_formats_that_can_be_read_are_told(
+    client: Client, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codecs = pytest.importorskip("imagecodecs", reason="needs the extra formats")
+    pytest.importorskip("pillow_heif", reason="needs the extra formats")
+
+    def told(client: Client) -> dict[str, dict[str, Any]]:
+        listed = client.get("/v1/formats").json()["formats"]
+        return {one["extension"]: one for one in listed}
+
+    here = told(client)
+    assert {".jpg", ".png", ".tif", ".heic", ".jxl"} <= set(here)
+    for extension in (".png", ".jxl", ".heic"):
+        assert here[extension] == {"extension": extension, "usable": True, "remedy": ""}
+    # A server whose Python lacks the extra.
+    names = "'imagecodecs', 'pillow_heif'"
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys\nsys.modules.update(dict.fromkeys([{names}]))\n"
+    )
+    before = os.environ.get("PYTHONPATH")
+    paths = [str(tmp_path), *([before] if before else [])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    with serving() as bare:
+        found = told(bare)
+        assert found[".png"]["usable"]
+        for extension, name in ((".jxl", "JPEG XL"), (".heic", "HEIC")):
+            assert not found[extension]["usable"]
+            assert f"{name} needs the extra formats: pip install" in found[extension]["remedy"]
+        jxl = {"image": codecs.jpegxl_encode(np.full((32, 32, 3), 9, np.uint8))}
+        response = bare.post("/v1/complete", files=jxl, data={"boxes": "5,5,9,9"})
+        check_problem(response, 400, "the image: JPEG XL needs the extra formats")
+    response = client.post("/v1/complete", files=jxl, data={"boxes": "5,5,9,9"})
+    assert response.headers["content-type"] == "image/jxl"
+
+
 def check_problem(response: Any, status: int, detail: str) -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
@@ -600,7 +659,7 @@ def test_openapi_tells_all(client: Client) -> None:
     schema = client.get("/openapi.json").json()
     assert set(schema["paths"]) == {
         "/v1/complete", "/v1/jobs", "/v1/jobs/{id}", "/v1/jobs/{id}/result", "/healthz",
-        "/v1/models", "/metrics",
+        "/v1/models", "/v1/formats", "/metrics",
     }  # fmt: skip
     answers = schema["paths"]["/v1/complete"]["post"]["responses"]
     told = {"400", "401", "403", "408", "413", "415", "422", "429", "500", "503", "504"}
@@ -866,7 +925,7 @@ def test_nothing_that_a_schema_allows_breaks_the_server(
     """Requests made from openapi.json, for up to 15 seconds."""
     schema = schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations()]
-    assert len(operations) == 8
+    assert len(operations) == 9
     end, asked = time.monotonic() + 15, 0
     real = encoded(demo_rgb[:64, :64])
 

@@ -146,7 +146,8 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
     treated alike: where it does not belong, a fill of that colour moves by one level. So do samples
     that would be no data (GeoTIFF); gaps of a map in the hole are filled, but for what lies nearest
     to other gaps. In a palette image a masked pixel gets the nearest colour of the palette; in a
-    1-bit image, black or white by a threshold. 16-bit colour is rounded to 8 bits; :func:`write_photo` keeps it.
+    1-bit image, black or white by a threshold. 16-bit colour is rounded to 8 bits;
+    :func:`write_photo` keeps it.
 
     Args:
         photo: as read.

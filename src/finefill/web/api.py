@@ -93,7 +93,7 @@ class Upload:
             ),
         ] = "auto",
         wrap: Annotated[
-            Literal["x", "y", "xy", ""] | None,
+            Literal["x", "y", "xy"] | None,
             Form(
                 description="For tiles and panoramas: `x`: what leaves the photograph at the left "
                 "goes on at the right; `y`: at the top and the bottom; `xy`: both."
@@ -153,7 +153,7 @@ class Upload:
             boxes=texts,
             mask=self.mask is not None,
             fill=fill,
-            wrap=wrap or None,
+            wrap=wrap,
             grow=grow,
             format=format,
             resize_mask=resize_mask,
@@ -340,6 +340,17 @@ def _add_rest(app: FinefillAPI, metrics: Metrics) -> None:
             for index, one in enumerate(pool.cards)
         ]
         return JSONResponse({"models": told})
+
+    jxl = {"extension": ".jxl", "usable": False, "remedy": "JPEG XL needs the extra formats: …"}
+
+    @app.get(
+        "/v1/formats",
+        response_class=JSONResponse,
+        responses={**shows({"formats": [jxl]}), **responses(401)},
+    )
+    async def formats() -> Response:
+        """Kinds of photographs by their files' extensions: whether this server has what they need."""
+        return JSONResponse({"formats": pool.formats})
 
     @app.get(
         "/metrics",

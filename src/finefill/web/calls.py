@@ -23,6 +23,13 @@ def cards(setup: Setup) -> list[dict[str, Any]]:
     return [engine.card for engine in start(setup).values()]
 
 
+def formats() -> list[dict[str, Any]]:
+    """Extensions of photographs' files, whether they can be used, and what is missing if not."""
+    from finefill.web.work import known_formats
+
+    return known_formats()
+
+
 def complete(setup: Setup, order: Order, folder: Path) -> Done:
     """Complete the image in ``folder``.
 

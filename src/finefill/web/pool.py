@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
-from finefill.web.calls import cards, complete
+from finefill.web.calls import cards, complete, formats
 from finefill.web.metrics import Metrics
 from finefill.web.orders import Done, Order, Setup
 from finefill.web.problems import Refused
@@ -77,6 +77,7 @@ class Pool:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.cards: list[dict[str, Any]] = []
+        self.formats: list[dict[str, Any]] = []
         self.closing = False
         self._metrics = metrics
         self._setup = Setup(settings.models, settings.workers, settings.conventions)
@@ -99,6 +100,7 @@ class Pool:
         try:
             workers = range(self.settings.workers)
             self.cards = (await asyncio.gather(*(self._warm() for _ in workers)))[0]
+            self.formats = await to_process.run_sync(formats, limiter=self._limiter)
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise

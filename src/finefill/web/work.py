@@ -13,6 +13,7 @@ import signal
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -138,6 +139,18 @@ def _for_client(text: str, folder: Path, engine: Engine) -> str:
     for ours, theirs in _WORDS.items():
         text = text.replace(ours, theirs)
     return " ".join(text.replace("the mask: the mask", "the mask").split())
+
+
+def known_formats() -> list[dict[str, Any]]:
+    """See :func:`finefill.web.calls.formats`."""
+    return [
+        {
+            "extension": extension,
+            "usable": (usable := files.usable(extension)),
+            "remedy": "" if usable else files.remedy(extension),
+        }
+        for extension in files.EXTENSIONS
+    ]
 
 
 @functools.cache

@@ -22,6 +22,11 @@ export class Server {
     return (await (await this.#call("v1/models")).json()).models;
   }
 
+  /** Kinds of files by extension: {extension, usable, remedy}. */
+  async formats() {
+    return (await (await this.#call("v1/formats")).json()).formats;
+  }
+
   /**
    * Complete a photo as a job.
    * @param form fields of the request; image and mask are Files

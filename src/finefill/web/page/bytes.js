@@ -38,6 +38,14 @@ export async function orientationOf(blob) {
   return [1, blob];
 }
 
+/** ".jxl" or ".heic", by a file's first bytes; empty for all other kinds. */
+export async function rareKind(blob) {
+  const head = await viewOf(blob, 0, 16);
+  if (tag(head, 4) === "JXL " || (head.byteLength > 1 && head.getUint16(0) === 0xff0a)) return ".jxl";
+  const brands = ["heic", "heix", "heim", "heis", "hevc", "hevx"]; // others AVIF has too
+  return tag(head, 4) === "ftyp" && brands.includes(tag(head, 8)) ? ".heic" : "";
+}
+
 function fromExif(view) {
   const start = tag(view, 0) === "Exif" ? 6 : 0;
   try {

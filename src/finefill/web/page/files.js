@@ -1,11 +1,13 @@
 // Files in and out: photos and masks that are opened, dropped or pasted; the result that is saved.
 
 import { ask } from "./background.js";
+import { rareKind } from "./bytes.js";
 import { confirmed } from "./dialogs.js";
 import { $ } from "./dom.js";
 import { add, page, start } from "./editor.js";
 import { closeNotices, fail, say } from "./notices.js";
 import { Photo, SHOWN } from "./photo.js";
+import { unreadable } from "./removal.js";
 
 async function open(file) {
   if (!file || page.running) return;
@@ -14,12 +16,15 @@ async function open(file) {
   const photo = new Photo(file, file.name || "photo.png");
   say("Opening");
   try {
+    const remedy = unreadable(await rareKind(file));
+    if (remedy) throw new Error(`${photo.name}: this server cannot read it: ${remedy}`);
     await photo.load();
   } catch (error) {
     fail(error);
     return;
   }
   start(photo);
+  $("wrap").value = ""; // what holds for a tile holds not for the next photo
   say(`${photo.name}, ${photo.width} by ${photo.height} pixels. Paint over what should go.`);
 }
 

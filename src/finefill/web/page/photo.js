@@ -107,11 +107,12 @@ export class Photo {
 
 const EXTENSIONS = {
   "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/avif": "avif",
-  "image/tiff": "tiff", "image/bmp": "bmp", "image/gif": "gif",
+  "image/tiff": "tiff", "image/bmp": "bmp", "image/gif": "gif", "image/heic": "heic",
+  "image/jxl": "jxl",
 };
 
 function typeOf(photo) {
   const extension = photo.name.split(".").pop().toLowerCase();
-  const alias = { jpeg: "jpg", jpe: "jpg", jfif: "jpg", tif: "tiff" }[extension] ?? extension;
+  const alias = { jpeg: "jpg", jpe: "jpg", jfif: "jpg", tif: "tiff", heif: "heic" }[extension] ?? extension;
   return Object.keys(EXTENSIONS).find((type) => EXTENSIONS[type] === alias) ?? photo.blob.type;
 }

@@ -9,6 +9,7 @@ import { closeNotices, fail, progress, say, warn } from "./notices.js";
 import { Photo } from "./photo.js";
 
 const server = new Server(askToken);
+let missing = []; // extensions that the server cannot read, and why
 
 export async function remove() {
   const { photo, operations } = page.history.state;
@@ -36,11 +37,12 @@ export async function remove() {
       mask: new File([mask], "mask.png", { type: mask.type }),
       model: $("model").value,
       fill: $("fill").value,
+      wrap: $("wrap").value,
       grow: grow(),
       keep_polarity: "true", // what is red on the screen is meant
       mask_drawn: "shown",
     };
-    if (!form.model) delete form.model;
+    for (const name of ["model", "wrap"]) if (!form[name]) delete form[name];
     const { blob, warnings } = await server.complete(form, controller.signal, progress);
     const result = new Photo(blob, photo.name, photo.original ?? photo);
     await result.load();
@@ -81,6 +83,15 @@ async function widen(pixels) {
   remove();
 }
 
+/** Why the server cannot read files of an extension, as it told; empty if it can. */
+export function unreadable(extension) {
+  return missing.find((one) => one.extension === extension)?.remedy ?? "";
+}
+
+async function listFormats() {
+  missing = (await server.formats()).filter(({ usable }) => !usable);
+}
+
 // Models.
 
 async function listModels() {
@@ -108,3 +119,4 @@ function describe() {
 
 $("model").onchange = describe;
 listModels().catch(fail);
+listFormats().catch(fail);
