@@ -349,7 +349,7 @@ def _add_rest(app: FinefillAPI, metrics: Metrics) -> None:
         responses={**shows({"formats": [jxl]}), **responses(401)},
     )
     async def formats() -> Response:
-        """Kinds of photographs by their files' extensions: whether this server has what they need."""
+        """Kinds of photographs by their extensions: whether this server has what they need."""
         return JSONResponse({"formats": pool.formats})
 
     @app.get(
