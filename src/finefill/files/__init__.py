@@ -2,8 +2,8 @@
 
 - ``photo`` converts in memory, ``reading`` and ``writing`` do files.
 - ``formats`` says what each kind can hold, ``shown`` what the networks get to see.
-- ``colour``, ``deep`` (16 bits), ``heif``, ``jxl``, ``spread`` (transparency) and ``gaps`` (no data)
-  help with pixels; ``raw`` knows what cannot be read.
+- ``colour``, ``deep`` (16 bits), ``heif``, ``jxl``, ``spread`` (transparency) and ``gaps`` (no
+  data) help with pixels; ``raw`` knows what cannot be read.
 - ``metadata`` keeps all else, by ``tiff``, ``containers``, ``iptc``, ``xmp``, ``previews``,
   ``resolution`` and ``stacks``.
 """
