@@ -134,6 +134,24 @@ def test_a_person_judges_in_a_browser(browser: Any, folder: Path, tmp_path: Path
     assert "| | 6 | 1 | 2 | 85.7% |" in result.output
 
 
+def test_a_phone_shows_both_completions_and_the_buttons(browser: Any, folder: Path) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto((folder / "pairs.html").as_uri())
+    left, right = (page.locator(f"#{side}").bounding_box() for side in ("left", "right"))
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] < right["x"]
+    assert right["x"] + right["width"] <= 390
+    save = page.locator("#save").bounding_box()
+    assert right["y"] + right["height"] < save["y"]
+    assert save["y"] + save["height"] < 844
+    page.click("#equal")
+    page.click("#back")
+    assert page.get_attribute("#equal", "aria-pressed") == "true"
+    page.click("#left")
+    assert page.get_attribute("#equal", "aria-pressed") == "false"
+    page.close()
+
+
 def test_the_interval_is_the_exact_one(folder: Path, tmp_path: Path) -> None:
     key = json.loads((folder / "key.json").read_text(encoding="utf-8"))
     answers = {

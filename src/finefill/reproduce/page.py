@@ -23,7 +23,7 @@ COLUMNS = (
     ("psnr", "PSNR (dB) ↑", 2),
     ("ssim", "SSIM ↑", 3),
     ("lite0", "Lite0 distance ↓", 3),
-    ("lite0_fd", "Lite0 Fréchet ↓", 4),
+    ("lite0_fd", "Lite0 Fréchet ↓", 1),
     ("u_ids", "U-IDS (Lite0) ↑", 3),
     ("vgg16", "VGG16 distance (trained on) ↓", 3),
     ("frechet", "VGG16 Fréchet (trained on) ↓", 4),
