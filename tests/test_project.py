@@ -24,11 +24,8 @@ from finefill.cli import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-PAGES = [
-    page
-    for folder in ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "findings/*.md", "src/**/*.md")
-    for page in sorted(ROOT.glob(folder))
-]
+WITH_PAGES = ("*", "docs/**/*", "benchmarks/**/*", "findings/*", "src/**/*", "weights/*")
+PAGES = [page for folder in WITH_PAGES for page in sorted(ROOT.glob(f"{folder}.md"))]
 SECTIONS = [page for page in PAGES if page.with_suffix(".json").exists() or page.stem == "intro"]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("weights/*.md")])
 
@@ -146,6 +143,26 @@ def test_names_in_docstrings_exist() -> None:
     for path in sorted(ROOT.glob("src/**/*.py")):
         for name in re.findall(r":\w+:`(finefill(?:\.\w+)+)`", path.read_text(encoding="utf-8")):
             assert pkgutil.resolve_name(name) is not None, path
+
+
+def test_architecture_names_every_module() -> None:
+    """Its table of modules has all modules of every folder, and no others."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named: dict[str, set[str]] = {}
+    folder = ""
+    for row in text.partition("## The modules")[2].partition("\n\n`tests/`")[0].splitlines():
+        cells = row.strip("|").split("|")
+        if len(cells) != 3 or cells[0].startswith("-") or "module" in cells[2]:
+            continue
+        folder = cells[0].strip(" `/") or folder
+        names = re.findall(r"`([\w/]+)`", cells[2])
+        named.setdefault(folder, set()).update(name.partition("/")[0] for name in names)
+    assert {"files", "masks", "completion", "web"} <= named.keys()
+    for folder, names in named.items():
+        package = ROOT / "src" / "finefill" / folder
+        there = {one.name.removesuffix(".py") for one in package.iterdir()}
+        there = {one for one in there if re.fullmatch(r"[a-z]\w*", one)}
+        assert names == there - {"extras"}, folder
 
 
 def test_documented_commands_and_options_exist() -> None:
