@@ -367,6 +367,18 @@ def test_the_far_range_of_an_ordinary_photo_is_kept() -> None:
     assert [int(level[0]) for level in photo.levels] == [0, 65535]
 
 
+@pytest.mark.parametrize(("width", "kept"), [(6, False), (16, True)])
+def test_a_bright_plain_keeps_its_levels_beside_little_that_is_dark(width: int, kept: bool) -> None:
+    """Fewer than 4 levels of 8 bits would be left: 6 of 96 columns are cut, 16 are too many."""
+    sky = (50000 + 50 * (X % 4) + Y).astype(np.uint16)
+    sky[:, SIDE - width :] = 3000
+    photo = for_network(photo_of(Image.fromarray(sky)), MIDDLE)
+    assert photo.levels is not None
+    low, high = (int(level[0]) for level in photo.levels)
+    assert (low <= 3000) is kept
+    assert low <= 50000 < 50245 <= high  # what is beside the hole is never cut
+
+
 @pytest.mark.parametrize("kind", ["rgb.tif", "grey.tif", "white.tif", "alpha.tif"])
 def test_a_flat_colour_of_16_bits_goes_on_exactly(
     tmp_path: Path, engine: Engine, kind: str
