@@ -19,6 +19,7 @@ from finefill.masks import Mask, regions
 
 if TYPE_CHECKING:
     from finefill.batch.task import Task
+    from finefill.masks import Placing
 
 ANNOTATIONS = (".json", ".xml", ".txt")  # see `finefill.masks.regions.annotated`
 # LaMa's names, among others: several add up.
@@ -117,6 +118,7 @@ def read(task: Task, photo: Photo, masks: tuple[Place, ...]) -> tuple[Mask, str]
 
     size = photo.rgb.shape[:2]
     hole, digests = np.zeros(size, bool), []
+    placing: Placing = {"orientation": photo.orientation, "drawn": task.mask_drawn}
     for place in masks:
         with opened(place) as file:
             digests.append(digest(file))
@@ -128,9 +130,8 @@ def read(task: Task, photo: Photo, masks: tuple[Place, ...]) -> tuple[Mask, str]
                     task.labels,
                     text=file.read(),
                     resize=task.resize_mask,
-                    orientation=photo.orientation,
-                    drawn=task.mask_drawn,
                     line_width=task.line_width,
+                    **placing,
                 )
             else:
                 hole |= read_mask(
@@ -140,8 +141,7 @@ def read(task: Task, photo: Photo, masks: tuple[Place, ...]) -> tuple[Mask, str]
                     keep_polarity=task.keep_polarity,
                     max_pixels=task.max_pixels,
                     values=task.mask_values,
-                    orientation=photo.orientation,
-                    drawn=task.mask_drawn,
+                    **placing,
                 )
     return hole, together(digests)
 

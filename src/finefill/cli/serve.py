@@ -11,10 +11,18 @@ from typing import Any
 
 import click
 
+from finefill.cli import options
 from finefill.errors import FinefillError
 
 TOKEN = "FINEFILL_TOKEN"
 NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+
+ABOVE_0 = click.FloatRange(min=0, min_open=True)
+
+
+def _limit(name: str, kind: click.ParamType[Any], default: int, text: str) -> options.Option:
+    """An option whose default is shown."""
+    return click.option(name, type=kind, default=default, show_default=True, help=text)
 
 
 @click.command()
@@ -24,9 +32,7 @@ NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
     show_default=True,
     help="Address to listen on; 0.0.0.0 = this machine's every address.",
 )
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8383, show_default=True, help="0 = any free."
-)
+@_limit("--port", click.IntRange(0, 65535), 8383, "0 = any free.")
 @click.option(
     "--model",
     "models",
@@ -43,41 +49,18 @@ NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
     help="How to use the files, or the model of that name: lama, migan, or a JSON file; may be "
     "repeated.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    default=1,
-    show_default=True,
-    help="Processes that complete images; they share the CPUs.",
+@_limit(
+    "--workers", click.IntRange(1, 64), 1, "Processes that complete images; they share the CPUs."
 )
-@click.option(
-    "--max-megapixels",
-    type=click.FloatRange(min=0, min_open=True),
-    default=25,
-    show_default=True,
-    help="Refuse larger images before decoding them.",
-)
-@click.option(
-    "--max-megabytes",
-    type=click.FloatRange(min=0, min_open=True),
-    default=25,
-    show_default=True,
-    help="Refuse larger requests.",
-)
-@click.option(
+@_limit("--max-megapixels", ABOVE_0, 25, "Refuse larger images before decoding them.")
+@_limit("--max-megabytes", ABOVE_0, 25, "Refuse larger requests.")
+@_limit(
     "--queue",
-    type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    help="Completions that may wait; more are told to try again later.",
+    click.IntRange(min=1),
+    32,
+    "Completions that may wait; more are told to try again later.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60,
-    show_default=True,
-    help="Seconds that a completion may take.",
-)
+@_limit("--timeout", ABOVE_0, 60, "Seconds that a completion may take.")
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
