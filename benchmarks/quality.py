@@ -1,10 +1,10 @@
 """How good the fills are: docs/results/quality, and the table of README and docs/quality.md.
 
-    python benchmarks/quality.py --data DATA [--only NAME …] [--models-only]
+    python benchmarks/quality.py --data DATA [--only NAME …] [--keep METHOD …]
 
 DATA holds scenes-test.tar, faces-test.tar, celeba-test.tar and streets-test.tar. Needs the extra
 ``reproduce``. Each table is a call of ``finefill evaluate``, written down beside it; the page is
-made of what there is, so that one table can be made anew.
+made of what there is, so that one table can be made anew, or some of its rows.
 """
 
 from __future__ import annotations
@@ -14,24 +14,27 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSICAL = ("--baseline", "patchmatch", "--baseline", "telea")
-SCENES = ("--model", "places", *CLASSICAL, "--data", "scenes-test.tar")
-FACES = ("--model", "faces", *CLASSICAL, "--data", "faces-test.tar")
+ALL = (*CLASSICAL, "--baseline", "ns", "--baseline", "mean")
+SCENES = ("--model", "places", "--data", "scenes-test.tar")
+FACES = ("--model", "faces", "--data", "faces-test.tar")
 OBJECTS = ("--masks", "objects", "--objects", "streets-test.tar")
 WAYS = ("--fill", "auto", "--fill", "network")
 TABLES: dict[str, tuple[str, ...]] = {
-    "scenes-center": (*SCENES, "--masks", "center"),
-    "scenes-random": (*SCENES, "--masks", "random"),
-    "scenes-narrow": (*SCENES, "--masks", "narrow"),
-    "scenes-medium": (*SCENES, "--masks", "medium"),
-    "scenes-wide": (*SCENES, "--masks", "wide"),
-    "scenes-objects": (*SCENES, *OBJECTS),
-    "faces-center": (*FACES, "--masks", "center"),
-    "faces-random": (*FACES, "--masks", "random"),
+    "scenes-center": (*SCENES, *ALL, "--masks", "center"),
+    "scenes-random": (*SCENES, *ALL, "--masks", "random"),
+    "scenes-narrow": (*SCENES, *CLASSICAL, "--masks", "narrow"),
+    "scenes-medium": (*SCENES, *CLASSICAL, "--masks", "medium"),
+    "scenes-wide": (*SCENES, *CLASSICAL, "--masks", "wide"),
+    "scenes-objects": (*SCENES, *CLASSICAL, *OBJECTS),
+    "faces-center": (*FACES, *ALL, "--masks", "center"),
+    "faces-random": (*FACES, *ALL, "--masks", "random"),
     "celeba-random": (
         "--model", "faces", *CLASSICAL, "--data", "celeba-test.tar", "--size", "88",
         "--masks", "random",
@@ -53,16 +56,13 @@ BEST = {"lite0": min, "lite0_fd": min, "u_ids": max, "fooled": max, "psnr": max,
 
 
 def measure(
-    name: str, data: Path, limit: int, threads: int, output: Path, models_only: bool
+    name: str, data: Path, limit: int, threads: int, output: Path, kept: Sequence[str]
 ) -> None:
-    """One table: ``NAME.json``; with ``models_only`` its classical rows stay as they are."""
+    """One table: ``NAME.json``; rows of the methods ``kept`` (of a model: all) stay as they are."""
     file = output / f"{name}.json"
-    before = json.loads(file.read_text(encoding="utf-8")) if models_only else {}
+    before = json.loads(file.read_text(encoding="utf-8")) if kept else {}
     limit = before["limit"] if before else limit
-    asked = list(TABLES[name])
-    if models_only:
-        at = asked.index(CLASSICAL[0])
-        del asked[at : at + len(CLASSICAL)]
+    asked = without(TABLES[name], kept)
     words = [str(data / word) if word.endswith(".tar") else word for word in asked]
     with tempfile.TemporaryDirectory() as folder:
         words += ["--limit", str(limit), "--threads", str(threads), "-o", folder]
@@ -77,11 +77,39 @@ def measure(
         if facts[key]["sha256"] != before[key]["sha256"]:
             raise SystemExit(f"{name}: other {key} than before: measure all methods again")
     if before:
-        kept = {k: v for k, v in before["methods"].items() if k in CLASSICAL}
-        facts["methods"] |= kept
-        del facts["differences"]  # they were image by image
+        rows = {
+            method: numbers
+            for method, numbers in before["methods"].items()
+            if method.partition(",")[0] in kept
+        }
+        facts["methods"] = in_order(TABLES[name], facts["methods"] | rows)
+        facts["models"] |= {m: facts for m, facts in before["models"].items() if m in kept}
+        facts.pop("differences")  # they were image by image
     text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
     file.write_text(text, encoding="utf-8")
+
+
+def without(asked: Sequence[str], kept: Sequence[str]) -> list[str]:
+    """The words of a call but for the methods that are kept, and a kept model's ways to fill."""
+    models = {v for k, v in pairwise(asked) if k == "--model"}
+    drop = {("--model", name) for name in kept} | {("--baseline", name) for name in kept}
+    if models <= set(kept):
+        drop |= {(k, v) for k, v in pairwise(asked) if k == "--fill"}
+    words: list[str] = []
+    rest = iter(asked)
+    for word in rest:
+        if word == "--whole":
+            words.append(word)
+        elif (word, value := next(rest)) not in drop:
+            words += [word, value]
+    return words
+
+
+def in_order(asked: Sequence[str], methods: dict[str, Any]) -> dict[str, Any]:
+    """Rows in the order in which the call names the methods."""
+    names = [value for key, value in pairwise(asked) if key in ("--model", "--baseline")]
+    found = sorted(methods, key=lambda method: names.index(method.partition(",")[0]))
+    return {method: methods[method] for method in found}
 
 
 def page(output: Path) -> str:
@@ -104,7 +132,8 @@ def page(output: Path) -> str:
 SHORT = ("faces-random", "scenes-random", "streets-objects")  # what README and docs/quality.md show
 NAMES = {"faces": "**finefill**", "places": "**finefill**", "patchmatch": "PatchMatch",
          "places, network alone": "`places`, network alone", "places, network": "`places`, "
-         "network and detail", "telea": "Telea (OpenCV)"}  # fmt: skip
+         "network and detail", "telea": "Telea (OpenCV)",
+         "ns": "Navier-Stokes (OpenCV)", "mean": "mean colour"}  # fmt: skip
 MARKS = "<!-- quality:begin -->", "<!-- quality:end -->"
 
 
@@ -197,14 +226,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--limit", type=int, default=140)
     parser.add_argument(
-        "--models-only", action="store_true", help="keep the classical rows: same inputs by hash"
+        "--keep", nargs="+", default=[], help="methods whose rows stay: same inputs by hash"
     )
+    parser.add_argument("--models-only", action="store_true", help="--keep all classical ones")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/results/quality"))
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
+    given.keep += ALL[1::2] if given.models_only else ()
     for name in given.only if given.data else ():
-        measure(name, given.data, given.limit, given.threads, given.output, given.models_only)
+        measure(name, given.data, given.limit, given.threads, given.output, given.keep)
     (given.output / "README.md").write_text(page(given.output), encoding="utf-8")
     for document in (ROOT / "README.md", ROOT / "docs" / "quality.md"):
         put(document, short(given.output))
