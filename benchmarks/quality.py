@@ -1,6 +1,7 @@
 """How good the fills are: docs/results/quality, and the table of README and docs/quality.md.
 
     python benchmarks/quality.py --data DATA [--only NAME …] [--keep METHOD …]
+    python benchmarks/quality.py --data DATA --sheets
 
 DATA holds scenes-test.tar, faces-test.tar, celeba-test.tar and streets-test.tar. Needs the extra
 ``reproduce``. Each table is a call of ``finefill evaluate``, written down beside it; the page is
@@ -10,14 +11,20 @@ made of what there is, so that one table can be made anew, or some of its rows.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from finefill.completion import fill_photo, load
+from finefill.evaluation import kinds, load_baseline, protocol, sheets
+from finefill.files import replacing
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSICAL = ("--baseline", "patchmatch", "--baseline", "telea")
@@ -43,6 +50,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "--model", "places", *WAYS, *CLASSICAL, "--data", "streets-test.tar", "--whole", *OBJECTS,
     ),
 }  # fmt: skip
+SETS = {"faces": "faces", "places": "scenes"}  # by model: the test set of its sheet
 COLUMNS = (
     ("lite0", "Lite0 distance ↓", 3),
     ("lite0_fd", "Lite0 Fréchet ↓", 1),
@@ -112,6 +120,24 @@ def in_order(asked: Sequence[str], methods: dict[str, Any]) -> dict[str, Any]:
     return {method: methods[method] for method in found}
 
 
+def sheet(model: str, data: Path, limit: int, output: Path) -> None:
+    """Twelve of a table's photographs, drawn by the seed: the model's fills over PatchMatch's."""
+    test = protocol.load_test_set([data / f"{SETS[model]}-test.tar"], limit)
+    holes = kinds.make_masks("random", len(test.names), 0, test.size)
+    chosen = sheets.pick(len(test.names), sheets.COLUMNS, 0)
+    few = protocol.TestSet.of([test.names[i] for i in chosen], [test.images[i] for i in chosen])
+    these = dataclasses.replace(holes, masks=tuple(holes.masks[i] for i in chosen))
+    fills = {model: partial(fill_photo, load(model)), "patchmatch": load_baseline("patchmatch")}
+    results = {}
+    for name, fill in fills.items():
+        found = protocol.evaluate(few, these, fill, metrics=(), keep=range(len(chosen)))
+        own = {chosen[i]: image for i, image in found.completions.items()}
+        results[name] = dataclasses.replace(found, completions=own)
+    image = sheets.contact_sheet(test, holes, results, chosen)
+    with replacing(output / f"{SETS[model]}-random.webp") as file:
+        file.write(sheets.webp(image))
+
+
 def page(output: Path) -> str:
     """All tables found, as Markdown."""
     lines = [
@@ -126,10 +152,20 @@ def page(output: Path) -> str:
         file = output / f"{name}.json"
         if file.exists():
             lines += _section(name, json.loads(file.read_text(encoding="utf-8")))
+        if (output / f"{name}.webp").exists():
+            lines += [f"![twelve of {name}, drawn by the seed, not picked]({name}.webp)", ""]
     return "\n".join(lines)
 
 
-SHORT = ("faces-random", "scenes-random", "streets-objects")  # what README and docs/quality.md show
+# What README and docs/quality.md show, and what docs/results/README.md does.
+SHORT = (
+    ("faces-random", "scenes-random", "streets-objects"),
+    (("lite0", 3), ("lite0_fd", 0), ("u_ids", 3)),
+)
+REACHED = (
+    ("faces-center", "faces-random", "scenes-center", "scenes-random"),
+    (("lite0", 3), ("lite0_fd", 0), ("psnr", 2)),
+)
 NAMES = {"faces": "**finefill**", "places": "**finefill**", "patchmatch": "PatchMatch",
          "places, network alone": "`places`, network alone", "places, network": "`places`, "
          "network and detail", "telea": "Telea (OpenCV)",
@@ -137,25 +173,24 @@ NAMES = {"faces": "**finefill**", "places": "**finefill**", "patchmatch": "Patch
 MARKS = "<!-- quality:begin -->", "<!-- quality:end -->"
 
 
-def short(output: Path) -> str:
-    """The few numbers that tell most: a table of Lite0 distance / Lite0 Fréchet / U-IDS."""
+def short(output: Path, tables: Sequence[str], columns: Sequence[tuple[str, int]]) -> str:
+    """A few numbers of several tables as one: a row a method, a column a table."""
     found = {
         name: json.loads((output / f"{name}.json").read_text(encoding="utf-8"))["methods"]
-        for name in SHORT
+        for name in tables
         if (output / f"{name}.json").exists()
     }
     rows: dict[str, dict[str, str]] = {}
     for name, methods in found.items():
         for method, numbers in methods.items():
             cells = [
-                _cell(key, digits, numbers, methods)
-                for key, digits in (("lite0", 3), ("lite0_fd", 0), ("u_ids", 3))
-                if key in numbers
+                _cell(key, digits, numbers, methods) for key, digits in columns if key in numbers
             ]
             rows.setdefault(NAMES.get(method, method), {})[name] = " / ".join(cells)
     heads = [name.replace("-", ", ") for name in found]
+    titles = {key: title for key, title, _ in COLUMNS}
     lines = [
-        f"| Lite0 distance ↓ / Lite0 Fréchet ↓ / U-IDS ↑ | {' | '.join(heads)} |",
+        f"| {' / '.join(titles[key] for key, _ in columns)} | {' | '.join(heads)} |",
         "|---|" + "---|" * len(found),
     ]
     lines += [
@@ -229,16 +264,20 @@ def main() -> None:
         "--keep", nargs="+", default=[], help="methods whose rows stay: same inputs by hash"
     )
     parser.add_argument("--models-only", action="store_true", help="--keep all classical ones")
+    parser.add_argument("--sheets", action="store_true", help="draw the sheets alone")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/results/quality"))
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
+    for model in SETS if given.sheets else ():
+        sheet(model, given.data, given.limit, given.output)
     given.keep += ALL[1::2] if given.models_only else ()
-    for name in given.only if given.data else ():
+    for name in given.only if given.data and not given.sheets else ():
         measure(name, given.data, given.limit, given.threads, given.output, given.keep)
     (given.output / "README.md").write_text(page(given.output), encoding="utf-8")
     for document in (ROOT / "README.md", ROOT / "docs" / "quality.md"):
-        put(document, short(given.output))
+        put(document, short(given.output, *SHORT))
+    put(ROOT / "docs" / "results" / "README.md", short(given.output, *REACHED))
 
 
 if __name__ == "__main__":
