@@ -59,6 +59,23 @@ class TestCommand:
                 sheets.HEADER + 6 * tile + sheets.GAP,
             )
 
+    def test_a_crop_is_the_centre_square_scaled(self, tmp_path: Path) -> None:
+        pixels = np.zeros((109, 89, 3), np.uint8)
+        pixels[14:94, 4:84] = 200  # 80x80 in the middle
+        (tmp_path / "photos").mkdir()
+        Image.fromarray(pixels).save(tmp_path / "photos" / "a.png")
+        words = ("--baseline", "mean", "--data", tmp_path / "photos", "--metric", "l1")
+        errors = []
+        for name, extra in (("all", ()), ("crop", ("--crop", 80))):
+            result = run(*words, "--size", 64, *extra, "-o", tmp_path / name)
+            assert result.exit_code == 0, result.output
+            facts = json.loads((tmp_path / name / "summary.json").read_text(encoding="utf-8"))
+            assert facts["data"]["size"] == [64, 64]
+            errors.append(facts["methods"]["mean"]["l1"]["mean"])
+        assert errors[0] > 0.01  # black around the square darkens the mean
+        assert errors[1] == 0
+        assert "--crop 80" in facts["command"]
+
     def test_differences_are_paired(self, tmp_path: Path) -> None:
         data, out = photos(tmp_path / "photos", 5), tmp_path / "out"
         words = ("--baseline", "telea", "--baseline", "mean", "--metric", "l1", "--metric", "psnr")

@@ -208,6 +208,7 @@ def test_ways_of_filling_are_methods(tmp_path: Path, model_path: Path) -> None:
     ("given", "message"),
     [
         (("--whole", "--size", 64), "--size says nothing with --whole"),
+        (("--whole", "--crop", 80), "--crop says nothing with --whole"),
         (("--objects", "x", "--masks", "wide"), "--objects says nothing with --masks wide"),
         (("--bursts", "x", "--masks", "wide"), "--masks says nothing with --bursts"),
         (("--pair-count", 3), "--pair-count says nothing without --pairs"),

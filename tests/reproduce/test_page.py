@@ -49,6 +49,7 @@ class TestPage:
         assert "We find that it works." in text
         assert "48 samples, seed 0, cpu" in text
         assert "`finefill reproduce figure7`" in text
+        assert text.count("Lite0 was not measured here.") == 2  # what is missing is said
         for name in ("figure7-random.webp", "figure7-curves.png", "figure7-parameters.png"):
             assert f"({name})" in text
             with Image.open(tmp_path / name) as picture:

@@ -143,6 +143,8 @@ def _table(
         if paper:
             cells.append("{:.4f} / {:.4f} / {:.2f}".format(*paper[name]) if name in paper else "")
         lines.append(f"| {' | '.join(cells)} |")
+    if not any(key == "lite0" for key, _, _ in shown):
+        lines += ["", "Lite0 was not measured here."]
     lines.append("")
     differences: Mapping[str, Any] = summary.get("differences", {})
     if differences:
