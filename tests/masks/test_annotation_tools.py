@@ -211,9 +211,81 @@ def test_label_studio(tmp_path: Path) -> None:
     found = read(saved(tmp_path, task))
     assert found[2:8, 8:10].all()
     assert found.sum() <= 7 * 3
-    task = studio("brushlabels", format="rle", rle=[1, 2, 3])
-    with pytest.raises(FinefillError, match="brush masks are not read: export them as PNG"):
-        read(saved(tmp_path, task))
+
+
+def packed(samples: NDArray[np.uint8], lengths: tuple[int, ...] = (3, 4, 8, 16)) -> list[int]:
+    """Label Studio's packing: runs of one sample, and between them as many as differ."""
+    flat = samples.reshape(-1).tolist()
+    text = f"{len(flat):032b}{7:05b}" + "".join(f"{width - 1:04b}" for width in lengths)
+
+    def block(repeats: int, length: int) -> str:
+        which = next(at for at, width in enumerate(lengths) if length <= 1 << width)
+        return f"{repeats}{which:02b}{length - 1:0{lengths[which]}b}"
+
+    at = 0
+    while at < len(flat):
+        end = at + 1
+        while end < len(flat) and flat[end] == flat[at] and end - at < 1 << lengths[-1]:
+            end += 1
+        if end - at > 1:
+            text += block(1, end - at) + f"{flat[at]:08b}"
+        else:
+            while end < len(flat) and flat[end : end + 2] != [flat[end]] * 2 and end - at < 8:
+                end += 1
+            text += block(0, end - at) + "".join(f"{one:08b}" for one in flat[at:end])
+        at = end
+    text += "0" * (-len(text) % 8)
+    return [int(text[at : at + 8], 2) for at in range(0, len(text), 8)]
+
+
+@pytest.mark.parametrize("minimal", [False, True])
+@pytest.mark.parametrize("lengths", [(3, 4, 8, 16), (1, 2, 3, 4)])
+def test_brush_masks_of_label_studio(
+    tmp_path: Path, lengths: tuple[int, ...], minimal: bool
+) -> None:
+    rng = np.random.default_rng(4)
+    painted = box(3, 2, 6, 5) | (rng.random(SIZE) < 0.05)
+    rgba = rng.integers(0, 256, (*SIZE, 4)).astype(np.uint8)
+    rgba[..., 3] = np.where(painted, rng.integers(1, 256, SIZE), 0)
+    rgba[:2] = 0
+    painted[:2] = False
+    told = {"format": "rle", "rle": packed(rgba, lengths)}
+    task: Any = studio("brushlabels", **told)
+    if minimal:
+        shape = {**told, "brushlabels": ["car"], "original_width": 20, "original_height": 10}
+        task = [{"id": 1, "image": "/data/upload/1/q.jpg", "annotator": 1},
+                {"id": 2, "image": "/data/upload/1/1a2b3c4d-p.jpg", "tag": [shape]}]  # fmt: skip
+    np.testing.assert_array_equal(read(saved(tmp_path, task), "car"), painted)
+
+
+def test_a_brush_mask_by_hand(tmp_path: Path) -> None:
+    """2 by 1 pixels, (0, 0, 0, 0) and (5, 6, 7, 8): a run of four, and four samples."""
+    text = (
+        f"{8:032b}" "00111" "0010" "0011" "0111" "1111"
+        "1" "00" "011" "00000000"
+        "0" "00" "011" "00000101" "00000110" "00000111" "00001000"
+    )  # fmt: skip
+    text += "0" * (-len(text) % 8)
+    packed_by_hand = [int(text[at : at + 8], 2) for at in range(0, len(text), 8)]
+    assert packed(np.array([0, 0, 0, 0, 5, 6, 7, 8], np.uint8)) == packed_by_hand
+    task = studio("brushlabels", format="rle", rle=packed_by_hand)
+    task[1]["annotations"][0]["result"][0] |= {"original_width": 2, "original_height": 1}
+    # Scaled from 2 by 1 to 20 by 10: the right half.
+    with pytest.warns(UserWarning, match="scaled"):
+        np.testing.assert_array_equal(read(saved(tmp_path, task)), box(10, 0, 10, 10))
+
+
+def test_damaged_brush_masks(tmp_path: Path) -> None:
+    rgba = np.zeros((*SIZE, 4), np.uint8)
+    rgba[2:5, 3:9] = 255
+    good = packed(rgba)
+    assert read(saved(tmp_path, studio("brushlabels", rle=good))).sum() == 18
+    bad: tuple[Any, ...] = (good[:-4], good[4:], [1, 2, 3], [], "abc", [300] * 40, None, {"a": 1})
+    for rle in (*bad, packed(rgba[1:])):
+        with pytest.raises(FinefillError, match=r"brushlabels: its run lengths are damaged, or"):
+            read(saved(tmp_path, studio("brushlabels", rle=rle)))
+    with pytest.raises(FinefillError, match="nothing is painted"):
+        read(saved(tmp_path, studio("brushlabels", rle=packed(rgba * 0))))
 
 
 def with_box(task: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -223,10 +295,9 @@ def with_box(task: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return task
 
 
-@pytest.mark.parametrize("kind", ["keypointlabels", "keypoint", "vectorlabels", "brushlabels"])
+@pytest.mark.parametrize("kind", ["keypointlabels", "keypoint", "vectorlabels"])
 def test_what_is_not_read_of_label_studio_is_told(tmp_path: Path, kind: str) -> None:
-    value: dict[str, Any] = {"rle": [1, 2]} if kind == "brushlabels" else {"x": 50, "y": 50}
-    path = saved(tmp_path, with_box(studio(kind, width=0.4, **value)))
+    path = saved(tmp_path, with_box(studio(kind, width=0.4, x=50, y=50)))
     with pytest.warns(UserWarning, match=f"{kind} 'car': left out: .*not read") as told:
         np.testing.assert_array_equal(read(path), box(2, 3, 4, 4))
     assert len(told) == 1

@@ -35,6 +35,7 @@ from finefill.masks.annotations import (
     parts_of,
     read_text,
 )
+from finefill.masks.brush import brush_mask
 from finefill.masks.meaning import Mask
 from finefill.masks.reading import placed
 from finefill.masks.shapes import NothingDrawn, Point, Size
@@ -76,7 +77,7 @@ def annotated(
     """The mask of a photo's shapes in an annotation file of any kind that is known.
 
     COCO, labelme, YOLO (.txt: boxes, polygons), VIA (JSON), CVAT (XML for images) and Label Studio
-    (JSON: polygons, rectangles, ellipses).
+    (JSON, JSON-MIN: polygons, rectangles, ellipses, brush masks).
 
     Args:
         file: the annotations.
@@ -116,6 +117,8 @@ def annotated(
             for one in data
         ):
             found = _label_studio(data, photo, name)
+        elif isinstance(data, list) and any(map(_minimal, data)):
+            found = _label_studio([_whole(task) for task in data], photo, name)
         else:
             found = _via(data, photo, name, line_width)
     else:
@@ -305,6 +308,27 @@ def _cvat_mask(element: Any, what: str) -> Callable[[Size], Mask]:
     return draw
 
 
+def _minimal(task: Any) -> list[dict[str, Any]]:
+    """The shapes of a task in Label Studio's short form, JSON-MIN; none where it is none."""
+    values = task.values() if isinstance(task, dict) else ()
+    shapes = [one for value in values for one in list_of(value)]
+    return [one for one in shapes if _has(one, "original_width")]
+
+
+def _whole(task: Any) -> dict[str, Any]:
+    """A task of the short form as the long one tells it."""
+    results = [
+        {
+            **shape,
+            "type": next((key for key in shape if key.endswith("labels")), ""),
+            "value": shape,
+        }
+        for shape in _minimal(task)
+    ]
+    data = task if isinstance(task, dict) else {}
+    return {"data": data, "annotations": [{"result": results}]}
+
+
 def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
     """Label Studio's JSON: tasks, whose results have coordinates in per cent of the image."""
     tasks = []
@@ -361,7 +385,7 @@ def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
         if (height := result.get("original_height")) and (width := result.get("original_width")):
             sides = (int(_number(height, what)), int(_number(width, what)))
         if "rle" in value:
-            draw = _unknown("brush masks are not read: export them as PNG")
+            draw = functools.partial(brush_mask, value["rle"], name=what)
         elif kind.startswith(NOT_READ):
             draw = _unknown("shapes of this kind are not read: draw a polygon")
         elif kind.startswith("rectangle") and not number("rotation"):
