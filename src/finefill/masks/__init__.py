@@ -3,7 +3,8 @@
 - ``meaning`` decides what a mask's value says, ``labels`` which values are flat.
 - ``reading`` reads and repairs mask files.
 - ``regions`` makes masks without a file: boxes, polygons, ``annotations`` (COCO, labelme),
-  ``annotation_tools`` (YOLO, VIA, CVAT, Label Studio), a ``painted`` colour; ``shapes`` draws them.
+  ``annotation_tools`` (YOLO, VIA, CVAT, Label Studio and its ``brush``), a ``painted`` colour;
+  ``shapes`` draws them.
 - ``drawing`` draws random holes, ``tight`` finds masks that are too small.
 """
 

@@ -385,7 +385,7 @@ def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
         if (height := result.get("original_height")) and (width := result.get("original_width")):
             sides = (int(_number(height, what)), int(_number(width, what)))
         if "rle" in value:
-            draw = functools.partial(brush_mask, value["rle"], name=what)
+            draw = _brush(value["rle"], what)
         elif kind.startswith(NOT_READ):
             draw = _unknown("shapes of this kind are not read: draw a polygon")
         elif kind.startswith("rectangle") and not number("rotation"):
@@ -394,6 +394,10 @@ def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
             draw = _relative(points, what)
         found.append(Shape(label, kind, draw))
     return sides, found
+
+
+def _brush(packed: Any, what: str) -> Callable[[Size], Mask]:
+    return lambda size: brush_mask(packed, size, what)
 
 
 def _unknown(reason: str) -> Callable[[Size], Mask]:
