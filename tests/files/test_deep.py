@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from finefill import FinefillError
 from finefill.files.photo import turn
 from finefill.files.reading import decode, read_photo
+from finefill.files.shown import for_network
 from finefill.files.writing import write_photo
 from tests.conftest import check_exif, exif_with
 from tests.files.pictures import told
@@ -222,6 +223,29 @@ def test_16_bit_cmyk(tmp_path: Path) -> None:
     assert (after[HOLE] == 0).all()  # no ink
     write_photo(photo, white, HOLE, tmp_path / "out.png")  # holds no CMYK
     assert read_photo(tmp_path / "out.png").stored.mode == "RGB"
+
+
+@pytest.mark.parametrize(("times", "offset"), [(257, 0), (16, 0), (4, 100)])
+def test_16_bit_cmyk_has_its_own_levels(tmp_path: Path, times: int, offset: int) -> None:
+    """Inks of a part of the range: a fill equal to what is shown gives the samples back."""
+    rows, columns = np.mgrid[:96, :96]
+    inks = [columns * 2, rows * 2, rows + columns, rows * 0]  # black is not used
+    before = (np.dstack(inks) * times + offset).astype(np.uint16)
+    hole = np.zeros((96, 96), bool)
+    hole[30:60, 40:70] = True
+    options = {"photometric": "separated", "extrasamples": None}
+    photo = for_network(read_photo(save(tmp_path / "in.tif", before, **options)), hole)
+    assert photo.rgb[30:60, 40:70].std() > 15  # not one flat light tone
+    write_photo(photo, photo.rgb, hole, tmp_path / "out.tif")
+    after = samples_of(tmp_path / "out.tif")
+    np.testing.assert_array_equal(after[~hole], before[~hole])
+    step = (190 * times) / 255  # of 8 bits over the range
+    found = after[hole].astype(int) - before[hole]
+    # Where inks do not begin at 0, the spare 2% below the least looks like a little black.
+    assert np.abs(found[:, :3]).mean() < (3 if offset else 1) * step
+    assert len(np.unique(after[hole][:, 0])) >= 30  # a column each, not steps of 257
+    # Black, of which there is none, stays within the spare 2% below the least.
+    assert np.abs(found[:, 3]).max() <= 0.03 * 190 * times
 
 
 def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,11 +90,12 @@ def _tell_gaps(photo: Photo, mask: NDArray[np.bool_]) -> None:
 def _stretched(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
     """With 16 bits: the photo's levels around the hole, and its ``rgb`` stretched over them."""
     stored, colours = photo.stored, photo.samples
-    if stored.mode == "CMYK" or (colours is None and not stored.mode.startswith("I;16")):
+    if colours is None and not stored.mode.startswith("I;16"):
         return photo
     values = np.asarray(stored) if colours is None else colours
     if values.ndim == 3:
-        values = values[..., :1] if values.shape[2] == 2 else values[..., :3]
+        bands = {"LA": 1, "CMYK": 4}.get(stored.mode, 3)
+        values = values[..., :bands]
     hole = turn(mask, photo.orientation, back=True)
     tags = getattr(stored, "tag_v2", {})  # of an image that Pillow opened and nobody inverted
     negative = tags.get(262) == 0
@@ -110,7 +111,10 @@ def _stretched(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
     for top in range(0, len(values), ROWS):  # bounds the memory
         rows = values[top : top + ROWS].astype(np.float32)
         shown[top : top + ROWS] = np.rint((rows - zero) * scale).clip(0, 255)
-    image = Image.fromarray(shown[..., 0] if shown.ndim == 3 and shown.shape[2] == 1 else shown)
+    shown = shown[..., 0] if shown.ndim == 3 and shown.shape[2] == 1 else shown
+    image = Image.fromarray(shown)
+    if stored.mode == "CMYK":  # four channels, which Pillow takes for RGBA
+        image = Image.frombytes("CMYK", image.size, shown.tobytes())
     rgb = turn(rgb_of(image, photo.colours), photo.orientation)
     return replace(photo, rgb=rgb, levels=levels)
 
@@ -133,7 +137,8 @@ def _levels(values: NDArray[np.uint16], hole: NDArray[np.bool_], photo: Photo) -
     near = near if near.size else wide
     found = [_range(wide[:, at], near[:, at]) for at in range(wide.shape[1])]
     spans = [high - low for low, high, _ in found]
-    if max(spans) < APART * min(spans):
+    # Inks mix, and black may be missing: they have one range.
+    if photo.stored.mode == "CMYK" or max(spans) < APART * min(spans):
         found = [_range(wide.reshape(-1), near.reshape(-1))]
     if any(lost for *_, lost in found):
         warnings.warn(
