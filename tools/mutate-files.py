@@ -5,16 +5,24 @@
 Whole files are made, some of their bytes are changed, left out, put in or cut off, and what comes
 of it is read, filled and written in a format by chance. A file that ends otherwise, or slowly, is
 kept in the folder and named; the exit code is then 1. Needs the extra `formats`.
+
+With `--server http://127.0.0.1:8383` the files are sent to a running `finefill serve` instead: each
+gets a completed image or an answer of 4xx with one line. The answers are counted by their status.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
 import io
+import json
 import random
 import sys
 import time
+import urllib.error
+import urllib.request
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
@@ -124,13 +132,52 @@ def complete(data: bytes, target: Path) -> bool:
     return True
 
 
+class Server:
+    """A running server that files are sent to; ``statuses`` counts its answers."""
+
+    def __init__(self, address: str) -> None:
+        """``address``: as `finefill serve` prints it."""
+        self._url = f"{address.rstrip('/')}/v1/complete"
+        self.statuses: collections.Counter[int] = collections.Counter()
+
+    def complete(self, data: bytes, target: Path) -> bool:
+        """Have a file completed; False where that was refused, in one line."""
+        kind = {".jpg": "jpeg", ".tif": "tiff"}.get(target.suffix, target.suffix[1:])
+        fields = {"boxes": "5,5,7,5"}
+        if kind in ("png", "jpeg", "webp", "tiff", "avif"):
+            fields["format"] = kind
+        mark = "finefill-mutated-file-" + random.Random(data).randbytes(8).hex()
+        parts = [
+            f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields.items()
+        ]
+        head = f'--{mark}\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        body = "".join([*parts, head]).encode() + data + f"\r\n--{mark}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={mark}"}
+        request = urllib.request.Request(self._url, body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                self.statuses[answer.status] += 1
+                read_photo(answer.read())
+        except urllib.error.HTTPError as error:
+            self.statuses[error.code] += 1
+            told = json.loads(error.read())["detail"]
+            if not 400 <= error.code < 500 or "\n" in told:
+                raise AssertionError(f"answered {error.code}: {told}") from error
+            return False
+        return True
+
+
 def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--server", metavar="URL", help="send the files to a running server")
     asked = parser.parse_args()
+    server = Server(asked.server) if asked.server else None
+    act: Callable[[bytes, Path], bool] = complete if server is None else server.complete
     asked.output.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     chance, files = random.Random(asked.seed), whole_files()
@@ -141,7 +188,7 @@ def main() -> int:
         target = asked.output / f"out.{chance.choice(OUTPUTS)}"
         begin = time.monotonic()
         try:
-            done += complete(data, target)
+            done += act(data, target)
             told = f"{time.monotonic() - begin:.1f} s" if time.monotonic() - begin > SLOW else ""
         except Exception as error:  # what nobody expected is what is looked for
             told = f"{type(error).__name__}: {error}"
@@ -152,6 +199,9 @@ def main() -> int:
             print(f"{kept}: {name} to {target.suffix}: {told}")
     refused = asked.count - done - wrong
     print(f"{asked.count} files: {done} completed, {refused} refused, {wrong} wrong")
+    if server is not None:
+        counts = sorted(server.statuses.items())
+        print("answers: " + ", ".join(f"{status} x {count}" for status, count in counts))
     return 1 if wrong else 0
 
 
