@@ -79,6 +79,11 @@ def whole_files() -> dict[str, bytes]:
         buffer = io.BytesIO()
         tifffile.imwrite(buffer, deep[..., 0], **({"photometric": "minisblack"} | options))
         files[f"tiff 16 bit {name}"] = buffer.getvalue()
+    for name, kind in (("8", rgb), ("16", deep)):
+        buffer = io.BytesIO()
+        no_data = [(42113, "s", 2, "0", False)]
+        tifffile.imwrite(buffer, kind, photometric="rgb", extratags=no_data)
+        files[f"tiff {name} bit with gaps"] = buffer.getvalue()
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as writer:
         writer.write(rgb[::2, ::2], photometric="rgb", subfiletype=1, subifds=1)

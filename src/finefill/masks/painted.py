@@ -20,6 +20,13 @@ GROUND = 8  # pixels beyond, from which the colour of the ground is taken
 LEANING = 0.08  # of the way from the ground's colour to the paint's, of a pixel that has paint
 TELLS = 0.08  # of the way beyond the ground's, on average around the mask: that is warned of
 FEW = 0.2  # of the pixels beside what is painted; if fewer lean to it, they do so by chance
+RIM = 0.15  # as LEANING, on average of the pixels beside what is painted: it has a soft rim
+RIM_ENDS = 0.05  # which ends where the average is less
+COLOURLESS = 40  # between the channels; photos have such colours of their own
+EXACT = 8.0  # Euclidean distance of what is painted from its colour; shades are farther
+BLOCK = 4  # pixels apart, of places that are one
+SOLID, FLAT, LEAST = 16, 0.6, 12  # pixels amid others, share of exact ones, number: of paint
+BESIDE_MOST = 0.05  # of the solid pixels of the largest place; fewer are a shade's
 DISTINCT = 40.0  # Euclidean distance of the paint from the ground; nearer ones cannot be told
 
 _Values = NDArray[np.float32]
@@ -32,7 +39,7 @@ def colour(
 
     A brush's soft rim, and what JPEG smears beyond an edge, has less of the colour than
     ``tolerance`` allows. It is found by its place on the way from the colour of the ground
-    around to that of the paint.
+    around to that of the paint. Black, grey and white count where they are flat, as paint is.
 
     Args:
         image: (H, W, 3) uint8.
@@ -47,7 +54,8 @@ def colour(
         FinefillError: it is no colour, or nothing is painted in it.
 
     Warns:
-        UserWarning: around the mask the photo still leans to the colour.
+        UserWarning: around the mask the photo still leans to the colour; or it is a black, grey or
+            white that the photo may have of its own.
     """
     try:
         target = ImageColor.getrgb(wanted)[:3]
@@ -63,6 +71,15 @@ def colour(
             f"{name}: nothing is painted in {wanted}: the nearest colour is {nearest} away from it "
             f"(--mask-tolerance {tolerance:g}): give the colour that was painted with"
         )
+    if max(target) - min(target) <= COLOURLESS:
+        core, places, at_border = _places(core, squares <= EXACT**2)
+        if places > 1 or at_border:
+            where = f"in {places} places" if places > 1 else "up to the photo's border"
+            warnings.warn(
+                f"{name}: {wanted} is found {where}, and may be the photo's own there too: all of "
+                "it is completed: mark with a colour that the photo has not, or give --mask",
+                stacklevel=2,
+            )
     for reach in REACHES:
         mask, clean = _with_rim(image, core, np.array(target, np.float32), reach)
         if clean:
@@ -109,7 +126,7 @@ def _with_rim(image: RGB, core: Mask, paint: _Values, reach: int) -> tuple[Mask,
     beside = grow(part, 1) & ~part
     if not beside.any() or rim[beside].mean() < FEW:  # a hard edge
         rim = part
-    painted = _connected(part, rim)
+    painted = _connected(part, rim) | grow(part, _rim_of(lean - usual, part, reach))
     last = near & ~grow(part, reach - 1)
     ends = not last.any() or painted[last].mean() <= FEW / 4
     painted = grow(painted, 1)
@@ -122,6 +139,78 @@ def _with_rim(image: RGB, core: Mask, paint: _Values, reach: int) -> tuple[Mask,
         and np.quantile(around, 0.95) <= 2 * TELLS + 3 * spread
     )
     return mask, bool(clean)
+
+
+def _rim_of(lean: _Values, core: Mask, reach: int) -> int:
+    """How wide a soft rim all around what is painted is: 0 to ``reach`` pixels.
+
+    By the average of each ring of pixels, in which the texture of the ground cancels out; black and
+    white have no other way to be told from it.
+
+    Args:
+        lean: (h, w), beyond the ground's own.
+        core: (h, w), what is painted.
+        reach: the farthest ring.
+    """
+    inner = core
+    for width in range(reach):
+        outer = grow(inner, 1)
+        ring = outer & ~inner
+        if not ring.any() or lean[ring].mean() <= (RIM_ENDS if width else RIM):
+            return width
+        inner = outer
+    return reach
+
+
+def _places(core: Mask, exact: Mask) -> tuple[Mask, int, bool]:
+    """What of a colour is flat, as paint is, and not a shade of the photo.
+
+    Args:
+        core: (H, W) bool, near the colour.
+        exact: (H, W) bool, what of it has the very colour, but for a few levels.
+
+    Returns:
+        The core without the other places, or all where no place is flat; how many places are
+        left; whether one is at the photo's border.
+    """
+    rows, columns = np.nonzero(core)
+    cells = rows // BLOCK, columns // BLOCK
+    numbers = _numbered(cells, core.shape)[cells]
+    sizes = np.bincount(numbers)
+    solid = exact & ~grow(~exact, 1)
+    counts = [np.bincount(numbers, some[rows, columns], len(sizes)) for some in (exact, solid)]
+    solid_enough = counts[1] >= max(SOLID, BESIDE_MOST * counts[1].max())
+    flat = solid_enough | ((counts[0] >= FLAT * sizes) & (counts[0] >= LEAST))
+    if not flat[1:].any():
+        flat[1:] = True
+    kept = flat[numbers]
+    rows, columns = rows[kept], columns[kept]
+    result = np.zeros_like(core)
+    result[rows, columns] = True
+    height, width = core.shape
+    border = (rows == 0) | (rows == height - 1) | (columns == 0) | (columns == width - 1)
+    return result, int(np.count_nonzero(flat[1:] & (sizes[1:] > 0))), bool(border.any())
+
+
+def _numbered(
+    cells: tuple[NDArray[np.intp], NDArray[np.intp]], shape: tuple[int, ...]
+) -> NDArray[np.intp]:
+    """Numbers, from 1, of the places that cells of ``BLOCK`` pixels form with their neighbours."""
+    width = shape[1] // BLOCK + 3  # with empty cells around
+    left = set(((cells[0] + 1) * width + cells[1] + 1).tolist())
+    numbers = np.zeros((shape[0] // BLOCK + 3) * width, np.intp)
+    steps = [down * width + across for down in (-1, 0, 1) for across in (-1, 0, 1)]
+    count = 0
+    while left:
+        count += 1
+        waiting = [left.pop()]
+        while waiting:
+            cell = waiting.pop()
+            numbers[cell] = count
+            found = [cell + step for step in steps if cell + step in left]
+            left.difference_update(found)
+            waiting += found
+    return numbers.reshape(-1, width)[1:, 1:]
 
 
 def _leaning(image: RGB, ground_there: Mask, paint: _Values, radius: int) -> _Values:
