@@ -406,16 +406,22 @@ def test_a_flat_colour_of_16_bits_goes_on_exactly(
 
 
 @pytest.mark.parametrize("target", ["out.jpg", "out.webp", "out.bmp", "out.gif"])
-@pytest.mark.parametrize("kind", ["grey.png", "rgb.tif"])
+@pytest.mark.parametrize("kind", ["grey.png", "rgb.tif", "alpha.tif"])
 def test_samples_of_12_bits_are_dark_with_8(tmp_path: Path, target: str, kind: str) -> None:
-    """17 * 238 = 4046 of 65535 are 15 of 255: told; a 16-bit file is written without a word."""
+    """17 * 238 = 4046 of 65535 are 15 of 255: told; a 16-bit file is written without a word.
+
+    Opaque alpha, 65535, says nothing about how bright the colours are.
+    """
     values = (GREY * 17).astype(np.uint16)
     if kind == "grey.png":
         Image.fromarray(values).save(tmp_path / kind)
     else:
         tifffile = pytest.importorskip("tifffile", reason="needs the extra formats")
-        pixels = np.dstack([values] * 3)
-        tifffile.imwrite(tmp_path / kind, pixels, photometric="rgb", metadata=None, software=False)
+        alpha = [np.full_like(values, 65535)] if kind == "alpha.tif" else []
+        pixels = np.dstack([values] * 3 + alpha)
+        said = {"photometric": "rgb", "metadata": None, "software": False}
+        extra = {"extrasamples": ["unassalpha"]} if alpha else {}
+        tifffile.imwrite(tmp_path / kind, pixels, **said, **extra)
     photo = for_network(read_photo(tmp_path / kind), MIDDLE)
     with pytest.warns(UserWarning, match=r"to 15 of 255\): write a 16-bit PNG or TIFF"):
         write_photo(photo, photo.rgb, MIDDLE, tmp_path / target)
