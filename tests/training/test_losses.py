@@ -13,7 +13,10 @@ from finefill.training import balance, losses
 
 def test_total_is_the_weighted_sum() -> None:
     rec, adv, per = (torch.tensor(v) for v in (1.0, 2.0, 3.0))
-    assert losses.total(rec, adv, per, 0.5, 0.1).item() == pytest.approx(1 + 1 + 0.3)
+    terms = {"rec": rec, "adv": adv, "per": per}
+    assert losses.total(terms, {"adv": 0.5, "per": 0.1}).item() == pytest.approx(1 + 1 + 0.3)
+    # A term that this step does not look at counts nothing, whatever its weight.
+    assert losses.total({"rec": rec}, {"per": 0.1}).item() == 1
 
 
 def test_smooth_l1_on_both_sides_of_one() -> None:

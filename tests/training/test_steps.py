@@ -11,6 +11,7 @@ import torch
 from finefill.data import recipes
 from finefill.data.photos import Photos, validation_batches
 from finefill.errors import FinefillError
+from finefill.nets import PatchDiscriminator
 from finefill.training import schedule, stages, steps
 from finefill.training.batches import to_device
 from tests.training.runs import CPU, RECIPE
@@ -27,6 +28,35 @@ def test_average_follows_the_weights() -> None:
 def test_psnr_by_hand() -> None:
     x, mask = torch.zeros(1, 3, 2, 2), torch.ones(1, 1, 2, 2)
     assert steps.psnr(x, x + 0.2, mask).item() == pytest.approx(20.0, abs=1e-4)  # 4 / 0.04 = 100
+
+
+def test_matching_is_the_distance_of_the_judges_features(photos: Path) -> None:
+    """Mean over the hidden layers of |x - y| in the hole over the original's mean activation."""
+    recipe = dataclasses.replace(RECIPE, discriminator="patch", matching_proportion=1.0)
+    batch = to_device(*next(validation_batches(Photos([photos], RECIPE), RECIPE)), CPU)
+    parts = stages.first_stage(recipe, CPU)
+    stages.second_stage(parts, None)
+    judge = parts.discriminator
+    assert isinstance(judge, PatchDiscriminator)
+    judge.eval()  # spectral normalisation does not go on between two looks
+    scene = steps.see(parts, *batch)
+    expected, x, y = 0.0, scene.original, scene.completed.detach()
+    for conv, activation in zip(judge.layers[:-1:2], judge.layers[1::2], strict=True):
+        x, y = activation(conv(x)), activation(conv(y))
+        hole = torch.nn.functional.avg_pool2d(batch[1], batch[1].shape[-1] // x.shape[-1])
+        inside = ((x - y).abs() * hole).sum() / (hole.sum() * x.shape[1])
+        expected += (inside / x.abs().mean()).item() / 4
+    terms = steps.generator_terms(parts, scene)
+    assert terms["match"].item() == pytest.approx(expected, rel=1e-4)
+    assert torch.equal(judge.layers[-1](x), judge(scene.original, scene.mask))
+    before = [p.detach().clone() for p in judge.parameters()]
+    judge.requires_grad_(False)
+    terms["match"].backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
+    assert any(p.grad is not None and p.grad.any() for p in parts.generator.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, judge.parameters(), strict=True))
+    for wrong in ("discriminator=image", "adversarial_proportion=0"):
+        with pytest.raises(FinefillError, match="matching_proportion needs"):
+            recipes.override(recipe, [wrong])
 
 
 @pytest.mark.parametrize("discriminator", ["patch", "features"])

@@ -67,8 +67,10 @@ class Recipe:
     overlap: int = 7
     # Loss weights from gradient norms (§4.2): |lambda_t grad L_t| = proportion_t |grad L_rec|.
     # 0 switches a term off.
+    # `matching` is the difference of the patch discriminator's own features (beyond the paper).
     adversarial_proportion: float = 0.3
     perceptual_proportion: float = 2.0
+    matching_proportion: float = 0.0
     fixed_lambdas: tuple[tuple[str, float], ...] = ()  # by term, in place of measuring
     balance_batches: int = 8
     balance_every: int = 0  # steps between later measurements; 0 = once, as in the paper
@@ -110,8 +112,12 @@ class Recipe:
             ),
             "reconstruction must be smooth_l1 or l2": self.reconstruction
             not in ("smooth_l1", "l2"),
-            "fixed_lambdas knows adv and per": any(
-                name not in ("adv", "per") for name, _ in self.fixed_lambdas
+            "fixed_lambdas knows adv, per and match": any(
+                name not in ("adv", "per", "match") for name, _ in self.fixed_lambdas
+            ),
+            "matching_proportion needs discriminator=patch and an adversarial_proportion": (
+                self.matching_proportion > 0
+                and not (self.discriminator == "patch" and self.adversarial_proportion > 0)
             ),
             "a patch discriminator sees the composite: the raw output has no original cells": (
                 self.discriminator in ("patch", "features")

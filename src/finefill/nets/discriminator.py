@@ -80,6 +80,15 @@ class PatchDiscriminator(nn.Module):
         layers.append(spectral(nn.Conv2d(inputs, 1, 3, padding=1)))
         self.layers = nn.Sequential(*layers)
 
+    def features(self, image: Tensor) -> dict[str, Tensor]:
+        """(N, 3, H, W) in [-1, 1] -> outputs of the hidden layers by name, (N, C, h, w) each."""
+        found: dict[str, Tensor] = {}
+        x = image
+        for conv, activation in zip(self.layers[:-1:2], self.layers[1::2], strict=True):
+            x = activation(conv(x))
+            found[f"hidden{len(found)}"] = x
+        return found
+
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1], whatever the mask -> (N, 1, H / 8, W / 8) logits."""
         return self.layers(image)  # type: ignore[no-any-return]  # nn.Module calls are Any

@@ -16,9 +16,19 @@ from torch import Tensor
 OVERLAP_WEIGHT = 10.0  # of the ring around the hole, in Context Encoders' reconstruction
 
 
-def total(rec: Tensor, adv: Tensor, per: Tensor, lambda_adv: float, lambda_per: float) -> Tensor:
-    """Eq. 1: L = L_rec + lambda_adv L_adv + lambda_per L_per, all scalars."""
-    return rec + lambda_adv * adv + lambda_per * per
+def total(terms: Mapping[str, Tensor], lambdas: Mapping[str, float]) -> Tensor:
+    """Eq. 1: L = L_rec + lambda_adv L_adv + lambda_per L_per, all scalars.
+
+    Args:
+        terms: ``rec`` (weight 1) and what else is on: ``adv``, ``per``, or beyond the paper
+            ``match``.
+        lambdas: by the same names; a term without one does not count.
+    """
+    loss = terms["rec"]
+    for name, weight in lambdas.items():
+        if name in terms:
+            loss = loss + weight * terms[name]
+    return loss
 
 
 def smooth_l1(t: Tensor) -> Tensor:
@@ -119,6 +129,9 @@ def perceptual(
         completed: phi_l(y), the same shapes.
         mask: (N, 1, H, W).
         weights: w_l by layer name; these layers are used.
+
+    Features of the discriminator in place of VGG16's make it the feature matching of Wang et al.
+    2018 (pix2pixHD), cell by cell.
     """
     loss = mask.new_zeros(())
     for name, weight in weights.items():

@@ -69,7 +69,11 @@ def go_on(parts: Parts, tensors: dict[str, Tensor], state: Mapping[str, Any]) ->
 
 def proportions(recipe: Recipe) -> dict[str, float]:
     """The chosen share of each term that is on, besides L_rec, by its name."""
-    shares = {"adv": recipe.adversarial_proportion, "per": recipe.perceptual_proportion}
+    shares = {
+        "adv": recipe.adversarial_proportion,
+        "per": recipe.perceptual_proportion,
+        "match": recipe.matching_proportion,
+    }
     return {name: share for name, share in shares.items() if share > 0}
 
 

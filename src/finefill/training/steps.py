@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -10,7 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finefill.data import Recipe
-from finefill.nets import CompletionNet, FeatureDiscriminator, VGG16Features, around_holes
+from finefill.nets import (
+    CompletionNet,
+    FeatureDiscriminator,
+    PatchDiscriminator,
+    VGG16Features,
+    around_holes,
+)
 from finefill.training import losses
 from finefill.training.ahead import Ahead
 from finefill.training.build import AnyDiscriminator
@@ -31,7 +38,7 @@ class Parts:
     discriminator: AnyDiscriminator | None = None
     discriminator_optimizer: torch.optim.Adam | None = None
     vgg: VGG16Features | None = None
-    lambdas: dict[str, float] = field(default_factory=dict)  # by term: "adv", "per"
+    lambdas: dict[str, float] = field(default_factory=dict)  # by term: "adv", "per", "match"
     # Where several processes train: this one's place, and the networks that average gradients.
     world: World = field(default_factory=World)
     shared: dict[str, nn.Module] = field(default_factory=dict)  # by name, as above
@@ -172,11 +179,15 @@ def reconstruction(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) ->
     return losses.reconstruction(image, output, mask) * parts.world.weight(mask.sum())
 
 
-def perceptual(
-    parts: Parts, original: dict[str, Tensor], completed: dict[str, Tensor], mask: Tensor
+def feature_distance(
+    parts: Parts,
+    original: Mapping[str, Tensor],
+    completed: Mapping[str, Tensor],
+    mask: Tensor,
+    layers: Mapping[str, float],
 ) -> Tensor:
-    """Eq. 7 for features of the original and the completed image."""
-    weights = dict(parts.recipe.vgg_layers)
+    """Eq. 7 for features of the original and the completed image; weights by layer."""
+    weights = dict(layers)
     if parts.world.size > 1:  # each layer's scale is the mean over the whole batch
         scales = {name: original[name].abs().mean(dtype=torch.float32) for name in weights}
         means = parts.world.mean(scales)
@@ -184,6 +195,17 @@ def perceptual(
             weights[name] *= scales[name] / means[name]  # type: ignore[assignment]  # stays on the device
     term = losses.perceptual(original, completed, mask, weights)
     return term * parts.world.weight(mask.sum())
+
+
+def matching(parts: Parts, scene: Scene) -> Tensor:
+    """How far the discriminator's features of the completed image are from the original's."""
+    assert isinstance(parts.discriminator, PatchDiscriminator)
+    with parts.autocast():
+        with torch.no_grad():
+            original = parts.discriminator.features(scene.original)
+        completed = parts.discriminator.features(scene.completed)
+    layers = dict.fromkeys(original, 1 / len(original))
+    return feature_distance(parts, original, completed, scene.mask, layers)
 
 
 def generator_terms(parts: Parts, scene: Scene) -> dict[str, Tensor]:
@@ -196,8 +218,12 @@ def generator_terms(parts: Parts, scene: Scene) -> dict[str, Tensor]:
         logits = discriminate(parts, scene, completed=True)
         share = parts.discriminator.hole_share(judged_hole(parts, scene))
         terms["adv"] = losses.adversarial(logits, share) * parts.world.weight(share.sum())
+        if parts.recipe.matching_proportion > 0:
+            terms["match"] = matching(parts, scene)
     if scene.window is not None and parts.recipe.perceptual_proportion > 0:
-        terms["per"] = perceptual(parts, scene.features, scene.completed_features, scene.window)
+        features = scene.features, scene.completed_features
+        layers = dict(parts.recipe.vgg_layers)
+        terms["per"] = feature_distance(parts, *features, scene.window, layers)
     return terms
 
 
@@ -226,14 +252,10 @@ def train_step(
         parts.discriminator.requires_grad_(False)  # the generator's step needs no such gradients
 
     terms = generator_terms(parts, scene)
-    zero = torch.zeros_like(terms["rec"])
-    loss = losses.total(
-        terms["rec"],
-        terms.get("adv", zero),
-        terms.get("per", zero),
-        parts.lambdas.get("adv", 0.0),
-        parts.lambdas.get("per", 0.0) * parts.recipe.perceptual_every,
-    )
+    lambdas = dict(parts.lambdas)
+    if "per" in lambdas:
+        lambdas["per"] *= parts.recipe.perceptual_every
+    loss = losses.total(terms, lambdas)
     parts.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
     parts.optimizer.step()
