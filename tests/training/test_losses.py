@@ -93,6 +93,17 @@ def test_adversarial_counts_cells_by_their_share_of_the_hole() -> None:
     assert losses.adversarial(logits, share).item() == pytest.approx(expected)
 
 
+def test_relativistic_pairs_cell_by_cell() -> None:
+    original = torch.tensor([[[[math.log(3), 5.0, 1.0]]]])
+    completed = torch.tensor([[[[0.0, 5.0, 7.0]]]])
+    share = torch.tensor([[[[1.0, 0.5, 0.0]]]])
+    # sigmoid of the differences: 3/4 and 1/2, for the discriminator; 1/4 and 1/2 for the generator.
+    judge = losses.relativistic(original, completed, share).item()
+    assert judge == pytest.approx((-math.log(0.75) + 0.5 * math.log(2)) / 1.5)
+    generator = losses.relativistic(completed, original, share).item()
+    assert generator == pytest.approx((-math.log(0.25) + 0.5 * math.log(2)) / 1.5)
+
+
 def test_discriminator_counts_cells_by_their_share_of_the_hole() -> None:
     labels = (torch.ones(1), torch.zeros(1))
     share = torch.tensor([[[[1.0, 0.5, 0.0]]]])

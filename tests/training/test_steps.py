@@ -59,6 +59,31 @@ def test_matching_is_the_distance_of_the_judges_features(photos: Path) -> None:
             recipes.override(recipe, [wrong])
 
 
+def test_a_relativistic_judge_compares_the_pair(photos: Path) -> None:
+    """Both steps take the difference of the same cells' logits, each with its own sign."""
+    recipe = dataclasses.replace(RECIPE, discriminator="patch", adversarial="relativistic")
+    batch = to_device(*next(validation_batches(Photos([photos], RECIPE), RECIPE)), CPU)
+    parts = stages.first_stage(recipe, CPU)
+    stages.second_stage(parts, None)
+    judge = parts.discriminator
+    assert isinstance(judge, PatchDiscriminator)
+    judge.eval()  # spectral normalisation does not go on between two looks
+    scene = steps.see(parts, *batch)
+    with torch.no_grad():
+        margin = judge(scene.original, scene.mask) - judge(scene.completed, scene.mask)
+    share = judge.hole_share(scene.mask)
+
+    def expected(margin: torch.Tensor) -> float:
+        return float((-margin.sigmoid().log() * share).sum() / share.sum())
+
+    found = steps.generator_terms(parts, scene)["adv"].item()
+    assert found == pytest.approx(expected(-margin), rel=1e-5)
+    scalars = steps.discriminator_step(parts, scene, schedule.label_source(recipe, 0))
+    assert scalars["disc"].item() == pytest.approx(expected(margin), rel=1e-5)
+    with pytest.raises(FinefillError, match="adversarial must be"):
+        recipes.override(recipe, ["adversarial=wgan"])
+
+
 @pytest.mark.parametrize("discriminator", ["patch", "features"])
 def test_the_loss_adds_what_a_step_looks_at(discriminator: str, photos: Path) -> None:
     """Eq. 1 from the terms that are logged; the perceptual one twice as much every second step."""

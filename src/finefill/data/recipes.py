@@ -50,6 +50,8 @@ class Recipe:
     judged_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
     discriminator_sees: str = "composite"  # or "output" (Fig. 8)
     two_sided_smoothing: bool = True
+    # Eq. 5 and 6, or "relativistic": which of the two, original and completed, is the original.
+    adversarial: str = "paper"
     # Perceptual network (§3.3, §4.5): w_l by layer. `perceptual_window` > 0 looks only at a
     # window of that many pixels around each hole, which saves time; 0 at the whole image.
     vgg_layers: tuple[tuple[str, float], ...] = (
@@ -123,6 +125,8 @@ class Recipe:
                 self.discriminator in ("patch", "features")
                 and self.discriminator_sees != "composite"
             ),
+            "adversarial must be paper or relativistic": self.adversarial
+            not in ("paper", "relativistic"),
             "precision must be auto, bf16 or fp32": self.precision not in ("auto", "bf16", "fp32"),
             f"mask_mix knows {', '.join(MASKS)}": not self.mask_mix
             or any(kind not in MASKS for kind, _ in self.mask_mix),

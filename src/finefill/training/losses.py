@@ -111,6 +111,16 @@ def adversarial(completed_logits: Tensor, hole_share: Tensor) -> Tensor:
     return (F.softplus(-completed_logits) * hole_share).sum() / hole_share.sum().clamp(min=1)
 
 
+def relativistic(better_logits: Tensor, worse_logits: Tensor, hole_share: Tensor) -> Tensor:
+    """-log sigmoid(D(better) - D(worse)), mean over the hole's cells (Jolicoeur-Martineau 2018).
+
+    Original and completed image are one scene, so a cell is compared with the same cell of the
+    other. The discriminator's loss has the original as the better, the generator's the completed.
+    All arguments (N, 1, h, w).
+    """
+    return adversarial(better_logits - worse_logits, hole_share)
+
+
 def perceptual(
     original: Mapping[str, Tensor],
     completed: Mapping[str, Tensor],

@@ -151,7 +151,10 @@ def discriminator_step(parts: Parts, scene: Scene, labels: torch.Generator) -> d
     judge = parts.learner("discriminator")
     original_logits = discriminate(parts, scene, completed=False, net=judge)
     completed_logits = discriminate(parts, scene, completed=True, net=judge)
-    loss = losses.discriminator(original_logits, completed_logits, pair, share)
+    if parts.recipe.adversarial == "relativistic":
+        loss = losses.relativistic(original_logits, completed_logits, share)
+    else:
+        loss = losses.discriminator(original_logits, completed_logits, pair, share)
     loss = loss * parts.world.weight(share.sum())
     parts.discriminator_optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
@@ -217,7 +220,13 @@ def generator_terms(parts: Parts, scene: Scene) -> dict[str, Tensor]:
     if parts.discriminator is not None:
         logits = discriminate(parts, scene, completed=True)
         share = parts.discriminator.hole_share(judged_hole(parts, scene))
-        terms["adv"] = losses.adversarial(logits, share) * parts.world.weight(share.sum())
+        if parts.recipe.adversarial == "relativistic":
+            with torch.no_grad():
+                original_logits = discriminate(parts, scene, completed=False)
+            term = losses.relativistic(logits, original_logits, share)
+        else:
+            term = losses.adversarial(logits, share)
+        terms["adv"] = term * parts.world.weight(share.sum())
         if parts.recipe.matching_proportion > 0:
             terms["match"] = matching(parts, scene)
     if scene.window is not None and parts.recipe.perceptual_proportion > 0:
