@@ -39,9 +39,10 @@ FACES = {
         window_around
     """,
     "finefill.data": """
-        Exclusions Frame Photos Pixels Recipe SUFFIXES Stream batch_numbers frames_and_masks
-        from_json is_photo is_stream iterate_images iterate_labelled random_mask read_exclusions
-        read_image recipes shrink source_name training_batch validation_batches
+        Exclusions Frame OBJECT_LABELS Photos Pixels Recipe SUFFIXES Stream batch_numbers
+        frames_and_masks from_json is_photo is_stream iterate_images iterate_labelled outlines_of
+        random_mask read_exclusions read_image read_photos recipes shrink source_name
+        training_batch validation_batches
     """,
     "finefill.nets": """
         CompletionNet ContextEncoder Discriminator FeatureDiscriminator GFCGenerator Generator

@@ -23,31 +23,11 @@ from finefill.evaluation import kinds, protocol
 from finefill.evaluation.baselines import mean_colour
 from finefill.masks import LAMA, Mask, random_irregular, random_object
 from finefill.masks.drawing import random_strokes
+from tests.data.labelled import labelled, photographs
 
 
 def evaluate(*words: object) -> Result:
     return CliRunner().invoke(cli, ["evaluate", *map(str, words)])
-
-
-def photographs(folder: Path, *sizes: tuple[int, int]) -> Path:
-    folder.mkdir()
-    rng = np.random.default_rng(3)
-    for i, size in enumerate(sizes):
-        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8))
-        coarse.resize(size, Image.Resampling.BICUBIC).save(folder / f"{i}.png")
-    return folder
-
-
-def labelled(folder: Path) -> Path:
-    """Two photographs: a car of 20x40 and a door of 30x10 inside, a tree cut by the edge."""
-    photographs(folder, (100, 80), (100, 80))
-    labels = np.zeros((80, 100), np.uint8)
-    labels[10:30, 5:45] = 2
-    labels[40:70, 60:70] = 3
-    labels[0:9, 0:60] = 7
-    labels[75, 90] = 2  # a speck
-    Image.fromarray(labels).save(folder / "0.labels.png")
-    return folder
 
 
 class TestKinds:
@@ -105,15 +85,6 @@ class TestKinds:
 
 
 class TestObjects:
-    def test_outlines_are_whole_objects(self, tmp_path: Path) -> None:
-        folder = labelled(tmp_path / "streets")
-        found = kinds.outlines_of([folder])
-        assert sorted(outline.shape for outline in found) == [(20, 40), (30, 10)]
-        assert all(outline.all() for outline in found)
-        assert [o.shape for o in kinds.outlines_of([folder], [3])] == [(30, 10)]
-        with pytest.raises(FinefillError, match="no object of the labels 7 of 200 pixels"):
-            kinds.outlines_of([folder], [7])
-
     def test_they_keep_their_shape_anywhere(self) -> None:
         triangle = np.tri(40, dtype=bool)
         rng = np.random.default_rng(0)

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from finefill.cli.models import tell
 from finefill.cli.options import FILL, FILLS
+from finefill.data import OBJECT_LABELS, outlines_of
 from finefill.errors import FinefillError
 from finefill.evaluation import kinds, metrics
 
@@ -116,7 +117,7 @@ PACKAGES = (
     "object_labels",
     multiple=True,
     type=click.IntRange(0, 255),
-    default=kinds.OBJECT_LABELS,
+    default=OBJECT_LABELS,
     show_default=True,
     help="Index of an object in the label maps.",
 )
@@ -400,7 +401,7 @@ def _mask_sets(
     if masks == kinds.ALL and not objects:
         chosen.remove(kinds.OBJECTS)
         click.echo("without objects: outlines come from labelled photographs (--objects)")
-    outlines = kinds.outlines_of(objects, labels) if kinds.OBJECTS in chosen and objects else []
+    outlines = outlines_of(objects, labels) if kinds.OBJECTS in chosen and objects else []
     return [kinds.make_masks(kind, test.shapes, seed, outlines=outlines) for kind in chosen]
 
 

@@ -72,7 +72,7 @@ def train(
     Several devices or machines: torchrun --nproc-per-node N -m finefill train …
     """
     need_torch()
-    from finefill.data import Photos, Stream, is_stream, read_exclusions
+    from finefill.data import Stream, is_stream, read_exclusions, read_photos
     from finefill.export import begin_with
     from finefill.training import place, stored_recipe
     from finefill.training import train as train_run
@@ -94,7 +94,7 @@ def train(
     source = (
         Stream(data, chosen, exclude=left_out, rank=world.rank, size=world.size)
         if stream or any(map(is_stream, data))
-        else Photos(list(map(Path, data)), chosen, exclude=left_out, progress=shown)
+        else read_photos(list(map(Path, data)), chosen, exclude=left_out, progress=shown)
     )
     done = train_run(
         chosen,

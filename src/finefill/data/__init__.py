@@ -8,6 +8,7 @@ from finefill.lazy import lazy
 
 __all__ = [
     "SUFFIXES",
+    "OBJECT_LABELS",
     "Exclusions",
     "Frame",
     "Photos",
@@ -21,9 +22,11 @@ __all__ = [
     "is_stream",
     "iterate_images",
     "iterate_labelled",
+    "outlines_of",
     "random_mask",
     "read_exclusions",
     "read_image",
+    "read_photos",
     "recipes",
     "shrink",
     "source_name",
@@ -33,6 +36,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from finefill.data import recipes
+    from finefill.data.outlines import OBJECT_LABELS, outlines_of, read_photos
     from finefill.data.photos import (
         SUFFIXES,
         Exclusions,
@@ -59,6 +63,7 @@ else:
         __name__,
         __all__,
         {
+            "outlines": ["OBJECT_LABELS", "outlines_of", "read_photos"],
             "photos": [
                 "SUFFIXES",
                 "Exclusions",

@@ -28,6 +28,7 @@ from finefill.files import MAX_PIXELS, read_photo
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 Exclusions = frozenset[tuple[str, str]]  # (file name of a shard or folder, or *; photograph's name)
 
+SILHOUETTES = (0.03, 0.25)  # smallest and largest share of the crop's area
 LABELS = ".labels.png"  # after a photograph's stem: its label map
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
@@ -207,6 +208,7 @@ class Photos:
         train, validation: lists of (H, W, 3) uint8 images.
         count: how many are trained on.
         fingerprint: SHA-256 over names and pixels, to tell whether data are the same.
+        outlines: of objects, each cut to its bounding box, for holes of the kind ``silhouette``.
 
     Raises:
         FinefillError: an image is smaller than the recipe's crop, or there are too few.
@@ -219,6 +221,7 @@ class Photos:
         *,
         exclude: Exclusions = frozenset(),
         progress: bool = False,
+        outlines: Sequence[masks.Mask] = (),
     ) -> None:
         items = _without(paths, exclude)
         if progress:
@@ -232,6 +235,9 @@ class Photos:
             digest.update(name.encode())
             digest.update(image.tobytes())
             keyed.append((hashlib.sha256(name.encode()).hexdigest(), image))
+        self.outlines = tuple(outlines)
+        for outline in outlines:
+            digest.update(str(outline.shape).encode() + np.packbits(outline).tobytes())
         self.fingerprint = digest.hexdigest()
         if len(keyed) < recipe.batch + 1:
             raise FinefillError(
@@ -288,7 +294,7 @@ def training_batch(
     same batch, N / ranks long.
     """
     chosen = [photos.train[n] for n in batch_numbers(len(photos.train), recipe, step)]
-    return crops_and_masks(chosen, recipe, step, rank, ranks)
+    return crops_and_masks(chosen, recipe, step, rank, ranks, photos.outlines)
 
 
 def batch_numbers(count: int, recipe: Recipe, step: int) -> list[int]:
@@ -306,14 +312,19 @@ def batch_numbers(count: int, recipe: Recipe, step: int) -> list[int]:
 
 
 def crops_and_masks(
-    chosen: Sequence[Pixels], recipe: Recipe, step: int, rank: int = 0, ranks: int = 1
+    chosen: Sequence[Pixels],
+    recipe: Recipe,
+    step: int,
+    rank: int = 0,
+    ranks: int = 1,
+    outlines: Sequence[masks.Mask] = (),
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Crops (N, S, S, 3) uint8 of the photographs of a batch, and masks (N, S, S) bool.
 
     Everything is drawn from (seed, step) for the whole batch, and done for the slice of ``rank``.
     """
     sizes = [(image.shape[0], image.shape[1]) for image in chosen]
-    frames, holes = frames_and_masks(sizes, recipe, step)
+    frames, holes = frames_and_masks(sizes, recipe, step, outlines)
     length = len(chosen) // ranks
     own = slice(rank * length, (rank + 1) * length)
     images = [
@@ -324,12 +335,15 @@ def crops_and_masks(
 
 
 def frames_and_masks(
-    sizes: Sequence[tuple[int, int]], recipe: Recipe, step: int
+    sizes: Sequence[tuple[int, int]],
+    recipe: Recipe,
+    step: int,
+    outlines: Sequence[masks.Mask] = (),
 ) -> tuple[list[Frame], list[masks.Mask]]:
     """Frames in photographs of these sizes (H, W), and masks (S, S), drawn from (seed, step)."""
     rng = np.random.default_rng((recipe.seed, 1, step))
     frames = [random_frame(rng, size, recipe) for size in sizes]
-    return frames, [random_mask(rng, recipe) for _ in sizes]
+    return frames, [random_mask(rng, recipe, outlines) for _ in sizes]
 
 
 class HeldOut(Protocol):
@@ -363,8 +377,17 @@ def validation_batches(
         )
 
 
-def random_mask(rng: np.random.Generator, recipe: Recipe) -> masks.Mask:
-    """A mask (S, S) of a kind drawn with the recipe's shares; never empty."""
+def random_mask(
+    rng: np.random.Generator, recipe: Recipe, outlines: Sequence[masks.Mask] = ()
+) -> masks.Mask:
+    """A mask (S, S) of a kind drawn with the recipe's shares; never empty.
+
+    Args:
+        outlines: what the kind ``silhouette`` takes its outlines from.
+
+    Raises:
+        FinefillError: that kind is drawn, and there are none.
+    """
     kinds, shares = zip(*recipe.mask_mix, strict=True)
     kind = kinds[rng.choice(len(kinds), p=np.array(shares) / sum(shares))]
     size = recipe.size
@@ -375,6 +398,13 @@ def random_mask(rng: np.random.Generator, recipe: Recipe) -> masks.Mask:
         return masks.center_square(size, size, size // 2)
     if kind == "box":
         return masks.random_box(rng, size, size, (low // 2, high))
+    if kind == "silhouette":
+        if not outlines:
+            raise FinefillError(
+                "mask_mix has silhouettes, which come from labelled photographs in memory: give "
+                f"some (STEM{LABELS} beside them), or use the kind object"
+            )
+        return masks.random_object(rng, size, size, outlines, SILHOUETTES)
     if kind == "object":
         return masks.random_outline(rng, size, size, (low, high))
     if kind == "wide":

@@ -12,7 +12,7 @@ from finefill.errors import FinefillError
 
 GENERATORS = ("paper", "plus", "context_encoder", "gfc")
 DISCRIMINATORS = ("image", "patch", "local", "local+image", "features")
-MASKS = ("square", "box", "strokes", "wide", "object", "center")
+MASKS = ("square", "box", "strokes", "wide", "object", "silhouette", "center")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finefill import masks
-from finefill.data import iterate_labelled
 from finefill.errors import FinefillError
 from finefill.evaluation.extras import require
 from finefill.files import decode
@@ -24,8 +23,6 @@ SQUARE_SIDES = (48, 80)  # the paper's random squares
 OBJECTS = "objects"
 MASK_KINDS = ("center", "random", "freeform", *masks.LAMA, OBJECTS)
 ALL = "all"  # one kind after the other
-OBJECT_LABELS = (2, 3, 7)  # car, door, vegetation in LabelMeFacade
-SMALLEST_OBJECT = 200  # pixels; smaller labels are scaled up to steps
 
 Shape = tuple[int, int]  # height, width
 Draw = Callable[[np.random.Generator, int, int], Mask]
@@ -67,7 +64,7 @@ def make_masks(
 
     Args:
         images: how many of ``size`` x ``size`` pixels, or each one's height and width.
-        outlines: what ``objects`` takes them from; see :func:`outlines_of`.
+        outlines: what ``objects`` takes them from; see :func:`finefill.data.outlines_of`.
 
     Raises:
         FinefillError: neither a kind nor a readable, usable mask of the images' size; or there are
@@ -108,39 +105,6 @@ def _center(rng: np.random.Generator, height: int, width: int) -> Mask:
 def _random(rng: np.random.Generator, height: int, width: int) -> Mask:
     low, high = (round(side * min(height, width) / SIZE) for side in SQUARE_SIDES)
     return masks.random_square(rng, height, width, (low, high))
-
-
-def outlines_of(paths: Sequence[Path], labels: Sequence[int] = OBJECT_LABELS) -> list[Mask]:
-    """Outlines of the labelled objects in photographs, each cut to its bounding box.
-
-    An object is a connected area (over edges and corners) of one label. Those at the photograph's
-    edge, cut by it, and those of fewer than 200 pixels are left out.
-
-    Args:
-        paths: photographs with label maps beside them (``STEM.labels.png``).
-
-    Raises:
-        FinefillError: no labelled photograph, none with such an object, or SciPy is missing.
-    """
-    ndimage = require("scipy.ndimage", "SciPy")
-    found: list[Mask] = []
-    for _, _, indices in iterate_labelled(paths):
-        for label in labels:
-            parts, _ = ndimage.label(indices == label, np.ones((3, 3)))
-            for number, box in enumerate(ndimage.find_objects(parts), 1):
-                outline = parts[box] == number
-                inside = all(
-                    part.start > 0 and part.stop < length
-                    for part, length in zip(box, indices.shape, strict=True)
-                )
-                if inside and outline.sum() >= SMALLEST_OBJECT:
-                    found.append(outline)
-    if not found:
-        raise FinefillError(
-            f"{', '.join(map(str, paths))}: no object of the labels {', '.join(map(str, labels))} "
-            f"of {SMALLEST_OBJECT} pixels away from the edge: name others with --object-label"
-        )
-    return found
 
 
 def known_distances(holes: MaskSet) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from finefill.data import Photos, Recipe, Stream
+from finefill.data import Photos, Recipe, Stream, read_photos
 from finefill.errors import FinefillError
 from finefill.training import checkpoint, schedule
 from finefill.training.ahead import Ahead
@@ -79,7 +79,7 @@ def train(
         raise FinefillError(f"{run}: holds a run already; add --resume or choose another folder")
     tensors, state = checkpoint.load(last) if resume else ({}, {"step": 0, "lambdas": {}})
     photos: Source = (
-        Photos(data, recipe, progress=not quiet) if isinstance(data, Sequence) else data
+        read_photos(data, recipe, progress=not quiet) if isinstance(data, Sequence) else data
     )
     if state.get("data", photos.fingerprint) != photos.fingerprint:
         raise FinefillError(f"{run}: --data holds other photographs than the run was started with")

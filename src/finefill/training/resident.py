@@ -29,7 +29,7 @@ class Resident:
     def __init__(self, photos: Photos, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         self.validation, self.count = photos.validation, photos.count
-        self.fingerprint = photos.fingerprint
+        self.fingerprint, self.outlines = photos.fingerprint, photos.outlines
         self.sizes = [image.shape[:2] for image in photos.train]
         height, width = (max(lengths) for lengths in zip(*self.sizes, strict=True))
         shape = (len(photos.train), 3, height, width)
@@ -42,7 +42,9 @@ class Resident:
     def batch(self, step: int, rank: int = 0, ranks: int = 1) -> tuple[Tensor, Tensor]:
         """A process's slice of a batch: images (n, 3, S, S) in [-1, 1], masks (n, 1, S, S)."""
         numbers = batch_numbers(len(self.sizes), self.recipe, step)
-        frames, holes = frames_and_masks([self.sizes[n] for n in numbers], self.recipe, step)
+        frames, holes = frames_and_masks(
+            [self.sizes[n] for n in numbers], self.recipe, step, self.outlines
+        )
         length = len(numbers) // ranks
         own = slice(rank * length, (rank + 1) * length)
         at = torch.tensor(numbers[own], device=self.device)
