@@ -18,7 +18,7 @@ def photographs(folder: Path, *sizes: tuple[int, int]) -> Path:
 
 
 def labelled(folder: Path, count: int = 2) -> Path:
-    """Photographs, and in the first one's labels a car of 20x40 and a door of 30x10 inside, a tree cut by the edge."""
+    """In the first one a car of 20x40 and a door of 30x10 inside, a tree cut by the edge."""
     photographs(folder, *[(100, 80)] * count)
     labels = np.zeros((80, 100), np.uint8)
     labels[10:30, 5:45] = 2

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from finefill.lazy import lazy
 
 __all__ = [
-    "SUFFIXES",
     "OBJECT_LABELS",
+    "SUFFIXES",
     "Exclusions",
     "Frame",
     "Photos",

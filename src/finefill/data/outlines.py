@@ -61,7 +61,7 @@ def read_photos(
     exclude: Exclusions = frozenset(),
     progress: bool = False,
 ) -> Photos:
-    """Photographs to train on, with outlines of labelled objects where the recipe's holes need them.
+    """Photographs to train on, with outlines of objects where the recipe has such holes.
 
     Raises:
         FinefillError: as :class:`Photos` and :func:`outlines_of` do.
