@@ -41,14 +41,15 @@ def test_matching_is_the_distance_of_the_judges_features(photos: Path) -> None:
     judge.eval()  # spectral normalisation does not go on between two looks
     scene = steps.see(parts, *batch)
     expected, x, y = 0.0, scene.original, scene.completed.detach()
-    for conv, activation in zip(judge.layers[:-1:2], judge.layers[1::2], strict=True):
+    layers = list(judge.layers)
+    for conv, activation in zip(layers[:-1:2], layers[1::2], strict=True):
         x, y = activation(conv(x)), activation(conv(y))
         hole = torch.nn.functional.avg_pool2d(batch[1], batch[1].shape[-1] // x.shape[-1])
         inside = ((x - y).abs() * hole).sum() / (hole.sum() * x.shape[1])
         expected += (inside / x.abs().mean()).item() / 4
     terms = steps.generator_terms(parts, scene)
     assert terms["match"].item() == pytest.approx(expected, rel=1e-4)
-    assert torch.equal(judge.layers[-1](x), judge(scene.original, scene.mask))
+    assert torch.equal(layers[-1](x), judge(scene.original, scene.mask))
     before = [p.detach().clone() for p in judge.parameters()]
     judge.requires_grad_(False)
     terms["match"].backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped

@@ -84,9 +84,10 @@ class PatchDiscriminator(nn.Module):
         """(N, 3, H, W) in [-1, 1] -> outputs of the hidden layers by name, (N, C, h, w) each."""
         found: dict[str, Tensor] = {}
         x = image
-        for conv, activation in zip(self.layers[:-1:2], self.layers[1::2], strict=True):
-            x = activation(conv(x))
-            found[f"hidden{len(found)}"] = x
+        for layer in list(self.layers)[:-1]:
+            x = layer(x)
+            if isinstance(layer, nn.LeakyReLU):
+                found[f"hidden{len(found)}"] = x
         return found
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
