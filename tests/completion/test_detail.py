@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.completion.detail import PATCH, add_detail, match
+from finefill.completion.detail import PATCH, Matches, add_detail, match, transfer
 
 Pixels = NDArray[np.uint8]
 
@@ -40,6 +40,24 @@ def test_a_soft_fill_gets_the_texture_around_it() -> None:
     region = result[28:68, 28:68, 0].astype(float)
     assert region.std(axis=0).mean() < 0.6 * region.std(axis=1).mean()  # stripes stand upright
     np.testing.assert_array_equal(result[~mask], photo[~mask])
+
+
+def test_each_patch_lies_on_its_target() -> None:
+    """One alone stays as it is; two that overlap by half are mixed with a Hann window's weights."""
+    detail = np.random.default_rng(0).random((40, 50, 3), np.float32)
+    one, other = detail[20:32, 15:27], detail[3:15, 30:42]
+    single = Matches(np.array([[6, 12]]), np.array([[20, 15]]))
+    wanted = np.zeros((30, 36, 3), np.float32)
+    wanted[6:18, 12:24] = one
+    np.testing.assert_allclose(transfer(detail, single, (30, 36)), wanted, atol=1e-6)
+
+    pair = Matches(np.array([[6, 12], [12, 12]]), np.array([[20, 15], [3, 30]]))
+    weight = np.hanning(PATCH + 2)[1:-1, None, None]  # by the row; those of columns cancel
+    half = PATCH // 2
+    mixed = one[half:] * weight[half:] + other[:half] * weight[:half]
+    wanted[12:18, 12:24] = mixed / (weight[half:] + weight[:half])
+    wanted[18:24, 12:24] = other[half:]
+    np.testing.assert_allclose(transfer(detail, pair, (30, 36)), wanted, atol=1e-5)
 
 
 def test_detail_comes_from_what_looks_alike() -> None:
