@@ -11,7 +11,7 @@ import pytest
 
 from finefill import FinefillError, batch
 from finefill.batch import Batch, manifest, prepare, preview
-from finefill.batch.places import place
+from finefill.batch.places import listing, place
 from tests.batch.folders import Files, pictures, told
 from tests.cli.test_use import run as run_command
 
@@ -116,3 +116,30 @@ def test_file_urls_are_paths(files: Files, monkeypatch: pytest.MonkeyPatch) -> N
     assert run_command(monkeypatch, *files.command("--jobs", 1, "--overwrite")) == 0
     assert told(files.lines()[1:]) == first
     assert list(pictures(files.out)) == ["a.png"]
+
+
+def test_listings_are_fresh_and_not_kept(memory: Any) -> None:
+    """A storage that keeps what folders hold, as those of s3fs and gcsfs do."""
+    fsspec = pytest.importorskip("fsspec", reason="needs fsspec: pip install 'finefill[cluster]'")
+
+    class Keeping(type(memory)):  # type: ignore[misc]  # fsspec is Any here
+        protocol = "keeping"
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return str(super()._strip_protocol(path.replace("keeping://", "memory://")))
+
+        def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
+            if path not in self.dircache:
+                self.dircache[path] = super().ls(path, detail=detail, **options)
+            return self.dircache[path]
+
+        def invalidate_cache(self, path: str | None = None) -> None:
+            self.dircache.pop(path, None)
+
+    fsspec.register_implementation("keeping", Keeping, clobber=True)
+    system, folder = fsspec.filesystem("keeping"), place("keeping://masks")
+    system.ls("/masks")
+    memory.pipe("/masks/late.png", b"")
+    assert "late.png" in [item.name for item in listing(folder)]
+    assert "/masks" not in system.dircache
