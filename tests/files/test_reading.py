@@ -12,6 +12,7 @@ from PIL import Image
 from finefill import FinefillError
 from finefill.files.photo import alpha_of, photo_of, put_back
 from finefill.files.reading import read_photo
+from finefill.files.writing import write_photo
 from tests.files.pictures import HOLE, SIZE, bad_files, picture, with_key
 
 
@@ -80,6 +81,31 @@ def test_sixteen_bit_jpeg_2000_is_refused() -> None:
         file = imagecodecs.jpeg2k_encode((values * 80).astype(np.uint16), codecformat=codec)
         with pytest.raises(FinefillError, match="16 bits per channel"):
             read_photo(file)
+
+
+GREY = (np.arange(48 * 64).reshape(48, 64) * 21).astype(np.uint16)  # up to 64,491
+
+
+def test_sixteen_bit_grey_of_other_formats(tmp_path: Path) -> None:
+    """PGM keeps its samples, in the order of a Netpbm file (the high byte first)."""
+    for most in (65535, 64491, 4095):
+        samples = GREY.astype(int) % (most + 1)
+        data = b"P5 64 48 %d\n" % most + samples.astype(">u2").tobytes()
+        photo = read_photo(data)
+        assert photo.stored.mode == "I;16"
+        # Netpbm's samples are fractions of the largest.
+        wanted = np.rint(samples.astype(float) * 65535 / most)
+        assert np.abs(np.asarray(photo.stored).astype(float) - wanted).max() <= 1
+    hole = np.zeros((48, 64), bool)
+    hole[20:30, 20:30] = True
+    photo = read_photo(b"P5 64 48 65535\n" + GREY.astype(">u2").tobytes())
+    write_photo(photo, photo.rgb, hole, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as written:
+        np.testing.assert_array_equal(np.asarray(written)[~hole], GREY[~hole])
+    # SGI: Pillow would cut it to 8 bits.
+    head = struct.pack(">HBBHHHH", 474, 0, 2, 2, 64, 48, 1).ljust(512, b"\0")
+    with pytest.raises(FinefillError, match="16 bits per channel are kept in PNG and TIFF only"):
+        read_photo(head + GREY.astype(">u2").tobytes())
 
 
 def test_the_pixel_limit_can_be_set(tmp_path: Path) -> None:

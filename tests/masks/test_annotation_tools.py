@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,33 @@ def test_points_of_cvat_are_dots(tmp_path: Path) -> None:
     np.testing.assert_array_equal(wide, box(1, 0, 3, 3) | box(11, 6, 3, 3))
     with pytest.warns(UserWarning, match="points 'wire': left out: .*--line-width"):
         assert not read(path)[7, 12]
+
+
+VOC = """<annotation><folder>x</folder><filename>p.jpg</filename>
+<size><width>20</width><height>10</height><depth>3</depth></size>
+<object><name>car</name><bndbox><xmin>3</xmin><ymin>4</ymin><xmax>6</xmax><ymax>7</ymax></bndbox>
+<part><name>wheel</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>
+</part></object>
+<object><name>man</name><bndbox><xmin>19</xmin><ymin>1</ymin><xmax>20</xmax><ymax>10</ymax></bndbox>
+</object></annotation>"""
+
+
+def test_pascal_voc(tmp_path: Path) -> None:
+    """The first pixel is 1, and the last belongs to the box: 3 to 6 are columns 2, 3, 4 and 5."""
+    path = saved(tmp_path, VOC, "p.xml")
+    np.testing.assert_array_equal(read(path, "car"), box(2, 3, 4, 4))
+    np.testing.assert_array_equal(read(path), box(2, 3, 4, 4) | box(18, 0, 2, 10))
+    unsized = re.sub("<size>.*</size>", "", VOC)
+    np.testing.assert_array_equal(read(saved(tmp_path, unsized, "p.xml")), read(path))
+    half = VOC.replace("<width>20", "<width>40").replace("<height>10", "<height>20")
+    with pytest.warns(UserWarning, match="scaled"):
+        found = read(saved(tmp_path, half, "p.xml"), "car")
+    np.testing.assert_array_equal(found, box(1, 1, 2, 3))  # what it touches at all
+    with pytest.raises(FinefillError, match=r"box 'car': xmax: must be a number of pixels"):
+        read(saved(tmp_path, VOC.replace("<xmax>6</xmax>", ""), "p.xml"))
+    tracks = "<annotations><track label='a'><box frame='0' xtl='1'/></track></annotations>"
+    with pytest.raises(FinefillError, match="has tracks of a video: export it as CVAT for images"):
+        read(saved(tmp_path, tracks, "v.xml"))
 
 
 SKELETON = """<skeleton label="man"><points label="1" points="3,3"></points></skeleton>"""
@@ -385,3 +413,28 @@ def test_the_kind_of_a_file_is_told(tmp_path: Path) -> None:
         read(tmp_path / "b.png")
     with pytest.raises(FinefillError, match="cannot be read: No such file"):
         read(tmp_path / "none.txt")
+
+
+def test_via_as_a_table(tmp_path: Path) -> None:
+    head = (
+        "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,"
+        "region_attributes"
+    )
+    rect = '{""name"":""rect"",""x"":2,""y"":3,""width"":4,""height"":4}'
+    poly = '{""name"":""polygon"",""all_points_x"":[10,14,14,10],""all_points_y"":[1,1,4,4]}'
+    lines = [
+        head,
+        f'p.jpg,9,"{{}}",2,0,"{rect}","{{""name"":""car""}}"',
+        f'p.jpg,9,"{{}}",2,1,"{poly}","{{""name"":""dog""}}"',
+        f'q.jpg,9,"{{}}",1,0,"{rect}","{{}}"',
+        'r.jpg,9,"{}",0,0,"{}","{}"',
+    ]
+    path = saved(tmp_path, "\r\n".join(lines), "via.csv")
+    np.testing.assert_array_equal(read(path, "car"), box(2, 3, 4, 4))
+    np.testing.assert_array_equal(read(path, "dog"), box(10, 1, 5, 4))
+    np.testing.assert_array_equal(read(path), box(2, 3, 4, 4) | box(10, 1, 5, 4))
+    with pytest.raises(FinefillError, match=r"no image called p\.jpg"):
+        read(saved(tmp_path, "\n".join(lines[:1] + lines[3:]), "via.csv"))
+    broken = lines[1].replace("{{", "{").replace(":4}", ":4")
+    with pytest.raises(FinefillError, match=r"via.csv: not a JSON file"):
+        read(saved(tmp_path, "\n".join([head, broken]), "via.csv"))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from finefill.batch.task import Task
     from finefill.masks import Placing
 
-ANNOTATIONS = (".json", ".xml", ".txt")  # see `finefill.masks.regions.annotated`
+ANNOTATIONS = (".json", ".xml", ".txt", ".csv")  # see `finefill.masks.regions.annotated`
 # LaMa's names, among others: several add up.
 _NUMBERED = re.compile(r"(?P<stem>.+?)_mask\d*")
 

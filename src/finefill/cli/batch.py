@@ -39,7 +39,7 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
     required=True,
     callback=_place,
     help="Folder in which sub/a.* is the mask of sub/a.jpg, or one mask for all photos. "
-    "Annotations (.json, .xml, .txt) are masks too.",
+    "Annotations (.json, .xml, .txt, .csv) are masks too.",
 )
 @click.option(
     "-o",

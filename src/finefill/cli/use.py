@@ -60,8 +60,8 @@ ASSETS = Path(__file__).parent.parent / "assets"
     "others",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Annotations of any known kind: COCO, labelme, YOLO (.txt), VIA, CVAT (XML), Label "
-    "Studio.",
+    help="Annotations of any known kind: COCO, labelme, YOLO (.txt), VIA, CVAT (XML), "
+    "Pascal VOC (XML), Label Studio.",
 )
 @options.labels("; of YOLO's, of this number")
 @options.line_width("; without it they are left out")

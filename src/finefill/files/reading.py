@@ -91,7 +91,7 @@ def _decode(
             if picture is not None:
                 _refuse_odd_tiff(image, name, picture, whole=cut)
             deep_colour = samples is not None or (
-                _is_16_bit(image, picture) and image.mode in ("LA", *COLOUR)
+                _is_16_bit(image, picture) and image.mode in ("L", "LA", *COLOUR)
             )
             if deep_colour and not keep_deep and not cut:
                 raise FinefillError(
@@ -113,6 +113,8 @@ def _decode(
             metadata.forget_texts(image)  # "interlace" would change how the pixels are read
             _scale_key(image)
             _load(image)
+            if image.format == "PPM" and image.mode == "I":  # grey of 16 bits
+                image = _as(image, np.asarray(image).astype("<u2"))
             metadata.forget_texts(image)  # those after the pixels
             if _is_cut(image, file):
                 warnings.warn(f"{name} has more than 8 bits a sample: cut to 8", stacklevel=4)
@@ -224,7 +226,12 @@ def _load(image: Image.Image) -> None:
 def _inverted(image: Image.Image) -> Image.Image:
     """A 16-bit image with white as zero, as others have it."""
     samples = np.asarray(image)
-    result = Image.fromarray((np.iinfo(samples.dtype).max - samples).astype(samples.dtype))
+    return _as(image, (np.iinfo(samples.dtype).max - samples).astype(samples.dtype))
+
+
+def _as(image: Image.Image, samples: NDArray[Any]) -> Image.Image:
+    """Other samples of a grey image."""
+    result = Image.fromarray(samples)
     result.info, result.format = image.info, image.format
     return result
 

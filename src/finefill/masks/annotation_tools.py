@@ -5,6 +5,7 @@ Each reader returns the size that an image was annotated at, if the file tells, 
 
 from __future__ import annotations
 
+import csv
 import functools
 import math
 import os
@@ -76,7 +77,8 @@ def annotated(
 ) -> Mask:
     """The mask of a photo's shapes in an annotation file of any kind that is known.
 
-    COCO, labelme, YOLO (.txt: boxes, polygons), VIA (JSON), CVAT (XML for images) and Label Studio
+    COCO, labelme, YOLO (.txt: boxes, polygons), VIA (JSON, CSV), CVAT (XML for images), Pascal VOC
+    (XML: boxes) and Label Studio
     (JSON, JSON-MIN: polygons, rectangles, ellipses, brush masks).
 
     Args:
@@ -121,6 +123,8 @@ def annotated(
             found = _label_studio([_whole(task) for task in data], photo, name)
         else:
             found = _via(data, photo, name, line_width)
+    elif "region_shape_attributes" in content.partition("\n")[0]:
+        found = _via(_of_table(content, name), photo, name, line_width)
     else:
         found = _yolo(content, name)
     drawn_size, listed = found
@@ -203,8 +207,8 @@ def _via(data: Any, photo: str, name: str, line_width: float | None) -> _Read:
     images = data.get("_via_img_metadata", data) if isinstance(data, dict) else None
     if not isinstance(images, dict) or not all(_has(one, "regions") for one in images.values()):
         raise FinefillError(
-            f"{name}: annotations of no known kind: give COCO, labelme, YOLO, VIA, CVAT's XML or "
-            "Label Studio's JSON"
+            f"{name}: annotations of no known kind: give COCO, labelme, YOLO, VIA, CVAT's XML, "
+            "Pascal VOC's or Label Studio's JSON"
         )
     image = _of_photo([(str(one.get("filename", "")), one) for one in images.values()], photo, name)
     regions = image["regions"]  # a list, or an object in old versions
@@ -243,12 +247,33 @@ def _via(data: Any, photo: str, name: str, line_width: float | None) -> _Read:
     return None, found
 
 
+def _of_table(text: str, name: str) -> dict[str, Any]:
+    """VIA's CSV as its JSON: a line for each region."""
+    images = dict[str, dict[str, Any]]()
+    for row in csv.DictReader(text.splitlines()):
+        file = str(row.get("filename", ""))
+        image = images.setdefault(file, {"filename": file, "regions": []})
+        shape, attributes = (
+            parsed(row.get(f"region_{kind}") or "{}", name)
+            for kind in ("shape_attributes", "attributes")
+        )
+        if shape:  # an image without regions has a line too
+            image["regions"].append({"shape_attributes": shape, "region_attributes": attributes})
+    return dict(images)
+
+
 def _cvat(text: str, photo: str, name: str, line_width: float | None) -> _Read:
-    """CVAT's XML for images: elements of an image, with points as x,y;x,y."""
+    """CVAT's XML for images: elements of an image, with points as x,y;x,y; or Pascal VOC's."""
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise FinefillError(f"{name}: damaged XML: {error}") from None
+    if root.tag == "annotation":
+        return _voc(root, name)
+    if root.find("track") is not None:
+        raise FinefillError(
+            f"{name}: has tracks of a video: export it as CVAT for images, with the frames"
+        )
     images = [(str(one.get("name", "")), one) for one in root.iter("image")]
     image = _of_photo(images, photo, name)
     sides = [_number(image.get(side), f"{name}: {side}") for side in ("height", "width")]
@@ -284,6 +309,25 @@ def _cvat(text: str, photo: str, name: str, line_width: float | None) -> _Read:
             draw = _absolute(points, what, lines, apart=kind == "points")
         found.append(Shape(str(element.get("label", "")), kind, draw))
     return (int(sides[0]), int(sides[1])), found
+
+
+def _voc(root: Any, name: str) -> _Read:
+    """Pascal VOC's XML of one image: boxes; the first pixel is 1, and the last belongs to them."""
+    found = []
+    for element in root.iter("object"):
+        label = element.findtext("name", "")
+        what = f"{name}: box {label!r}"
+        left, top, right, bottom = (
+            _number(element.findtext(f"bndbox/{side}"), f"{what}: {side}")
+            for side in ("xmin", "ymin", "xmax", "ymax")
+        )
+        draw = _box(left - 1, top - 1, right - left + 1, bottom - top + 1, what)
+        found.append(Shape(label, "box", draw))
+    sides = [root.findtext(f"size/{side}") for side in ("height", "width")]
+    if not all(sides) or sides == ["0", "0"]:  # some programs leave them out
+        return None, found
+    height, width = (int(_number(side, f"{name}: size")) for side in sides)
+    return (height, width), found
 
 
 def _cvat_mask(element: Any, what: str) -> Callable[[Size], Mask]:
