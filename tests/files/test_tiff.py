@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -413,3 +414,43 @@ def test_a_colour_map_goes_back_as_it_was(tmp_path: Path, colours: int) -> None:
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
         np.testing.assert_array_equal(file.pages[0].colormap[:, :colours], table)
         np.testing.assert_array_equal(file.pages[0].asarray()[~HOLE], values[~HOLE])
+
+
+def test_overviews_and_masks_of_maps_are_told(tmp_path: Path) -> None:
+    grey = (GREY >> 8).astype(np.uint8)
+
+    def pages(*kinds: int) -> Path:
+        path = tmp_path / "in.tif"
+        with tifffile.TiffWriter(path) as writer:
+            for kind in kinds:
+                part = grey[::2, ::2] if kind & 1 else grey
+                part = part > 100 if kind & 4 else part
+                writer.write(part, photometric="minisblack", subfiletype=kind, metadata=None)
+        return path
+
+    for kinds, texts in {
+        (0, 1): ["left out: its smaller versions (overviews)"],
+        (0, 4): ["left out: its mask of the pixels that count"],
+        (0, 4, 1, 5): ["left out: its mask of the pixels", "left out: its smaller versions"],
+        (0, 0): ["has several pictures: only the first is used"],
+        (0, 0, 4): ["has several pictures: only the first is used", "left out: its mask"],
+    }.items():
+        with pytest.warns(UserWarning, match=re.escape(texts[0])) as found:
+            photo = read_photo(pages(*kinds))
+        np.testing.assert_array_equal(photo.rgb[..., 0], grey)
+        said = [str(one.message) for one in found]
+        assert len(said) == len(texts)
+        assert all(text in one for text, one in zip(texts, said, strict=True))
+
+
+def test_colours_multiplied_by_alpha_are_told(tmp_path: Path) -> None:
+    rgba = np.full((*HOLE.shape, 4), 128, np.uint8)
+    rgba[..., :3] = (64, 32, 100)  # of half: 128, 64, 199
+    save(tmp_path / "in.tif", rgba, photometric="rgb", extrasamples=["assocalpha"])
+    with pytest.warns(UserWarning, match="stored multiplied by alpha: they are written without"):
+        photo = read_photo(tmp_path / "in.tif")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert file.pages[0].extrasamples == (2,)
+        after = file.asarray()[~HOLE].astype(int)
+    assert np.abs(after - (128, 64, 199, 128)).max() <= 1

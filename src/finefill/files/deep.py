@@ -26,7 +26,7 @@ MODES = {
     "TIFF": ("LA", "RGB", "RGBA", "CMYK"),
     "JXL": ("LA", "RGB", "RGBA"),
 }
-_ASSOCIATED, _SEPARATE = 1, 2  # TIFF 6.0, ExtraSamples: colours are multiplied by alpha
+ASSOCIATED, _SEPARATE = 1, 2  # TIFF 6.0, ExtraSamples: colours are multiplied by alpha
 _COMPRESSION = {"raw": None, "tiff_lzw": "lzw"}  # Pillow's names -> tifffile's; others: deflate
 
 
@@ -55,7 +55,7 @@ def read(file: IO[bytes], image: Image.Image, name: str) -> tuple[Samples, int]:
             samples = page.asarray()
             if page.planarconfig == 2 and samples.ndim == 3:  # one plane after the other
                 samples = np.moveaxis(samples, 0, -1)
-            if _ASSOCIATED in page.extrasamples:
+            if ASSOCIATED in page.extrasamples:
                 raise FinefillError(
                     f"{name}: 16-bit colours multiplied by alpha cannot be kept: "
                     "save it with unassociated alpha"

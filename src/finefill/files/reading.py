@@ -100,6 +100,7 @@ def _decode(
                 )
             several = bool(getattr(image, "is_animated", False))
             if picture is not None:  # ImageJ's long stacks have one table for all
+                several &= not (picture.scaled or picture.alone)
                 several |= stacks.of_one_plane(picture)[1] > 1
             if picture is not None and picture.preview:
                 sizes = ["x".join(map(str, size)) for size in (picture.preview, picture.size)]
@@ -110,6 +111,8 @@ def _decode(
                 )
             elif several:
                 warnings.warn(f"{name} has several pictures: only the first is used", stacklevel=4)
+            if picture is not None and not picture.preview:
+                _tell_others(picture, name)
             metadata.forget_texts(image)  # "interlace" would change how the pixels are read
             _scale_key(image)
             _load(image)
@@ -279,6 +282,25 @@ def _refuse_odd_tiff(image: Image.Image, name: str, picture: tiff.Picture, *, wh
         raise FinefillError(
             f"{name}: {picture.bits} bits a sample: save it with 8 or 16 bits first"
         )
+
+
+def _tell_others(picture: tiff.Picture, name: str) -> None:
+    """Warn of what a TIFF file has beside its picture, and of alpha that is kept otherwise."""
+    for text, holds in (
+        (
+            "left out: its mask of the pixels that count (GDAL's internal mask), so that the "
+            "others count too: give it a no-data value or alpha first",
+            picture.masked,
+        ),
+        ("left out: its smaller versions (overviews)", picture.scaled),
+        (
+            "its colours are stored multiplied by alpha: they are written without that, and "
+            "look the same",
+            deep.ASSOCIATED in picture.extra,
+        ),
+    ):
+        if holds:
+            warnings.warn(f"{name}: {text}", stacklevel=5)
 
 
 def _scale_key(image: Image.Image) -> None:

@@ -88,6 +88,9 @@ class Picture:
         preview: (width, height) of the file's first picture, where that is a preview of this one.
         raw: the file holds a sensor's samples, as cameras write them.
         odd: it is BigTIFF in big-endian order, which Pillow does not read.
+        masked: another of the file's pages is a mask of it (TIFF 6.0, NewSubfileType).
+        scaled: there are other pages, and all but masks are smaller versions of it.
+        alone: there are no other pages but masks.
     """
 
     at: int
@@ -96,6 +99,9 @@ class Picture:
     preview: tuple[int, int] | None = None
     raw: bool = False
     odd: bool = False
+    masked: bool = False
+    scaled: bool = False
+    alone: bool = True
 
     @property
     def orientation(self) -> int:
@@ -168,7 +174,19 @@ def picture_of(file: IO[bytes]) -> Picture:
     said |= table
     preview = small if at != found[0][0] else None
     odd = tables.big and tables.order == ">"
-    return Picture(at, with_below(tables, said), _size(table), preview, raw, odd)
+    rest = [one for place, one in found if place != at]
+    unmasked = [one for one in rest if not _is_mask(one)]
+    return Picture(
+        at,
+        with_below(tables, said),
+        _size(table),
+        preview,
+        raw,
+        odd,
+        masked=len(unmasked) < len(rest),
+        scaled=bool(unmasked) and all(map(_is_reduced, unmasked)),
+        alone=not unmasked,
+    )
 
 
 def as_pillow_reads(file: IO[bytes], picture: Picture) -> IO[bytes]:
@@ -207,6 +225,11 @@ def _size(table: Mapping[int, Value | Table]) -> tuple[int, int]:
 def _is_reduced(table: Mapping[int, Value | Table]) -> bool:
     """Whether it is marked as a smaller version of another picture, or as a mask."""
     return bool(_number(table, 254, 0) & 5) or _number(table, 255, 1) == 2
+
+
+def _is_mask(table: Mapping[int, Value | Table]) -> bool:
+    """Whether it says which pixels of another picture count."""
+    return bool(_number(table, 254, 0) & 4)
 
 
 def _is_preview(small: tuple[int, int], large: tuple[int, int]) -> bool:
