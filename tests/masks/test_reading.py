@@ -39,6 +39,14 @@ def test_a_mask_drawn_in_alpha(colour: tuple[int, int, int]) -> None:
     np.testing.assert_array_equal(found, HOLE)
 
 
+@pytest.mark.parametrize("opacity", [255, 128])
+def test_alpha_of_one_value_says_nothing(opacity: int) -> None:
+    """The brighter of two greys is to be completed, as without alpha."""
+    image = Image.fromarray(np.where(HOLE, 200, 90).astype(np.uint8)).convert("RGBA")
+    image.putalpha(opacity)
+    np.testing.assert_array_equal(read_mask(encoded(image), SIZE), HOLE)
+
+
 def test_the_orientation_of_the_mask_counts() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # stored lying on its left side
