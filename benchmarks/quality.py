@@ -92,7 +92,10 @@ def measure(
         }
         facts["methods"] = in_order(TABLES[name], facts["methods"] | rows)
         facts["models"] |= {m: facts for m, facts in before["models"].items() if m in kept}
-        facts.pop("differences")  # they were image by image
+        # Image by image, to the first method: they stay true where neither side is new.
+        first, *others = facts["methods"]
+        old = before.get("differences", {}) if first in rows else {}
+        facts["differences"] = {m: old[m] for m in others if m in rows and m in old}
     text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
     file.write_text(text, encoding="utf-8")
 
@@ -161,10 +164,12 @@ def page(output: Path) -> str:
 SHORT = (
     ("faces-random", "scenes-random", "streets-objects"),
     (("lite0", 3), ("lite0_fd", 0), ("u_ids", 3)),
+    ("ns", "mean"),
 )
 REACHED = (
     ("faces-center", "faces-random", "scenes-center", "scenes-random"),
     (("lite0", 3), ("lite0_fd", 0), ("psnr", 2)),
+    (),
 )
 NAMES = {"faces": "**finefill**", "places": "**finefill**", "patchmatch": "PatchMatch",
          "places, network alone": "`places`, network alone", "places, network": "`places`, "
@@ -173,7 +178,12 @@ NAMES = {"faces": "**finefill**", "places": "**finefill**", "patchmatch": "Patch
 MARKS = "<!-- quality:begin -->", "<!-- quality:end -->"
 
 
-def short(output: Path, tables: Sequence[str], columns: Sequence[tuple[str, int]]) -> str:
+def short(
+    output: Path,
+    tables: Sequence[str],
+    columns: Sequence[tuple[str, int]],
+    left_out: Sequence[str],
+) -> str:
     """A few numbers of several tables as one: a row a method, a column a table."""
     found = {
         name: json.loads((output / f"{name}.json").read_text(encoding="utf-8"))["methods"]
@@ -183,6 +193,8 @@ def short(output: Path, tables: Sequence[str], columns: Sequence[tuple[str, int]
     rows: dict[str, dict[str, str]] = {}
     for name, methods in found.items():
         for method, numbers in methods.items():
+            if method in left_out:
+                continue
             cells = [
                 _cell(key, digits, numbers, methods) for key, digits in columns if key in numbers
             ]
