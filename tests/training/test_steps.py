@@ -17,6 +17,16 @@ from finefill.training.batches import to_device
 from tests.training.runs import CPU, RECIPE
 
 
+def second_stage(
+    recipe: recipes.Recipe, photos: Path
+) -> tuple[steps.Parts, tuple[torch.Tensor, torch.Tensor]]:
+    """All networks of a recipe with fresh weights, and a batch of images and masks."""
+    batch = to_device(*next(validation_batches(Photos([photos], RECIPE), RECIPE)), CPU)
+    parts = stages.first_stage(recipe, CPU)
+    stages.second_stage(parts, None)
+    return parts, batch
+
+
 def test_average_follows_the_weights() -> None:
     kept, new = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(kept.weight, 1.0)
@@ -33,9 +43,7 @@ def test_psnr_by_hand() -> None:
 def test_matching_is_the_distance_of_the_judges_features(photos: Path) -> None:
     """Mean over the hidden layers of |x - y| in the hole over the original's mean activation."""
     recipe = dataclasses.replace(RECIPE, discriminator="patch", matching_proportion=1.0)
-    batch = to_device(*next(validation_batches(Photos([photos], RECIPE), RECIPE)), CPU)
-    parts = stages.first_stage(recipe, CPU)
-    stages.second_stage(parts, None)
+    parts, batch = second_stage(recipe, photos)
     judge = parts.discriminator
     assert isinstance(judge, PatchDiscriminator)
     judge.eval()  # spectral normalisation does not go on between two looks
@@ -63,9 +71,7 @@ def test_matching_is_the_distance_of_the_judges_features(photos: Path) -> None:
 def test_a_relativistic_judge_compares_the_pair(photos: Path) -> None:
     """Both steps take the difference of the same cells' logits, each with its own sign."""
     recipe = dataclasses.replace(RECIPE, discriminator="patch", adversarial="relativistic")
-    batch = to_device(*next(validation_batches(Photos([photos], RECIPE), RECIPE)), CPU)
-    parts = stages.first_stage(recipe, CPU)
-    stages.second_stage(parts, None)
+    parts, batch = second_stage(recipe, photos)
     judge = parts.discriminator
     assert isinstance(judge, PatchDiscriminator)
     judge.eval()  # spectral normalisation does not go on between two looks
@@ -92,9 +98,7 @@ def test_the_loss_adds_what_a_step_looks_at(discriminator: str, photos: Path) ->
     recipe = dataclasses.replace(
         RECIPE, discriminator=discriminator, judged_layers=("relu1_2",), perceptual_every=every
     )
-    batch = to_device(*next(validation_batches(Photos([photos], RECIPE), RECIPE)), CPU)
-    parts = stages.first_stage(recipe, CPU)
-    stages.second_stage(parts, None)
+    parts, batch = second_stage(recipe, photos)
     parts.lambdas = {"adv": 0.5, "per": 0.25}
     for step in range(recipe.rec_steps, recipe.rec_steps + 3):
         looks = schedule.perceptual_due(recipe, step)
