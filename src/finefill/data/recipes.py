@@ -219,8 +219,9 @@ def scenes() -> Recipe:
 def faces() -> Recipe:
     """Aligned faces, shorter side 160: what the model ``faces`` is trained with.
 
-    The networks of :func:`scenes`. The shipped model began with the generator of ``places``
-    (``--from``). About three hours on one CPU core.
+    The networks of :func:`scenes`. Version 4 of the shipped model was trained so in about three
+    hours on one CPU core, begun with the generator of ``places`` (``--from``); later versions went
+    on from it with other crops (docs/results).
     """
     return dataclasses.replace(
         scenes(),
