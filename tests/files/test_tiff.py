@@ -455,3 +455,18 @@ def test_colours_multiplied_by_alpha_are_told(tmp_path: Path) -> None:
         assert file.pages[0].extrasamples == (2,)
         after = file.asarray()[~HOLE].astype(int)
     assert np.abs(after - (128, 64, 199, 128)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "way"),
+    [(mode, way) for mode in ("L", "RGB") for way in ("raw", "packbits", "zstd", "lzma")]
+    + [("1", way) for way in ("tiff_ccitt", "group3", "group4", "packbits")],
+)
+def test_lossless_compression_stays(tmp_path: Path, mode: str, way: str) -> None:
+    before = Image.fromarray((RGB >> 8).astype(np.uint8)).convert(mode)
+    before.save(tmp_path / "in.tif", compression=way)
+    photo = read_photo(tmp_path / "in.tif")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.tif")
+    with Image.open(tmp_path / "out.tif") as after:
+        assert after.info["compression"] == way
+        np.testing.assert_array_equal(np.asarray(after)[~HOLE], np.asarray(before)[~HOLE])

@@ -36,7 +36,10 @@ KEEPS_ORIENTATION_TAG = ("JPEG", "PNG", "WEBP", "AVIF")
 KEEPS_PROFILE = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
 LOSSLESS = ("PNG", "TIFF", "BMP", "GIF")
 LOSSY = ("JPEG", "AVIF", "HEIF")  # as they are written here
-LOSSLESS_TIFF = ("raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "group4")
+LOSSLESS_TIFF = (
+    "raw", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate", "packbits", "zstd", "lzma",
+    "tiff_ccitt", "group3", "group4",
+)  # fmt: skip
 
 
 def usable(extension: str) -> bool:
