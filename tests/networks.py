@@ -178,3 +178,26 @@ def two_colours(
     hole[top : top + height, left : left + width] = True
     image[hole] = 255
     return image, hole
+
+
+def with_weights_beside(path: Path) -> tuple[Path, list[Path]]:
+    """The file ``path`` with its constants in two files beside it."""
+    import onnx
+    from onnx.external_data_helper import set_external_data
+
+    model = onnx.load(path)
+    parts = [path.with_name("weights a.bin"), path.parent / "sub" / "b.bin"]
+    parts[1].parent.mkdir(exist_ok=True)
+    for index, tensor in enumerate(model.graph.initializer):
+        part = parts[index % 2]
+        content = onnx.numpy_helper.to_array(tensor).tobytes()
+        offset = part.stat().st_size if part.exists() else 0
+        with open(part, "ab") as file:
+            file.write(content)
+        name = part.relative_to(path.parent).as_posix()
+        tensor.raw_data = b""
+        tensor.ClearField("float_data")
+        set_external_data(tensor, name, offset, len(content))
+        tensor.ClearField("raw_data")
+    path.write_bytes(model.SerializeToString())
+    return path, parts

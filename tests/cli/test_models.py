@@ -19,7 +19,7 @@ from finefill.errors import FinefillError
 from tests.cli.test_use import run
 from tests.completion.test_convention import MEAN, PLAIN
 from tests.conftest import CARD, write_model
-from tests.networks import copy_known_mean, lama, migan, two_colours
+from tests.networks import copy_known_mean, lama, migan, two_colours, with_weights_beside
 
 Captured = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
@@ -243,29 +243,6 @@ def test_terms_in_a_word(card: dict[str, Any], word: str) -> None:
     assert in_a_word(card) == word
 
 
-def with_weights_beside(path: Path) -> tuple[Path, list[Path]]:
-    """The file ``path`` with its constants in two files beside it."""
-    import onnx
-    from onnx.external_data_helper import set_external_data
-
-    model = onnx.load(path)
-    parts = [path.with_name("weights a.bin"), path.parent / "sub" / "b.bin"]
-    parts[1].parent.mkdir(exist_ok=True)
-    for index, tensor in enumerate(model.graph.initializer):
-        part = parts[index % 2]
-        content = onnx.numpy_helper.to_array(tensor).tobytes()
-        offset = part.stat().st_size if part.exists() else 0
-        with open(part, "ab") as file:
-            file.write(content)
-        name = part.relative_to(path.parent).as_posix()
-        tensor.raw_data = b""
-        tensor.ClearField("float_data")
-        set_external_data(tensor, name, offset, len(content))
-        tensor.ClearField("raw_data")
-    path.write_bytes(model.SerializeToString())
-    return path, parts
-
-
 def test_weights_in_files_beside_the_model(
     files: Files, monkeypatch: Patch, capsys: Captured, demo_rgb: NDArray[np.uint8]
 ) -> None:
@@ -284,22 +261,3 @@ def test_weights_in_files_beside_the_model(
     assert capsys.readouterr().err == (
         f"finefill: {other}: its weights are in {missing}, which is missing: keep both together\n"
     )
-
-
-def test_weights_outside_the_folder_of_the_model(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    path, parts = with_weights_beside(lama(tmp_path / "net.onnx"))
-    moved = path.rename(tmp_path / "sub" / "net.onnx")
-    content = moved.read_bytes().replace(b"weights a.bin", b"../weig a.bin")
-    moved.write_bytes(content)
-    parts[0].rename(tmp_path / "weig a.bin")
-    with pytest.raises(FinefillError, match="outside its folder"):
-        Engine(moved, convention="lama")
-
-
-def test_a_file_without_weights_beside_it_is_one_file(model_path: Path) -> None:
-    assert files_of(model_path) == [model_path]
-    from finefill.completion import locate
-
-    for name in ("places", "faces-fp32"):
-        assert files_of(locate(name)) == [locate(name)]
