@@ -1,8 +1,10 @@
 """Load on `finefill serve`: throughput, latency, errors and memory, next to the engine itself.
 
     python benchmarks/server.py [--seconds 60] [--clients 32] [--workers 1] [-o FILE.json]
+    python benchmarks/server.py --rate 4 --seconds 3600     # a soak: does its memory stay flat?
 
-Every client posts a 256x256 JPEG with a 64x64 hole, again and again. Before and after, the same
+Every client posts a 256x256 JPEG with a 64x64 hole, again and again; with --rate so many a second
+are begun by all of them together, however long they take. Before and after, the same
 photograph is completed without a server by as many threads as the server has workers: once with
 the file read, checked and written as the server does, once from array to array. The clients run in
 this process; what processor time they take from the server is part of the result. Linux only.
@@ -35,6 +37,7 @@ from finefill import files, masks
 from finefill.completion import Engine, cpus, fill_photo, locate
 
 BOX = (96, 96, 64, 64)
+DIRECT = 30  # seconds without a server, at most
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -113,9 +116,9 @@ def direct(seconds: float, workers: int, data: bytes) -> dict[str, dict[str, flo
 
 
 async def load(
-    address: str, root: int, seconds: float, clients: int, data: bytes
+    address: str, root: int, seconds: float, clients: int, data: bytes, rate: float | None = None
 ) -> dict[str, Any]:
-    """Post from ``clients`` at once."""
+    """Post from ``clients`` at once; with ``rate`` so many a second, all together."""
     files = {"image": ("photo.jpg", data, "image/jpeg")}
     form = {"boxes": ",".join(map(str, BOX))}
     ready = httpx.Request("POST", address, files=files, data=form)
@@ -126,8 +129,15 @@ async def load(
     start = time.perf_counter()
     end = start + seconds
 
+    turns = iter(range(sys.maxsize))
+
     async def one(client: httpx.AsyncClient) -> None:
         while time.perf_counter() < end:
+            if rate is not None:
+                due = start + next(turns) / rate
+                if due >= end:
+                    return
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
             began = time.perf_counter()
             try:
                 answer = await client.post(f"{address}/v1/complete", content=body, headers=kind)
@@ -178,6 +188,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--rate", type=float, help="requests a second  [default: all it can]")
     parser.add_argument("-o", "--output", type=Path)
     chosen = parser.parse_args()
     data = photo()
@@ -199,9 +210,12 @@ def main() -> None:
                     data={"boxes": ",".join(map(str, BOX))},
                 ).raise_for_status()
         after = memory(server.pid)
-        before = direct(chosen.seconds / 4, chosen.workers, data)
-        loaded = asyncio.run(load(address, server.pid, chosen.seconds, chosen.clients, data))
-        again = direct(chosen.seconds / 4, chosen.workers, data)
+        alone = min(chosen.seconds / 4, DIRECT)
+        before = direct(alone, chosen.workers, data)
+        loaded = asyncio.run(
+            load(address, server.pid, chosen.seconds, chosen.clients, data, chosen.rate)
+        )
+        again = direct(alone, chosen.workers, data)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(60)
@@ -213,6 +227,7 @@ def main() -> None:
         "cpus": cpus(),
         "clients": chosen.clients,
         "workers": chosen.workers,
+        "rate": chosen.rate,
         "seconds": chosen.seconds,
         "idle": idle,
         "after_20_requests": after,

@@ -1,6 +1,6 @@
 """``python -m finefill``."""
 
-from finefill.cli import main
+from finefill.cli import run
 
 if __name__ == "__main__":
-    main()
+    run()

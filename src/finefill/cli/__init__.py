@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 
 import click
 
 from finefill.errors import FinefillError
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "main", "run"]
 
 # Command name -> module of this package that defines it under the same name.
 COMMANDS = {
@@ -76,3 +78,25 @@ def main() -> None:
         sys.exit(2)
     finally:
         gc.freeze()  # what is left goes with the process: no need to look through it for cycles
+
+
+def run() -> None:
+    """The process: :func:`main`, and then its end without taking everything apart.
+
+    To free a network and all modules one by one takes a tenth of a short command's time; the system
+    frees them at once.
+    """
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        if not isinstance(end.code, int | None) or threading.active_count() > 1:
+            raise
+        code = end.code or 0
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):  # closed at the other end: Python has an exit code for that
+        sys.exit(code)
+    os._exit(code)

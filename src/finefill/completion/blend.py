@@ -69,10 +69,9 @@ def _lacking(image: _Values, hole: Mask, pixels: NDArray[np.intp], radius: int) 
     box = np.ones(2 * radius + 1)
     once = np.convolve(box, box)
     kernel = np.outer(once, once).astype(np.float32).ravel()
-    image = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
-    inside = np.pad(hole, reach, mode="edge")
-    colours = patches(image, pixels, side).reshape(len(pixels), side * side, 3)
-    inner = kernel * patches(inside[..., None], pixels, side)
+    colours = patches(widened(image, reach), pixels, side).reshape(len(pixels), side * side, 3)
+    inside = widened(hole[..., None].astype(np.float32), reach)
+    inner = kernel * patches(inside, pixels, side)
 
     def mean(weights: _Values) -> _Values:
         sums = np.matmul(weights[:, None], colours)[:, 0]
@@ -80,6 +79,20 @@ def _lacking(image: _Values, hole: Mask, pixels: NDArray[np.intp], radius: int) 
         return means
 
     return mean(kernel - inner) - mean(inner)
+
+
+def widened(image: _Values, before: int, after: tuple[int, int] | None = None) -> _Values:
+    """(h, w, C) with its edges repeated: so many more rows and columns before it and after it."""
+    height, width, channels = image.shape
+    down, right = (before, before) if after is None else after
+    bottom, end = before + height, before + width
+    wide = np.empty((bottom + down, end + right, channels), np.float32)
+    wide[before:bottom, before:end] = image
+    wide[before:bottom, :before] = image[:, :1]
+    wide[before:bottom, end:] = image[:, -1:]
+    wide[:before] = wide[before]
+    wide[bottom:] = wide[bottom - 1]
+    return wide
 
 
 def patches(image: NDArray[Any], corners: NDArray[np.intp], side: int) -> NDArray[Any]:
@@ -142,13 +155,7 @@ def blur_where(image: _Values, chosen: Mask, radius: int) -> _Values:
 def blur(image: _Values, radius: int) -> _Values:
     """Two box means of 2 radius + 1 pixels along each axis; edges are repeated."""
     height, width, channels = image.shape
-    edge = 2 * radius
-    sums = np.empty((height + 2 * edge, width + 2 * edge, channels), np.float32)
-    sums[edge : edge + height, edge : edge + width] = image
-    sums[edge : edge + height, :edge] = image[:, :1]
-    sums[edge : edge + height, edge + width :] = image[:, -1:]
-    sums[:edge], sums[edge + height :] = sums[edge], sums[edge + height - 1]
-    sums = sums.reshape(len(sums), -1)
+    sums = widened(image, 2 * radius).reshape(height + 4 * radius, -1)
     for _ in range(2):
         sums = _sum_rows(sums, radius)
     for _ in range(2):
@@ -190,9 +197,11 @@ def _within(mask: Mask, pixels: int) -> Mask:
 
 def _halve(image: _Values) -> _Values:
     """Means of 2x2 pixels, (ceil(h / 2), ceil(w / 2), C); what is missing counts as 0."""
-    height, width = image.shape[:2]
+    height, width, channels = image.shape
     if height % 2 or width % 2:
-        image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)))
+        even = np.zeros((height + height % 2, width + width % 2, channels), np.float32)
+        even[:height, :width] = image
+        image = even
     rows = image[::2] + image[1::2]
     means = rows[:, ::2] + rows[:, 1::2]
     means *= QUARTER
@@ -201,15 +210,15 @@ def _halve(image: _Values) -> _Values:
 
 def _double(image: _Values) -> _Values:
     """(h, w, C) at twice the size, interpolated linearly; edges are repeated: (2 h, 2 w, C)."""
-    for axis in (0, 1):
-        lines = np.moveaxis(image, axis, 0)
-        near, far = lines * np.float32(0.75), lines * QUARTER
-        shape = list(image.shape)
-        shape[axis] *= 2
-        image = np.empty(shape, np.float32)
-        fine = np.moveaxis(image, axis, 0)
-        before, after = fine[::2], fine[1::2]
-        np.add(near[1:], far[:-1], out=before[1:])
-        np.add(near[:-1], far[1:], out=after[:-1])
-        before[0], after[-1] = lines[0], lines[-1]
-    return image
+    height, width, channels = image.shape
+    near, far = image * np.float32(0.75), image * QUARTER
+    tall = np.empty((2 * height, width, channels), np.float32)
+    np.add(near[1:], far[:-1], out=tall[2::2])
+    np.add(near[:-1], far[1:], out=tall[1:-1:2])
+    tall[0], tall[-1] = image[0], image[-1]
+    near, far = tall * np.float32(0.75), tall * QUARTER
+    wide = np.empty((2 * height, 2 * width, channels), np.float32)
+    np.add(near[:, 1:], far[:, :-1], out=wide[:, 2::2])
+    np.add(near[:, :-1], far[:, 1:], out=wide[:, 1:-1:2])
+    wide[:, 0], wide[:, -1] = tall[:, 0], tall[:, -1]
+    return wide

@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.completion.blend import LEAST, REACH, blur, blur_where, meet_edges, patches
+from finefill.completion.blend import LEAST, REACH, blur, blur_where, meet_edges, patches, widened
 from finefill.files import RGB
 from finefill.masks import Mask
 
@@ -77,7 +77,7 @@ def add_detail(photo: RGB, mask: Mask, small: RGB, hole: Mask, fill: RGB) -> RGB
     if mask.shape == hole.shape:
         result = base[near]
         if matches is not None:
-            result = result + transfer(known - soft, matches, hole.shape)[near]
+            result = result + transfer(known - soft, matches, near)
     else:
         result = _enlarged(photo, mask, near, soft, base, matches)
     met = meet_edges(photo[near].astype(np.float32), result, mask[near], 1)
@@ -104,14 +104,18 @@ def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches |
     """
     if min(hole.shape) < PATCH:
         return None
-    beyond = [(0, -length % GRID) for length in hole.shape]  # the grid ends on the last pixel
+    down, right = (-length % GRID for length in hole.shape)  # the grid ends on the last pixel
+    beyond = ((0, down), (0, right))
     usable = ~_touched(np.pad(hole, beyond, constant_values=True))
     places = np.argwhere(usable)
     if not len(places):
         return None
-    hole = np.pad(hole, beyond)
-    cells = np.argwhere(_touched(hole)[::HALF, ::HALF])
-    known, soft, base = (np.pad(it, [*beyond, (0, 0)], mode="edge") for it in (known, soft, base))
+    touched = ~usable
+    if down or right:
+        hole = np.pad(hole, beyond)
+        touched = _touched(hole)
+        known, soft, base = (widened(it, 0, (down, right)) for it in (known, soft, base))
+    cells = np.argwhere(touched[::HALF, ::HALF])
     near = around(hole, PATCH)
 
     def matched(image: _Values, goal: _Values, scale: int) -> Matches:
@@ -124,9 +128,9 @@ def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches |
     goal[hole] = base[hole]
     # What is soft is compared at a third of the size: a ninth of the work.
     matches = matched(_pooled(soft), _pooled(goal), STEP)
-    detail = transfer(known - soft, matches, hole.shape)
+    detail = transfer(known - soft, matches, near)
     goal = known.copy()
-    goal[near] += np.where(hole[near][..., None], base[near] - known[near] + detail[near], 0)
+    goal[near] += np.where(hole[near][..., None], base[near] - known[near] + detail, 0)
     return matched(known, goal, 1)
 
 
@@ -187,19 +191,23 @@ def cohere(
     return chosen
 
 
-def transfer(detail: _Values, matches: Matches, shape: tuple[int, ...]) -> _Values:
+def transfer(detail: _Values, matches: Matches, part: tuple[slice, slice]) -> _Values:
     """Lay the sources' detail over the targets, with soft overlaps, at the network's scale.
 
     Args:
         detail: (h, w, 3), what blurring takes from the photo.
         matches: corners of patches; targets on multiples of ``GRID``.
-        shape: (h, w) of the result, up to where the targets' grid ends.
+        part: rows and columns of the result, as far as the targets' grid goes at most.
 
     Returns:
-        (h, w, 3) float32, the mean of the patches on each pixel, 0 where there is none.
+        (h', w', 3) float32, the mean of the patches on each pixel, 0 where there is none.
     """
     cells = matches.targets // GRID
-    rows, columns = (-(-length // GRID) for length in shape)
+    starts = np.array([side.start for side in part])
+    first = np.minimum(cells.min(0), starts // GRID)
+    ends = np.maximum(cells.max(0) + 2, [-(-side.stop // GRID) for side in part])
+    rows, columns = ends - first
+    cells = cells - first
     weight = np.outer(_bump(PATCH), _bump(PATCH))[..., None]
     lent = patches(detail, matches.sources, PATCH).reshape(-1, PATCH, PATCH, 3)
     weighted = np.empty((*lent.shape[:3], 4), np.float32)
@@ -213,7 +221,9 @@ def transfer(detail: _Values, matches: Matches, shape: tuple[int, ...]) -> _Valu
     means = sums[..., :3]
     means /= np.maximum(sums[..., 3:], LEAST)
     image = means.swapaxes(1, 2).reshape(rows * GRID, columns * GRID, 3)
-    return image[: shape[0], : shape[1]]
+    top, left = starts - GRID * first
+    height, width = (side.stop - side.start for side in part)
+    return image[top : top + height, left : left + width]
 
 
 def _enlarged(
@@ -233,7 +243,8 @@ def _enlarged(
     if matches is None:
         return _resized_part(base, near, size)
     detail = _transfer_at_scale(photo, mask, near, matches, scale_of)
-    return detail + _resized_part(base - transfer(soft, matches, scale_of), near, size)
+    whole = slice(0, scale_of[0]), slice(0, scale_of[1])
+    return detail + _resized_part(base - transfer(soft, matches, whole), near, size)
 
 
 def _transfer_at_scale(

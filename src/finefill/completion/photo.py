@@ -23,7 +23,7 @@ from finefill.completion.blend import meet_edges
 from finefill.completion.catalog import load
 from finefill.completion.detail import EDGE, add_detail
 from finefill.completion.engine import Engine, check_arrays
-from finefill.completion.exemplar import FILLS, Fill, Way, allowed, fill_hole, lively, structured
+from finefill.completion.exemplar import FILLS, Fill, Way, allowed, lively, structured
 from finefill.completion.plan import Box, Window, plan
 from finefill.completion.wrap import Wrap, check_wrap
 from finefill.errors import FinefillError
@@ -345,6 +345,8 @@ def _put_regions(
     Tells by which way it is completed: "network", where that could not be done or, if ``choosy``,
     was done poorly; then nothing is changed.
     """
+    from finefill.completion.exemplar import fill_hole  # few calls come here
+
     met = meet_edges(small.astype(np.float32), fill.astype(np.float32), hole, EDGE)
     guide = np.rint(met).clip(0, 255).astype(np.uint8)
     unknown = left if hidden is None else left | hidden

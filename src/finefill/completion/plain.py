@@ -95,7 +95,11 @@ def _curve(colours: NDArray[np.uint8], patience: float) -> NDArray[np.uint8] | N
         axis=1,
     )
     away = np.abs(colours - curve[light]).max(axis=1)
-    most, nearly_all = np.percentile(away, [95, 99])
+    away.sort()
+    # Percentiles; NumPy's own import masked arrays.
+    most, nearly_all = np.interp(
+        np.array([0.95, 0.99]) * (len(away) - 1), np.arange(len(away)), away
+    )
     if most > patience * ON_CURVE or nearly_all > patience * NEAR_CURVE:
         return None
     return np.asarray(np.rint(curve), np.uint8)
@@ -161,8 +165,10 @@ def _surface(part: RGB, ring: Mask, own: Mask) -> NDArray[np.uint8] | None:
 
 def _commonest(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The commonest of (N, 3) colours."""
-    found, counts = np.unique(colours, axis=0, return_counts=True)
-    return np.asarray(found[counts.argmax()])
+    red, green, blue = colours.astype(np.uint32).T
+    found, counts = np.unique(red << 16 | green << 8 | blue, return_counts=True)
+    most = int(found[counts.argmax()])
+    return np.array([most >> 16, most >> 8 & 255, most & 255], np.uint8)
 
 
 def _beside(mask: Mask) -> Mask:

@@ -8,28 +8,11 @@
 - ``drawing`` draws random holes, ``tight`` finds masks that are too small.
 """
 
-from finefill.masks.drawing import (
-    LAMA,
-    center_square,
-    random_box,
-    random_irregular,
-    random_object,
-    random_outline,
-    random_square,
-    random_strokes,
-)
-from finefill.masks.meaning import (
-    THRESHOLD,
-    Mask,
-    binarize,
-    check,
-    composite,
-    grow,
-    inverted,
-    scale,
-)
-from finefill.masks.reading import Placing, by_numbers, fit, of_image, placed, read_mask
-from finefill.masks.tight import too_tight
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from finefill.lazy import lazy
 
 __all__ = [
     "LAMA",
@@ -56,3 +39,56 @@ __all__ = [
     "scale",
     "too_tight",
 ]
+
+if TYPE_CHECKING:
+    from finefill.masks.drawing import (
+        LAMA,
+        center_square,
+        random_box,
+        random_irregular,
+        random_object,
+        random_outline,
+        random_square,
+        random_strokes,
+    )
+    from finefill.masks.meaning import (
+        THRESHOLD,
+        Mask,
+        binarize,
+        check,
+        composite,
+        grow,
+        inverted,
+        scale,
+    )
+    from finefill.masks.reading import Placing, by_numbers, fit, of_image, placed, read_mask
+    from finefill.masks.tight import too_tight
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        __all__,
+        {
+            "drawing": [
+                "LAMA",
+                "center_square",
+                "random_box",
+                "random_irregular",
+                "random_object",
+                "random_outline",
+                "random_square",
+                "random_strokes",
+            ],
+            "meaning": [
+                "THRESHOLD",
+                "Mask",
+                "binarize",
+                "check",
+                "composite",
+                "grow",
+                "inverted",
+                "scale",
+            ],
+            "reading": ["Placing", "by_numbers", "fit", "of_image", "placed", "read_mask"],
+            "tight": ["too_tight"],
+        },
+    )

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 from urllib.parse import unquote
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -264,6 +263,8 @@ def _of_table(text: str, name: str) -> dict[str, Any]:
 
 def _cvat(text: str, photo: str, name: str, line_width: float | None) -> _Read:
     """CVAT's XML for images: elements of an image, with points as x,y;x,y; or Pascal VOC's."""
+    from xml.etree import ElementTree  # few calls come here
+
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:

@@ -11,7 +11,23 @@ are renewed, and brightness is matched across them (``poisson``). ``choose`` tel
 completed so.
 """
 
-from finefill.completion.exemplar.choose import FILLS, Fill, Way, allowed, lively, structured
-from finefill.completion.exemplar.regions import fill_hole
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from finefill.lazy import lazy
 
 __all__ = ["FILLS", "Fill", "Way", "allowed", "fill_hole", "lively", "structured"]
+
+if TYPE_CHECKING:
+    from finefill.completion.exemplar.choose import FILLS, Fill, Way, allowed, lively, structured
+    from finefill.completion.exemplar.regions import fill_hole
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        __all__,
+        {
+            "choose": ["FILLS", "Fill", "Way", "allowed", "lively", "structured"],
+            "regions": ["fill_hole"],
+        },
+    )
