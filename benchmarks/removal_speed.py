@@ -150,14 +150,15 @@ def work() -> None:
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: asked.get("processors", 1)])
         image, mask = np.load(asked["image"]), np.load(asked["mask"])
         fill = filler(asked["name"], asked.get("fill", "network"), asked.get("threads", 1))
+        call = functools.partial(fill, image, mask)
         if asked.get("parts"):
-            print(json.dumps(parts(lambda: fill(image, mask))), flush=True)
+            print(json.dumps(parts(call)), flush=True)
             continue
         clock = time.perf_counter if asked.get("wall") else time.process_time
-        filled, times = fill(image, mask), []
+        filled, times = call(), []
         for _ in range(asked.get("calls", CALLS)):
             begin = clock()
-            fill(image, mask)
+            call()
             times.append(1000 * (clock() - begin))
         if "out" in asked:
             np.save(asked["out"], filled)

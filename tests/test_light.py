@@ -71,7 +71,7 @@ FACES = {
         LOOPBACK Settings serve
     """,
     "finefill.cli": """
-        cli main
+        cli main run
     """,
 }
 
