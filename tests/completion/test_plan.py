@@ -93,16 +93,16 @@ def test_windows_of_a_turn_need_nothing_from_each_other(mask: Mask) -> None:
 
 
 def test_scales() -> None:
-    """CARD: trained at 128x128 with holes up to 80 pixels, windows of twice the hole's side."""
+    """CARD: trained at 128x128 with holes up to 80 pixels; its detail comes from around them."""
     shape = (1000, 1000)
     cases = {
         4: (64, 64),  # half the trained size at least
         32: (96, 96),  # three times the hole
-        43: (128, 128),
-        70: (144, 144),  # twice the hole, rounded up to a multiple of 8
-        80: (160, 160),
-        100: (200, 160),  # from here on at a reduced scale
-        400: (800, 160),
+        50: (96, 96),  # three quarters of the trained size, as long as that is enough
+        70: (128, 128),  # 1.8 times the hole, rounded up to a multiple of 8
+        80: (144, 144),
+        100: (180, 144),  # from here on at a reduced scale
+        400: (720, 144),
     }
     for side, (window, size) in cases.items():
         (one,) = plan(drawn(shape, (300, 300, side, side)), CARD)
@@ -112,11 +112,13 @@ def test_scales() -> None:
         assert one.scale == pytest.approx(size / window)
     (small,) = plan(drawn(shape, (300, 300, 4, 4)), {**CARD, "detail": False})
     assert small.size == (128, 128)
+    (large,) = plan(drawn(shape, (300, 300, 80, 80)), {**CARD, "detail": False})
+    assert large.size == (160, 160)  # twice the hole
 
 
 def test_at_the_photos_edge_the_window_is_pushed_inside() -> None:
     (window,) = plan(drawn((150, 2000), (100, 1950, 50, 50)), CARD)
-    assert window == Window(Box(22, 150, 1872, 2000), Box(100, 150, 1950, 2000), (128, 128))
+    assert window == Window(Box(54, 150, 1904, 2000), Box(100, 150, 1950, 2000), (96, 96))
 
 
 def test_far_holes_share_a_turn_and_near_ones_take_turns() -> None:
@@ -128,7 +130,7 @@ def test_far_holes_share_a_turn_and_near_ones_take_turns() -> None:
     first, second, third, *_ = sorted(scratch, key=lambda window: window.hole.top)
     assert (first.turn, second.turn, third.turn) == (0, 1, 0)
     assert second.known == (first.hole, third.hole)
-    assert max(window.size for window in scratch) == (160, 160)
+    assert max(window.size for window in scratch) == (144, 144)
 
 
 def test_a_scratch_beside_a_hole_is_not_scaled_down_with_it() -> None:

@@ -12,7 +12,10 @@ photograph at a higher resolution.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -36,6 +39,7 @@ SWEEPS = 3  # over all patches, to settle that
 GRID = PATCH // 2  # pixels between patches of the fill
 CELL = PATCH // STEP  # steps in a patch
 HALF = GRID // STEP  # steps between patches of the fill
+BICUBIC = 3  # pixels that its filter sees on each side, and one for rounding
 
 _Values = NDArray[np.float32]
 
@@ -116,26 +120,33 @@ def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches |
         touched = _touched(hole)
         known, soft, base = (widened(it, 0, (down, right)) for it in (known, soft, base))
     cells = np.argwhere(touched[::HALF, ::HALF])
-    near = around(hole, PATCH)
+    first, last = cells.min(0), cells.max(0)
+    part = (
+        slice(GRID * first[0], GRID * last[0] + PATCH),
+        slice(GRID * first[1], GRID * last[1] + PATCH),
+    )
+    inside = hole[part][..., None]
 
-    def matched(image: _Values, goal: _Values, scale: int) -> Matches:
-        side = PATCH // scale
-        wanted = patches(goal, cells * (GRID // scale), side)
-        cost = _distances(wanted, patches(image, places * (STEP // scale), side))
-        return Matches(GRID * cells, STEP * places[cohere(cost, cells, places, usable)])
+    def matched(image: _Values, goal: _Values) -> Matches:
+        wanted = patches(goal, HALF * (cells - first), CELL)
+        cost, constant = _distances(wanted, patches(image, places, CELL))
+        chosen = cohere(cost, constant, cells, places, usable)
+        return Matches(GRID * cells, STEP * places[chosen])
 
-    goal = soft.copy()
-    goal[hole] = base[hole]
     # What is soft is compared at a third of the size: a ninth of the work.
-    matches = matched(_pooled(soft), _pooled(goal), STEP)
-    detail = transfer(known - soft, matches, near)
-    goal = known.copy()
-    goal[near] += np.where(hole[near][..., None], base[near] - known[near] + detail, 0)
-    return matched(known, goal, 1)
+    matches = matched(_pooled(soft), _pooled(np.where(inside, base[part], soft[part])))
+    detail = transfer(known - soft, matches, part)
+    return matched(
+        _described(known), _described(np.where(inside, base[part] + detail, known[part]))
+    )
 
 
 def cohere(
-    cost: _Values, cells: NDArray[np.intp], places: NDArray[np.intp], usable: Mask
+    cost: _Values,
+    constant: _Values,
+    cells: NDArray[np.intp],
+    places: NDArray[np.intp],
+    usable: Mask,
 ) -> NDArray[np.intp]:
     """Let neighbours take their detail from neighbouring places where that costs little.
 
@@ -145,7 +156,8 @@ def cohere(
     with another offset.
 
     Args:
-        cost: (K, N), |source - target|^2 of each target with each place.
+        cost: (K, N), |source - target|^2 of each target with each place, less a constant.
+        constant: (K,), of each target.
         cells: (K, 2), row and column of each target on the targets' grid.
         places: (N, 2), row and column of each known patch, in steps.
         usable: (h', w') bool, which places, in steps, are among them.
@@ -168,23 +180,25 @@ def cohere(
     steps = ((0, 1), (2, 1), (1, 0), (1, 2))  # up, down, left, right
     around_it = np.stack([number[cells[:, 0] + y, cells[:, 1] + x] for y, x in steps], axis=1)
     # The median, of NumPy's without its import of masked arrays.
-    middle = np.partition(cost[np.arange(len(cells)), chosen], len(cells) // 2)[len(cells) // 2]
+    nearest = np.maximum(cost[np.arange(len(cells)), chosen] + constant, 0)
+    middle = np.partition(nearest, len(cells) // 2)[len(cells) // 2]
     penalty = np.float32(COHERENCE * middle)
 
     # As on a chessboard: neighbours rest.
     colours = [np.flatnonzero(cells.sum(1) % 2 == colour) for colour in (0, 1)]
     turns = [(mine, around_it[mine], around_it[mine] >= 0) for mine in colours]
     still = 0  # turns in a row that changed nothing
-    for mine, neighbours, there in turns * SWEEPS:
+    rows = [np.arange(len(mine)) for mine in colours]
+    for (mine, neighbours, there), row in zip(turns * SWEEPS, rows * SWEEPS, strict=True):
         options = np.concatenate([offsets[mine, None], offsets[neighbours]], axis=1)  # (k, 5)
         broken = (options[:, :, None] != options[:, None, 1:]) & there[:, None]
         found = index[targets[mine, None] + options]
         energy = cost[mine[:, None], found] + penalty * broken.sum(2, dtype=np.float32)
         energy[found < 0] = np.inf
         energy[:, 1:][~there] = np.inf
-        best = energy.argmin(axis=1)[:, None]  # the first of equals: its own
-        chosen[mine] = np.take_along_axis(found, best, 1)[:, 0]
-        offsets[mine] = np.take_along_axis(options, best, 1)[:, 0]
+        best = energy.argmin(axis=1)  # the first of equals: its own
+        chosen[mine] = found[row, best]
+        offsets[mine] = options[row, best]
         still = 0 if best.any() else still + 1
         if still == 2:
             break
@@ -239,12 +253,18 @@ def _enlarged(
     The detail of a patch is what the photo has over its soft version there. The soft versions are
     laid together at the network's scale, so that the hole alone is scaled up.
     """
-    size, scale_of = mask.shape, soft.shape[:2]
+    scale_of = soft.shape[:2]
+    parts, places = [], []
+    for side, full, small in zip(near, mask.shape, scale_of, strict=True):
+        start, stop = side.start * small / full, side.stop * small / full
+        first = max(int(start) - BICUBIC, 0)
+        parts.append(slice(first, min(math.ceil(stop) + BICUBIC, small)))
+        places.append((start - first, stop - first))
+    part, shape = (parts[0], parts[1]), (near[0].stop - near[0].start, near[1].stop - near[1].start)
     if matches is None:
-        return _resized_part(base, near, size)
+        return _resized(base[part], places, shape)
     detail = _transfer_at_scale(photo, mask, near, matches, scale_of)
-    whole = slice(0, scale_of[0]), slice(0, scale_of[1])
-    return detail + _resized_part(base - transfer(soft, matches, whole), near, size)
+    return detail + _resized(base[part] - transfer(soft, matches, part), places, shape)
 
 
 def _transfer_at_scale(
@@ -313,20 +333,49 @@ def _touched(hole: Mask) -> Mask:
 
 def _pooled(image: _Values) -> _Values:
     """Means of ``STEP`` by ``STEP`` pixels."""
-    height, width = image.shape[:2]
-    rows = image.reshape(height // STEP, STEP, -1).sum(axis=1)
-    cells: _Values = rows.reshape(height // STEP, width // STEP, STEP, 3).sum(axis=2)
+    rows = sum((image[shift::STEP] for shift in range(1, STEP)), start=image[::STEP])
+    cells = sum((rows[:, shift::STEP] for shift in range(1, STEP)), start=rows[:, ::STEP])
     cells *= np.float32(1 / STEP**2)
     return cells
 
 
-def _distances(wanted: _Values, candidates: _Values) -> _Values:
-    """|wanted - candidate|^2 for each pair: (K, N)."""
-    distances: _Values = (-2 * wanted) @ candidates.T
-    distances += np.einsum("ij,ij->i", candidates, candidates)
-    distances += np.einsum("ij,ij->i", wanted, wanted)[:, None]
-    np.maximum(distances, 0, out=distances)
-    return distances
+def _described(image: _Values) -> _Values:
+    """What patches are compared by: (h / STEP, w / STEP, 8) for each block of ``STEP`` pixels.
+
+    Its mean colour, and of its brightness the five lowest frequencies above that (DCT): squared
+    differences are about those of all its pixels, of which there are three times as many numbers.
+    """
+    height, width = image.shape[:2]
+    light = (image[..., 0] + image[..., 1] + image[..., 2]) * np.float32(3**-0.5)
+    blocks = light.reshape(height // STEP, STEP, width // STEP, STEP).swapaxes(1, 2)
+    waves = blocks.reshape(height // STEP, width // STEP, STEP**2) @ _waves()
+    return np.concatenate([_pooled(image) * np.float32(STEP), waves], axis=2)
+
+
+@cache
+def _waves() -> _Values:
+    """(STEP^2, 5), orthonormal: the cosines of (rows, columns) (0, 1), (1, 0), (0, 2), (2, 0) and
+    (1, 1) half periods.
+    """
+    turns = np.pi / STEP * np.outer(np.arange(STEP), np.arange(STEP) + 0.5)
+    lines = np.cos(turns)
+    lines /= np.linalg.norm(lines, axis=1, keepdims=True)
+    pairs = ((0, 1), (1, 0), (0, 2), (2, 0), (1, 1))
+    return np.stack([np.outer(lines[y], lines[x]).ravel() for y, x in pairs], axis=1).astype(
+        np.float32
+    )
+
+
+def _distances(wanted: _Values, candidates: _Values) -> tuple[_Values, _Values]:
+    """|wanted - candidate|^2 for each pair, (K, N), less |wanted|^2, which is given too, (K,)."""
+    count, length = wanted.shape
+    targets = np.empty((count, length + 1), np.float32)
+    np.multiply(wanted, -2, out=targets[:, :-1])
+    targets[:, -1] = 1
+    sources = np.empty((len(candidates), length + 1), np.float32)
+    sources[:, :-1] = candidates
+    sources[:, -1] = np.einsum("ij,ij->i", candidates, candidates)
+    return targets @ sources.T, np.einsum("ij,ij->i", wanted, wanted)
 
 
 def _bump(length: int) -> _Values:
@@ -334,14 +383,14 @@ def _bump(length: int) -> _Values:
     return np.hanning(length + 2)[1:-1].astype(np.float32)
 
 
-def _resized_part(image: _Values, part: tuple[slice, slice], shape: tuple[int, ...]) -> _Values:
-    """A part of an image that is scaled to ``shape``: bicubic, channel by channel, not rounded."""
-    down, right = image.shape[0] / shape[0], image.shape[1] / shape[1]
-    rows, columns = part
-    box = (columns.start * right, rows.start * down, columns.stop * right, rows.stop * down)
-    size = (columns.stop - columns.start, rows.stop - rows.start)
-    result = np.empty((size[1], size[0], 3), np.float32)
+def _resized(
+    image: _Values, part: Sequence[tuple[float, float]], shape: tuple[int, int]
+) -> _Values:
+    """Rows and columns of an image, scaled to ``shape``: bicubic, each channel, not rounded."""
+    (top, bottom), (left, right) = part
+    size, box = (shape[1], shape[0]), (left, top, right, bottom)
+    result = np.empty((*shape, 3), np.float32)
     for channel in range(3):
         plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
-        result[..., channel] = plane.resize(size, Image.Resampling.BICUBIC, box)
+        result[..., channel] = np.asarray(plane.resize(size, Image.Resampling.BICUBIC, box))
     return result

@@ -170,12 +170,12 @@ class Engine:
     def _run(self, images: Sequence[RGB], masks: Sequence[Mask]) -> list[RGB]:
         """One run of the network on images of one padded size."""
         pads = [_padding(mask.shape, self._binding.padded(mask.shape)) for mask in masks]
-        # Mirrored: the mask too, or the mirror image of the hole would pass for known pixels.
-        values = [
-            np.pad(image, [*pad, (0, 0)], mode="symmetric")
-            for image, pad in zip(images, pads, strict=True)
-        ]
-        holes = [np.pad(mask, pad, mode="symmetric") for mask, pad in zip(masks, pads, strict=True)]
+        values, holes = list(images), list(masks)
+        for index, pad in enumerate(pads):
+            if any(map(any, pad)):
+                # Mirrored: the mask too, or the hole's mirror image would pass for known pixels.
+                values[index] = np.pad(images[index], [*pad, (0, 0)], mode="symmetric")
+                holes[index] = np.pad(masks[index], pad, mode="symmetric")
         missing = (self._batch or 0) - len(images)  # a file may take just so many at a time
         values += values[:1] * missing
         holes += holes[:1] * missing

@@ -97,8 +97,8 @@ def _curve(colours: NDArray[np.uint8], patience: float) -> NDArray[np.uint8] | N
     away = np.abs(colours - curve[light]).max(axis=1)
     away.sort()
     # Percentiles; NumPy's own import masked arrays.
-    places = np.arange(len(away))
-    most, nearly_all = np.interp(np.array([0.95, 0.99]) * places[-1], places, away)
+    rank = np.arange(len(away))
+    most, nearly_all = np.interp(np.array([0.95, 0.99]) * rank[-1], rank, away)
     if most > patience * ON_CURVE or nearly_all > patience * NEAR_CURVE:
         return None
     return np.asarray(np.rint(curve), np.uint8)
