@@ -301,9 +301,12 @@ def specks(builds: dict[str, Path], folder: Path, options: Any) -> list[Row]:
     ):  # fmt: skip
         rng = np.random.default_rng(0)
         photo, mask = demo(height, width), np.zeros((height, width), bool)
-        for _ in range(count):
-            top, left = (int(rng.integers(length - SPECK)) for length in (height, width))
-            mask[top : top + SPECK, left : left + SPECK] = True
+        left_over = count
+        while left_over:  # none beside another: together they would be no specks
+            top, left = (int(rng.integers(SPECK, n - 2 * SPECK)) for n in (height, width))
+            if not mask[top - SPECK : top + 2 * SPECK, left - SPECK : left + 2 * SPECK].any():
+                mask[top : top + SPECK, left : left + SPECK] = True
+                left_over -= 1
         # The build before takes seconds.
         turns, calls = (1, 1) if count > 100 else (options.turns, CALLS)
         row = taking_turns(workers, saved(folder, photo, mask), turns, fill="auto", calls=calls)
