@@ -31,6 +31,10 @@ COMMANDS = {
 }
 
 
+# New objects before cycles are looked for; what is imported holds as many, and none to be freed.
+MANY = 50_000
+
+
 class LazyGroup(click.Group):
     """Loads a command's module only when that command is called: start-up stays short."""
 
@@ -87,6 +91,7 @@ def run() -> None:
     frees them at once.
     """
     code = 0
+    gc.set_threshold(MANY)
     try:
         main()
     except SystemExit as end:
