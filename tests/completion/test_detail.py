@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.completion.detail import PATCH, Matches, add_detail, match, transfer
+from finefill.completion.detail import PATCH, Matches, add_detail, described, match, transfer
 
 Pixels = NDArray[np.uint8]
 
@@ -49,7 +49,8 @@ def test_each_patch_lies_on_its_target() -> None:
     single = Matches(np.array([[6, 12]]), np.array([[20, 15]]))
     wanted = np.zeros((30, 36, 3), np.float32)
     wanted[6:18, 12:24] = one
-    np.testing.assert_allclose(transfer(detail, single, (30, 36)), wanted, atol=1e-6)
+    whole = np.s_[0:30, 0:36]
+    np.testing.assert_allclose(transfer(detail, single, whole), wanted, atol=1e-6)
 
     pair = Matches(np.array([[6, 12], [12, 12]]), np.array([[20, 15], [3, 30]]))
     weight = np.hanning(PATCH + 2)[1:-1, None, None]  # by the row; those of columns cancel
@@ -57,7 +58,30 @@ def test_each_patch_lies_on_its_target() -> None:
     mixed = one[half:] * weight[half:] + other[:half] * weight[:half]
     wanted[12:18, 12:24] = mixed / (weight[half:] + weight[:half])
     wanted[18:24, 12:24] = other[half:]
-    np.testing.assert_allclose(transfer(detail, pair, (30, 36)), wanted, atol=1e-5)
+    np.testing.assert_allclose(transfer(detail, pair, whole), wanted, atol=1e-5)
+    part = np.s_[10:29, 5:20]  # cuts a patch, and goes beyond both
+    np.testing.assert_allclose(transfer(detail, pair, part), wanted[part], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("block", "squares"),
+    [
+        ([[5, 5, 5], [5, 5, 5], [5, 5, 5]], 9 * 25),  # as bright all over
+        ([[3, 0, -3], [3, 0, -3], [3, 0, -3]], 6 * 9),  # half a period across
+        ([[3, 0, -3], [0, 0, 0], [-3, 0, 3]], 4 * 9),  # and down
+        ([[1, 1, 1], [-2, -2, -2], [1, 1, 1]], 3 * (1 + 4 + 1)),  # a whole period down
+        ([[1, -2, 1], [0, 0, 0], [-1, 2, -1]], 0),  # too fine
+    ],
+)
+def test_what_patches_are_compared_by_keeps_squares(block: list[list[int]], squares: float) -> None:
+    """Of grey, the squared difference is that of all pixels and channels."""
+    grey = np.repeat(np.array(block, np.float32)[..., None], 3, axis=2)
+    image = np.random.default_rng(0).uniform(0, 255, (6, 3, 3)).astype(np.float32)
+    other = image.copy()
+    other[3:] += grey
+    difference = (described(other) - described(image)).astype(float)
+    assert (difference[0] == 0).all()
+    assert (difference[1] ** 2).sum() == pytest.approx(3 * squares, abs=1e-2)
 
 
 def test_detail_comes_from_what_looks_alike() -> None:

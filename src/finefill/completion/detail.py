@@ -136,9 +136,7 @@ def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches |
     # What is soft is compared at a third of the size: a ninth of the work.
     matches = matched(_pooled(soft), _pooled(np.where(inside, base[part], soft[part])))
     detail = transfer(known - soft, matches, part)
-    return matched(
-        _described(known), _described(np.where(inside, base[part] + detail, known[part]))
-    )
+    return matched(described(known), described(np.where(inside, base[part] + detail, known[part])))
 
 
 def cohere(
@@ -339,7 +337,7 @@ def _pooled(image: _Values) -> _Values:
     return cells
 
 
-def _described(image: _Values) -> _Values:
+def described(image: _Values) -> _Values:
     """What patches are compared by: (h / STEP, w / STEP, 8) for each block of ``STEP`` pixels.
 
     Its mean colour, and of its brightness the five lowest frequencies above that (DCT): squared
