@@ -253,3 +253,23 @@ def test_a_lossless_file_under_a_lossy_name_is_told(tmp_path: Path) -> None:
     picture("RGB").save(tmp_path / "in.png")
     photo = read_photo(tmp_path / "in.png")
     write_photo(photo, photo.rgb, HOLE, tmp_path / "out.jpg")  # so was this
+
+
+@pytest.mark.parametrize("target", ["out.jpg", "out.png", "out.tif", "out.webp"])
+@pytest.mark.parametrize("source", ["photo.jpg", "photo.png", "photo.tif"])
+def test_a_photo_that_is_overwritten_gives_the_same_file(
+    source: str, target: str, tmp_path: Path
+) -> None:
+    """And without being told so, nothing of what was read changes."""
+    image = picture("RGB")
+    image.save(tmp_path / source, exif=image.getexif(), dpi=(300, 200))
+    files = []
+    for overwrite in (False, True):
+        photo = read_photo(tmp_path / source)
+        before = np.array(photo.stored)
+        fill = np.full_like(photo.rgb, 77)
+        write_photo(photo, fill, HOLE, tmp_path / target, overwrite=overwrite)
+        if not overwrite:
+            np.testing.assert_array_equal(np.array(photo.stored), before)
+        files.append((tmp_path / target).read_bytes())
+    assert files[0] == files[1]

@@ -273,7 +273,7 @@ def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> li
     if report.confidence is not None:
         entry.confidence = round(report.confidence, 4)
     with created(task.target) as path:
-        write_photo(photo, report.rgb, mask, path)
+        write_photo(photo, report.rgb, mask, path, overwrite=True)
         with opened(path) as file:
             entry.output_sha256 = digest(file)
             entry.output_bytes = size(path)

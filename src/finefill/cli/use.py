@@ -228,7 +228,7 @@ def complete(
     with _warnings_on_stderr(strict=strict, writing=True):
         for text in report.warnings:
             warnings.warn(f"{photo}: {text}", stacklevel=1)
-        files.write_photo(shown, report.rgb, hole, output)
+        files.write_photo(shown, report.rgb, hole, output, overwrite=not verify)
     if report.confidence is not None:
         count = len(report.filled)
         click.echo(f"confidence: {report.confidence:.2f}, the lowest of {count} windows")

@@ -137,7 +137,9 @@ def turn(array: NDArray[Any], orientation: int, *, back: bool = False) -> NDArra
     return np.ascontiguousarray(array)
 
 
-def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
+def put_back(
+    photo: Photo, rgb: RGB, mask: NDArray[np.bool_], *, overwrite: bool = False
+) -> Image.Image:
     """The photo with its masked pixels taken from ``rgb``, in its own mode and orientation.
 
     Samples outside the mask are the stored ones. Alpha in the hole is filled too, from what is
@@ -153,11 +155,16 @@ def put_back(photo: Photo, rgb: RGB, mask: NDArray[np.bool_]) -> Image.Image:
         photo: as read.
         rgb: (H, W, 3) uint8, sRGB, upright.
         mask: (H, W) bool, upright, True = to be completed.
+        overwrite: the photo is not needed any more: its stored image may be changed and returned,
+            which spares a copy of a JPEG.
     """
     stored = photo.stored
-    result = stored.copy()  # with its palette, transparency, profile and EXIF
     plain = stored.mode in _PLAIN and photo.no_data is None
-    if plain and not stored.has_transparency_data and mask.any():
+    plain = plain and not stored.has_transparency_data and bool(mask.any())
+    # A copy has its palette, transparency, profile and EXIF. Images of other readers than JPEG's
+    # have tags besides, which writers would take over from them and not from a copy.
+    result = stored if overwrite and plain and stored.format == "JPEG" else stored.copy()
+    if plain:
         part, hole, where = _part_of_hole(photo, rgb, mask)
         samples = np.array(stored.crop(where))
         before = _part_of_hole(photo, photo.rgb, mask)[0] if _has_alike(photo) else part

@@ -70,7 +70,12 @@ _UNWRITABLE = (
 
 
 def write_photo(
-    photo: Photo, rgb: RGB, mask: NDArray[np.bool_], path: str | os.PathLike[str]
+    photo: Photo,
+    rgb: RGB,
+    mask: NDArray[np.bool_],
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write :func:`put_back`'s image; the extension of ``path`` decides the format.
 
@@ -80,7 +85,7 @@ def write_photo(
     become 8-bit, palettes and CMYK become RGB; where it cannot hold transparent colours, they
     become alpha. In GIF, alpha below 128 is transparent, and the rest goes onto white. Formats
     without an orientation tag get upright pixels. Previews in EXIF and XMP, which would show what
-    was removed, are left out. The file appears complete or not at all.
+    was removed, are left out. The file appears complete or not at all. ``overwrite`` is as there.
 
     Raises:
         FinefillError: the extension is unknown or the file cannot be written.
@@ -99,7 +104,7 @@ def write_photo(
             stacklevel=2,
         )
     upright = fmt not in KEEPS_ORIENTATION_TAG
-    image = put_back(photo, rgb, mask)
+    image = put_back(photo, rgb, mask, overwrite=overwrite)
     image.info.pop("comment", None)  # what is left out, writers would take from there
     if upright and photo.orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[photo.orientation])
