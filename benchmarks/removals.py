@@ -126,16 +126,26 @@ def compare(
     out: Path,
     count: int,
     sides: tuple[int, int],
+    measured: list[str],
 ) -> None:
-    """Measure all methods on held-back regions; writes ``out`` with .json, .md and .webp."""
+    """Measure methods on held-back regions; writes ``out`` with .json, .md and .webp.
+
+    Rows of methods that are not ``measured`` stay, and the picture then shows the measured alone.
+    """
     outlines = [mask for _, _, mask in removals(labels)]
     cases = regions(photos, outlines, count, sides)
+    names = [name for name, _, _ in cases]
     values: dict[str, dict[str, list[float]]] = {}
+    if len(measured) < len(METHODS):
+        before = json.loads(out.with_suffix(".json").read_bytes())
+        if before["regions"] != names:
+            raise SystemExit(f"{out}: other regions than before: measure all methods again")
+        values = before["methods"]
     shown: list[list[RGB]] = [[] for _ in cases]
-    for name in METHODS:
+    for name in measured:
         fill = fills(name)
         keys = ("lite0", "vgg16", "seam", "psnr", "seconds")
-        mine = values.setdefault(name, {key: [] for key in keys})
+        mine = values[name] = {key: [] for key in keys}
         for index, (_, image, mask) in enumerate(cases):
             start = time.perf_counter()
             completed = fill(image, mask)  # type: ignore[operator]  # any of several callables
@@ -146,9 +156,9 @@ def compare(
             shown[index].append(picture(completed))
         print(name, {key: round(float(np.mean(v)), 4) for key, v in mine.items()}, flush=True)
     facts = {
-        "regions": [name for name, _, _ in cases],
+        "regions": names,
         "sides": [int(max(np.ptp(np.nonzero(mask), axis=1)) + 1) for _, _, mask in cases],
-        "methods": values,
+        "methods": {name: values[name] for name in METHODS if name in values},
     }
     lines = [
         f"{len(cases)} regions; means over the hole, with bootstrap "
@@ -158,9 +168,12 @@ def compare(
         "s |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for name in METHODS:
+    for name in facts["methods"]:
         cells = []
         for key, digits in (("lite0", 3), ("vgg16", 3), ("seam", 4), ("psnr", 2)):
+            if not values[name].get(key) or not values["places"].get(key):
+                cells.append("")  # a row from before this was measured
+                continue
             own, base = np.array(values[name][key]), np.array(values["places"][key])
             cell = text(own, digits)
             cells.append(cell if name == "places" else f"{cell} ({text(own - base, digits, '+')})")
@@ -209,13 +222,17 @@ def main() -> None:
     parser.add_argument("--labels", nargs="+", type=Path, required=True)
     parser.add_argument("--holes", type=int, default=2, help="in each photograph")
     parser.add_argument("--sides", nargs=2, type=int, default=(100, 320), help="of the holes")
+    parser.add_argument(
+        "--only", nargs="+", choices=METHODS, default=list(METHODS), help="rows of others stay"
+    )
     parser.add_argument("--name", default="held-back", help="of the files of this comparison")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
-    cars(given.labels, given.output)
+    if "places" in given.only:
+        cars(given.labels, given.output)
     out = given.output / given.name
-    compare(given.photos, given.labels, out, given.holes, tuple(given.sides))
+    compare(given.photos, given.labels, out, given.holes, tuple(given.sides), given.only)
 
 
 if __name__ == "__main__":
