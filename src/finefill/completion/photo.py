@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, overload
@@ -19,12 +19,11 @@ from PIL import Image
 
 from finefill.completion import confidence, plain, specks
 from finefill.completion import wrap as wrapping
-from finefill.completion.blend import meet_edges
 from finefill.completion.catalog import load
-from finefill.completion.detail import EDGE, add_detail
+from finefill.completion.detail import add_detail
 from finefill.completion.engine import Engine, check_arrays
-from finefill.completion.exemplar import FILLS, Fill, Way, allowed, lively, structured
-from finefill.completion.plan import Box, Window, plan
+from finefill.completion.exemplar import FILLS, Fill, Way, allowed, structured, thin
+from finefill.completion.plan import CONTEXT, Box, Window, bounds, plan, wholes, window_around
 from finefill.completion.wrap import Wrap, check_wrap
 from finefill.errors import FinefillError
 from finefill.files import RGB, for_network, hidden_of, photo_of, put_back, turn
@@ -36,6 +35,7 @@ CHUNK = 32  # windows whose network inputs are kept at a time
 # scale. Bounds the memory: about 100 bytes a pixel.
 DETAIL_PIXELS = 4_000_000
 SEEN = 0.2  # of a window; where less is, the colours spread from there stand for what is hidden
+LOOKED_AT = 80  # pixels, of a hole whose surroundings are looked at
 
 
 @dataclass(frozen=True)
@@ -246,6 +246,8 @@ def fill_with_report(
     sure_of_it = 1.0 if measured else None
     tiny = specks.fill(result, left) if fill == "auto" and card["detail"] else []
     filled = [Filled(one, "specks", sure_of_it, "") for one in tiny]
+    drawn: list[tuple[Window, float | None]] = []
+    unsure = np.zeros_like(left)  # what the network drew
     for planned in _chunks(plan(left, card)):
         windows = plain.fill(result, left, planned)
         filled += [Filled(one, "plain", sure_of_it, "") for one in planned if one not in windows]
@@ -255,23 +257,23 @@ def fill_with_report(
         surenesses: list[float | None] = [None] * len(windows)
         if measured:
             surenesses = [*confidence.measure(engine, smalls, holes, fills)]
-        for window, small, hole, guess, sure in zip(
-            windows, smalls, holes, fills, surenesses, strict=True
-        ):
-            way: Way = "network"
-            looked = fill == "auto" and allowed(card)  # looking costs a tenth of the network's way
-            if fill == "regions" or (looked and structured(small, hole)):
-                choosy = fill == "auto"
-                way = _put_regions(result, left, window, small, hole, guess, hidden, choosy=choosy)
-            if way == "network":
-                unseen = _unseen(left, window, hidden)
-                _put(result, left, unseen, window, small, hole, guess, detail=card["detail"])
-            left[window.hole.slices] = False
-            shown = wrapping.moved(window, shift, mask.shape)
-            warning = confidence.warning(shown, sure, card, way)
-            if fill == "regions" and way == "network":
-                warning = f"{confidence.name_of(shown)}: too little is known around it to copy from"
-            filled.append(Filled(window, way, sure, warning))
+        for window, small, hole, guess in zip(windows, smalls, holes, fills, strict=True):
+            unseen = _unseen(left, window, hidden)
+            _put(result, left, unseen, window, small, hole, guess, detail=card["detail"])
+            own = window.hole.slices
+            unsure[own] |= left[own]
+            left[own] = False
+        drawn += zip(windows, surenesses, strict=True)
+    ways: dict[Box, Way] = {}
+    if fill == "regions" or (fill == "auto" and allowed(card)):
+        ways = _copy_regions(result, unsure, [window for window, _ in drawn], fill, hidden)
+    for window, sure in drawn:
+        way = ways.get(window.hole, "network")
+        shown = wrapping.moved(window, shift, mask.shape)
+        warning = confidence.warning(shown, sure, card, way)
+        if fill == "regions" and way == "network":
+            warning = f"{confidence.name_of(shown)}: too little is known around it to copy from"
+        filled.append(Filled(window, way, sure, warning))
     if any(shift):
         result = np.roll(result, (-shift[0], -shift[1]), (0, 1))
         filled = [
@@ -327,39 +329,62 @@ def _shrink(image: RGB, unknown: Mask, window: Window) -> tuple[RGB, Mask]:
     return _resized(part, size, Image.Resampling.BOX), hole
 
 
-def _put_regions(
-    result: RGB,
-    left: Mask,
-    window: Window,
-    small: RGB,
-    hole: Mask,
-    fill: RGB,
-    hidden: Mask | None,
-    *,
-    choosy: bool,
-) -> Way:
-    """Complete a window's hole in the photo from around it, the network's fill for a guide.
+def _copy_regions(
+    result: RGB, unknown: Mask, windows: Sequence[Window], fill: Fill, hidden: Mask | None
+) -> dict[Box, Way]:
+    """Complete whole holes in the photo from around them; the network's fills are the guide.
 
-    What is ``hidden`` is not copied.
+    Args:
+        result: (H, W, 3) uint8, with the network's fills; changed in place.
+        unknown: (H, W) bool, what the network filled; what is settled is taken out, in place.
+        windows: the network's.
+        fill: "regions", or "auto", which leaves to the network what suits it.
+        hidden: (H, W) bool, what shows nothing; not copied.
 
-    Tells by which way it is completed: "network", where that could not be done or, if ``choosy``,
-    was done poorly; then nothing is changed.
+    Returns:
+        The way of each window's hole.
+    """
+    ways: dict[Box, Way] = {}
+    for parts in wholes(unknown, [window.hole for window in windows]):
+        way: Way = "network"
+        hole = bounds(parts)
+        unseen = unknown if hidden is None else unknown | hidden
+        if fill == "regions" or _suits_regions(result, unseen, hole):
+            way = _put_regions(result, unknown, unseen, hole)
+        for part in parts:
+            unknown[part.slices] = False
+            ways[part] = way
+    return ways
+
+
+def _suits_regions(result: RGB, unseen: Mask, hole: Box) -> bool:
+    """Whether the surroundings of a hole are such that regions continue them better."""
+    scale = min(1.0, LOOKED_AT / hole.side)
+    if thin(hole, scale):
+        return False
+    box = window_around(hole, round(CONTEXT * hole.side), unseen.shape)
+    part, missing = result[box.slices], unseen[box.slices]
+    if scale < 1:
+        size = round(box.shape[0] * scale), round(box.shape[1] * scale)
+        part = _resized(part, size, Image.Resampling.BOX)
+        missing = scale_mask(missing, size)
+    return structured(part, missing)
+
+
+def _put_regions(result: RGB, unknown: Mask, unseen: Mask, hole: Box) -> Way:
+    """Complete a hole in the photo from around it, the fill that is there for a guide.
+
+    Tells by which way it is completed: "network" where too little is known around it.
     """
     from finefill.completion.exemplar import fill_hole  # few calls come here
 
-    met = meet_edges(small.astype(np.float32), fill.astype(np.float32), hole, EDGE)
-    guide = np.rint(met).clip(0, 255).astype(np.uint8)
-    unknown = left if hidden is None else left | hidden
-    copied = fill_hole(result, unknown, window.hole, guide, window.box)
+    part, own = result[hole.slices], unknown[hole.slices]  # views
+    copied = fill_hole(result, unseen, hole, part.copy(), hole)
     if copied is None:
         return "network"
-    own, around = left[window.hole.slices], result[window.box.slices]
-    copied = plain.toned(copied, around, ~left[window.box.slices])
-    part, before = result[window.hole.slices], result[window.hole.slices].copy()
+    box = window_around(hole, round(CONTEXT * hole.side), unknown.shape)
+    copied = plain.toned(copied, result[box.slices], ~unknown[box.slices])
     np.copyto(part, copied, where=own[..., None])
-    if choosy and not lively(_resized(around, window.size, Image.Resampling.BOX), hole):
-        part[:] = before
-        return "network"
     return "regions"
 
 

@@ -9,7 +9,7 @@ photo's resolution. The plan is a plain list that can be looked at;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,8 @@ LEAST_CONTEXT = 1.8
 SMALL_CONTEXT = 3.0
 ENOUGH = 0.75
 SMALLEST = 0.5
+LONGEST = 4.0  # of its shorter side, that a hole may be long to be completed as a whole
+FULLEST = 0.25  # of its bounding box, that such a hole fills at least
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,61 @@ def plan(mask: Mask, card: Mapping[str, Any]) -> list[Window]:
     largest = int(card["hole_range"][1])
     holes = [piece for group in groups(mask, NEAR) for piece in _pieces(mask, group, largest)]
     return _in_turns([_window(hole, mask.shape, card) for hole in holes])
+
+
+def wholes(mask: Mask, holes: Sequence[Box]) -> list[list[Box]]:
+    """Which boxes hold parts of one hole: masked pixels touch across their common edge.
+
+    What is long, or fills little of its bounding box (a scratch, a ring), stays in pieces: as a
+    whole it would be seen too small.
+
+    Args:
+        mask: (H, W) bool, True = to be completed.
+        holes: boxes that do not overlap.
+
+    Returns:
+        Every box once.
+    """
+    leader = list(range(len(holes)))
+
+    def lead(index: int) -> int:
+        while leader[index] != index:
+            index = leader[index]
+        return index
+
+    at_top: dict[int, list[int]] = {}
+    at_left: dict[int, list[int]] = {}
+    for index, hole in enumerate(holes):
+        at_top.setdefault(hole.top, []).append(index)
+        at_left.setdefault(hole.left, []).append(index)
+    for index, hole in enumerate(holes):
+        for other in at_top.get(hole.bottom, []):
+            columns = slice(max(hole.left, holes[other].left), min(hole.right, holes[other].right))
+            if (mask[hole.bottom - 1, columns] & mask[hole.bottom, columns]).any():
+                leader[lead(other)] = lead(index)
+        for other in at_left.get(hole.right, []):
+            rows = slice(max(hole.top, holes[other].top), min(hole.bottom, holes[other].bottom))
+            if (mask[rows, hole.right - 1] & mask[rows, hole.right]).any():
+                leader[lead(other)] = lead(index)
+    found: dict[int, list[Box]] = {}
+    for index, hole in enumerate(holes):
+        found.setdefault(lead(index), []).append(hole)
+    result = []
+    for parts in found.values():
+        box = bounds(parts)
+        compact = box.side <= LONGEST * min(box.shape) and mask[box.slices].mean() >= FULLEST
+        result += [parts] if compact else [[part] for part in parts]
+    return result
+
+
+def bounds(boxes: Sequence[Box]) -> Box:
+    """The smallest box that holds all of them."""
+    return Box(
+        min(box.top for box in boxes),
+        max(box.bottom for box in boxes),
+        min(box.left for box in boxes),
+        max(box.right for box in boxes),
+    )
 
 
 def largest_input(card: Mapping[str, Any]) -> int:

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING
 
 from finefill.lazy import lazy
 
-__all__ = ["FILLS", "Fill", "Way", "allowed", "fill_hole", "lively", "structured"]
+__all__ = ["FILLS", "Fill", "Way", "allowed", "fill_hole", "structured", "thin"]
 
 if TYPE_CHECKING:
-    from finefill.completion.exemplar.choose import FILLS, Fill, Way, allowed, lively, structured
+    from finefill.completion.exemplar.choose import FILLS, Fill, Way, allowed, structured, thin
     from finefill.completion.exemplar.regions import fill_hole
 else:
     __getattr__, __dir__ = lazy(
         __name__,
         __all__,
         {
-            "choose": ["FILLS", "Fill", "Way", "allowed", "lively", "structured"],
+            "choose": ["FILLS", "Fill", "Way", "allowed", "structured", "thin"],
             "regions": ["fill_hole"],
         },
     )

@@ -1,4 +1,6 @@
-"""Offsets that may be good for a tile: found by context, corrected by a pixel, lent by others."""
+"""Offsets that may be good for a tile: found by context, corrected by a pixel, lent by others,
+and those at which the photograph repeats itself.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from finefill.completion.exemplar.look import (
     far_places,
     near_places,
 )
+from finefill.completion.exemplar.repeats import repeats
 from finefill.completion.exemplar.tiles import PIECE, TILE, Indices, Tiles
 from finefill.completion.exemplar.window import Values
 from finefill.masks import Mask
@@ -31,6 +34,8 @@ LENDERS = (
     (2, 2), (-2, 2), (2, -2), (-2, -2),
 )  # fmt: skip
 NEIGHBOURS = np.array([(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)])
+# A squared difference of colours, over the channels, that counts fully: more tells no more.
+STRANGE = np.float32(2000)
 IMPOSSIBLE = np.float32(1e9)
 
 
@@ -84,6 +89,8 @@ def candidates(problem: Problem) -> Indices:
     order = np.argsort(costs, axis=1, kind="stable")[:, :LENT, None]
     best = np.take_along_axis(own, order, 1)
     lent = [own]
+    again = repeats(problem.look.canvas)
+    lent.append(np.broadcast_to(again, (len(own), *again.shape)))
     for row, column in LENDERS:
         lender = problem.tiles.beside(row, column)
         lent.append(np.where((lender >= 0)[:, None, None], best[lender], best))
@@ -150,7 +157,8 @@ def known_difference(problem: Problem, offsets: Indices) -> Values:
     for number, row in enumerate(border):
         found = pieces[at[number, :, 0], at[number, :, 1]] - wanted[number]
         found *= found
-        difference[row] = np.tensordot(found.sum(1), problem.known[row], 2)
+        squares = np.minimum(found.sum(1), STRANGE)
+        difference[row] = np.tensordot(squares, problem.known[row], 2)
     difference[~possible] = IMPOSSIBLE
     return difference
 

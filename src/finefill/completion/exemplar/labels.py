@@ -15,7 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finefill.completion.exemplar.candidates import IMPOSSIBLE, Problem, known_difference
+from finefill.completion.exemplar.candidates import (
+    IMPOSSIBLE,
+    STRANGE,
+    Problem,
+    known_difference,
+)
 from finefill.completion.exemplar.look import REACH, far_places, near_places
 from finefill.completion.exemplar.tiles import AROUND, TILE, Indices
 from finefill.completion.exemplar.window import Values
@@ -24,6 +29,9 @@ from finefill.completion.exemplar.window import Values
 SWEEPS = 4  # over all tiles, in four directions
 TURNS = 6  # of single changes afterwards
 PART = 32  # tiles, or pairs of them, that are compared at a time
+# Price of a source blander than what is expected, by the square of what its activity lacks:
+# squared differences alone prefer a blank wall to a window that is a pixel off.
+BLAND = np.float32(60)
 BAND = 2  # pixels on each side of two tiles' common edge that are compared
 
 
@@ -53,7 +61,8 @@ def choose_labels(problem: Problem, offsets: Indices) -> Indices:
 def surroundings_difference(problem: Problem, offsets: Indices) -> Values:
     """(n, K): how much a tile's surroundings differ from those of where its offset points.
 
-    Squared differences over the piece's known pixels and over both contexts.
+    Squared differences over the piece's known pixels and over both contexts, and what the source
+    lacks in activity.
     """
     cost = known_difference(problem, offsets)
     look, wanted = problem.look, problem.contexts
@@ -70,7 +79,11 @@ def surroundings_difference(problem: Problem, offsets: Indices) -> Values:
             found = flat[corner[some, :, None] + shift]
             found -= values[some, None]
             found *= found
-            cost[some] += np.matmul(found.sum(3), weight[some, :, None])[..., 0]
+            squares = np.minimum(found.sum(3), STRANGE)
+            cost[some] += np.matmul(squares, weight[some, :, None])[..., 0]
+    lively = look.wide[..., 3].ravel()
+    expected = lively[problem.centres[:, 0] * width + problem.centres[:, 1]]
+    cost += BLAND * np.maximum(expected[:, None] - lively[corner], 0) ** 2
     return np.minimum(cost, IMPOSSIBLE)
 
 
@@ -104,6 +117,9 @@ def overlaps(problem: Problem, offsets: Indices) -> list[Edges]:
                 for node, shift in ((first, band), (second, band - step))
             ]
             costs[some] = squared_distances(*ends)
+            # Saturates: a window cut a pixel off costs no more than a cut through another thing.
+            most = STRANGE * weight.sum((1, 2))[:, :, None]
+            costs[some] *= most / (most + costs[some] + 1)
         differ = (offsets[first][:, :, None] != offsets[second][:, None]).any(-1)
         costs += np.float32(problem.look.noise * len(band)) * differ
         found.append(Edges(pairs, costs, lines[first]))

@@ -24,6 +24,7 @@ NEAR_WEIGHT = 2.0  # of a sample of the near context, beside 1 of a known pixel 
 FAR_WEIGHT = 7.2  # of all samples of the far context together
 GUIDE_NEAR = 0.08  # weight of a pixel of the guide beside a known one
 GUIDE_FAR = 0.3
+LIVELIER = 1.5  # a fill may be than the guide: where that is blank (a sky), it should stay so
 ACTIVITY = 2.0  # weight of the activity beside colours
 
 
@@ -81,7 +82,7 @@ def activity(image: Values, known: Mask, hole: Mask) -> Values:
     """How much goes on around each pixel: (h, w, 1).
 
     The mean of |d/dx| + |d/dy| of the mean of the channels, over the known pixels within some 6; in
-    the hole, that of its surroundings.
+    the hole, that of its surroundings, at most LIVELIER times that of the guide.
     """
     grey = image.mean(axis=2)
     both = known.copy()
@@ -92,7 +93,9 @@ def activity(image: Values, known: Mask, hole: Mask) -> Values:
     gradient[:, 1:] += np.abs(grey[:, 1:] - grey[:, :-1])
     mean = blur_where(np.repeat(gradient[..., None], 3, axis=2), both, 3)
     weight = both[..., None].astype(np.float32)
-    return np.where(hole[..., None], spread(mean * weight, weight), mean)[..., :1]
+    drawn = blur(gradient[..., None], 3)
+    expected = np.minimum(spread(mean * weight, weight), LIVELIER * drawn)
+    return np.where(hole[..., None], expected, mean)[..., :1].astype(np.float32)
 
 
 def halve(image: Values) -> Values:

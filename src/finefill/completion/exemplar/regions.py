@@ -16,6 +16,7 @@ from finefill.completion.exemplar.seams import COARSE, FINE, choices_of_tiles, c
 from finefill.completion.exemplar.tiles import Indices, tiles_of
 from finefill.completion.exemplar.window import (
     AROUND,
+    LONGEST,
     MATCHED,
     Canvas,
     Values,
@@ -60,7 +61,8 @@ def fill_hole(photo: RGB, unknown: Mask, hole: Box, guide: RGB, guided: Box) -> 
     target = np.zeros_like(missing)
     part = scaled_slices(inside, missing.shape[0] / box.shape[0], missing.shape[1] / box.shape[1])
     target[part] = missing[part]
-    zoom = max(1.0, hole.side * scale / MATCHED)
+    middle = (hole.shape[0] * hole.shape[1]) ** 0.5  # of its sides
+    zoom = max(1.0, middle * scale / MATCHED, hole.side * scale / LONGEST)
     size = max(16, round(missing.shape[0] / zoom)), max(16, round(missing.shape[1] / zoom))
     filled = fill_window(window, missing, target, _guide_in(box, size, inside, guide, guided))
     if filled is None:

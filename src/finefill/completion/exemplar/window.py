@@ -24,7 +24,8 @@ Values = NDArray[np.float32]
 
 # Chosen on validation photographs, by distance of features and by looking.
 AROUND = 3.5  # side of the window in sides of its hole
-MATCHED = 64  # pixels, the longer side of a hole at the scale where pieces are matched
+MATCHED = 64  # pixels, the geometric mean of a hole's sides where pieces are matched, at most
+LONGEST = 100  # pixels, its longer side there
 MARGIN = 24  # pixels around each panel at that scale: what a context sees beyond its panel
 
 

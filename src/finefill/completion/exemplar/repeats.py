@@ -1,0 +1,85 @@
+"""Offsets at which a photograph repeats itself: rows of windows, bricks, tiles, blinds.
+
+Few offsets are enough to complete what people built, and they are seen in what is known (He & Sun
+2012). Here they are the peaks of the correlation of the known gradients with themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from finefill.completion.exemplar.tiles import Indices
+from finefill.completion.exemplar.window import Canvas, Values
+from finefill.masks import Mask
+
+# Chosen on validation photographs.
+REPEATS = 8  # offsets, at most
+NEAREST = 6  # pixels at the scale of matching; nearer, everything is like itself
+OVERLAP = 0.15  # of the known pixels that must be known at the other place too
+FLAT = np.float32(8)  # levels; an edge of so much counts half
+ALIKE = 0.15  # of 1: a correlation that tells of repetition
+
+
+def repeats(canvas: Canvas) -> Indices:
+    """Offsets at which the first panel of a canvas is most like itself: (k, 2), the best first.
+
+    The normalised correlation of the gradients of known pixels, by the Fourier transform; its
+    local maxima count. With each offset comes its opposite.
+    """
+    height, width = canvas.sizes[0]
+    here = (
+        slice(canvas.margin, canvas.margin + height),
+        slice(canvas.lefts[0], canvas.lefts[0] + width),
+    )
+    known = canvas.known[here]
+    grey = canvas.pixels[here].mean(axis=2)
+    likeness, overlap = correlation(grey, known)
+    likeness[overlap < OVERLAP * np.count_nonzero(known)] = -1
+    # Half of the plane: the rest is the same, turned.
+    rows, columns = (np.arange(2 * side - 1) - (side - 1) for side in (height, width))
+    likeness[(np.hypot(rows[:, None], columns) < NEAREST) | (rows[:, None] < 0)] = -1
+    around = sliding_window_view(likeness, (3, 3)).reshape(2 * height - 3, 2 * width - 3, 9)
+    inner = likeness[1:-1, 1:-1]
+    peaks = np.argwhere((inner == around.max(2)) & (inner >= ALIKE)) + 1
+    best = np.argsort(-likeness[tuple(peaks.T)], kind="stable")[: REPEATS // 2]
+    offsets = peaks[best] - np.array((height - 1, width - 1))
+    both: Indices = np.stack([offsets, -offsets], axis=1).reshape(-1, 2)
+    return both
+
+
+def correlation(grey: Values, known: Mask) -> tuple[Values, Values]:
+    """Of an image's gradients with themselves, at all offsets: (2h - 1, 2w - 1), -1 to 1.
+
+    Args:
+        grey: (h, w) float32.
+        known: (h, w) bool; gradients between others do not count.
+
+    Returns:
+        The correlation, offset 0 in the middle, and how many known pixels it was taken over.
+    """
+    both = known[:-1, :-1] & known[1:, :-1] & known[:-1, 1:]
+    gradient = (grey[:-1, 1:] - grey[:-1, :-1]) + 1j * (grey[1:, :-1] - grey[:-1, :-1])
+    length = np.abs(gradient)
+    # Strong edges say where, not how much.
+    gradient = gradient / (length + FLAT) * both
+    size = 2 * grey.shape[0], 2 * grey.shape[1]
+
+    def transform(values: NDArray[Any]) -> NDArray[np.complex128]:
+        return np.fft.fft2(values, size)
+
+    def inverse(values: NDArray[np.complex128]) -> Values:
+        whole = np.fft.fftshift(np.fft.ifft2(values).real)
+        correlated: Values = whole[1:, 1:].astype(np.float32)
+        return correlated
+
+    squares, ones = transform(np.abs(gradient) ** 2), transform(both)
+    field = transform(gradient)
+    product = inverse(np.conj(field) * field)
+    first = inverse(np.conj(squares) * ones)
+    second = inverse(np.conj(ones) * squares)
+    count = inverse(np.conj(ones) * ones)
+    return product / np.sqrt(np.maximum(first * second, np.float32(1e-3))), count
