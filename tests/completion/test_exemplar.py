@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 
 from finefill.completion import fill_with_report, load
-from finefill.completion.exemplar import allowed, fill_hole, lively, structured
+from finefill.completion.exemplar import allowed, fill_hole, structured, thin
 from finefill.completion.exemplar.align import Regions, align, enlarged
 from finefill.completion.exemplar.candidates import Problem, candidates, distinct, search
-from finefill.completion.exemplar.choose import directedness
-from finefill.completion.exemplar.labels import Edges, min_sum, settle, squared_distances
+from finefill.completion.exemplar.choose import directedness, gradients, uprightness
+from finefill.completion.exemplar.labels import (
+    Edges,
+    min_sum,
+    settle,
+    squared_distances,
+    surroundings_difference,
+)
 from finefill.completion.exemplar.look import activity, halve, look_at
 from finefill.completion.exemplar.poisson import System, solve
+from finefill.completion.exemplar.repeats import correlation, repeats
 from finefill.completion.exemplar.seams import Cutting, cut
 from finefill.completion.exemplar.tiles import tiles_of
 from finefill.completion.exemplar.window import Canvas, Panel, lay_out, scaled_slices
@@ -368,7 +375,7 @@ def test_directedness_by_hand():
     hole = with_hole((96, 96), 32, 64, 32, 64)
 
     def of(grey):
-        return directedness(np.repeat(np.uint8(grey)[..., None], 3, axis=2), hole)
+        return directedness(gradients(np.repeat(np.uint8(grey)[..., None], 3, axis=2), hole))
 
     assert of(100 + 50 * np.sin(columns / 3)) == pytest.approx(1, abs=1e-3)
     assert of(100 + 50 * np.sin((columns + 2 * rows) / 9)) > 0.9
@@ -380,18 +387,95 @@ def test_directedness_by_hand():
 def test_which_holes_regions_are_for():
     wall = chessboard(128, 128, 9)
     assert structured(wall, with_hole((128, 128), 40, 88, 40, 88))
-    assert not structured(wall, with_hole((128, 128), 40, 48, 40, 88))  # a thin one
     noise = np.random.default_rng(7).integers(0, 256, wall.shape).astype(np.uint8)
     assert not structured(noise, with_hole((128, 128), 40, 88, 40, 88))
 
 
-def test_a_blank_wall_among_windows_is_not_taken():
-    windows, hole = chessboard(128, 128, 9), with_hole((128, 128), 40, 88, 40, 88)
-    assert lively(windows, hole)
-    blank = windows.copy()
-    blank[hole] = 200
-    assert not lively(blank, hole)
-    assert lively(np.full((64, 64, 3), 9, np.uint8), hole[:64, :64])  # nothing is going on anywhere
+def test_thin_holes_are_for_the_network():
+    assert thin(Box(40, 55, 40, 88), 1)
+    assert not thin(Box(40, 56, 40, 88), 1)
+    assert thin(Box(40, 56, 40, 200), 0.5)  # 8 pixels as they are seen
+
+
+def test_upright_edges_by_hand():
+    """A row of poles is upright, a ladder's rungs lie; of a chessboard's edges half stand."""
+    rows, columns = np.mgrid[:96, :96]
+    hole = with_hole((96, 96), 32, 64, 32, 64)
+
+    def of(grey):
+        return uprightness(gradients(np.repeat(np.uint8(grey)[..., None], 3, axis=2), hole))
+
+    poles = np.where(columns // 6 % 2, 40, 200)
+    assert of(poles) == pytest.approx(1, abs=1e-3)
+    assert of(poles.T) == 0
+    assert of(100 + 50 * np.sin((columns + 2 * rows) / 9)) == 0
+    # Squares of 24: their edges are further apart than the blur of the tensor reaches.
+    assert 0.3 < of(np.where((rows // 24 + columns // 24) % 2, 60, 160)) < 0.6
+    assert of(np.random.default_rng(6).integers(0, 256, (96, 96))) < 0.03
+    assert of(np.full((96, 96), 7)) == 0
+
+
+def test_one_upright_edge_is_structure():
+    """A trunk in a thicket: its directions are all, but edges stand."""
+    thicket = np.random.default_rng(8).integers(90, 110, (128, 128)).astype(np.uint8)
+    hole = with_hole((128, 128), 40, 88, 40, 88)
+    assert not structured(np.repeat(thicket[..., None], 3, axis=2), hole)
+    thicket[:, 60:70] = 20
+    assert structured(np.repeat(thicket[..., None], 3, axis=2), hole)
+
+
+def test_correlation_by_hand():
+    """Two equal edges 20 columns apart: at 0 all is alike; at 20 one of two finds its like."""
+    grey = np.zeros((40, 60), np.float32)
+    grey[:, 10:] = 100
+    grey[:, 30:] = 200
+    likeness, overlap = correlation(grey, np.ones((40, 60), bool))
+    assert likeness.shape == overlap.shape == (79, 119)
+    assert likeness[39, 59] == pytest.approx(1, abs=1e-4)
+    # In the overlap of 39 columns lie both edges of the one, and one of the other.
+    assert likeness[39, 59 + 20] == pytest.approx(2**-0.5, abs=1e-3)
+    assert abs(likeness[39, 59 + 7]) < 1e-3
+    assert overlap[39, 59] == pytest.approx(39 * 59)
+    assert overlap[39 - 3, 59 + 5] == pytest.approx(36 * 54)
+
+
+def test_a_wall_of_windows_repeats_itself():
+    """Windows every 18 rows and 14 columns."""
+    wall = np.full((90, 112, 3), 180, np.float32)
+    for row in range(4, 90, 18):
+        for column in range(3, 112, 14):
+            wall[row : row + 9, column : column + 6] = 60
+    known = ~with_hole((90, 112), 30, 60, 40, 80)
+    canvas = lay_out([(wall, known)], ~known, 8)
+    found = {tuple(offset) for offset in repeats(canvas).tolist()}
+    assert len(found) == 8
+    assert found <= {(18 * row, 14 * column) for row in range(-4, 5) for column in range(-7, 8)}
+    blank = lay_out(
+        [(np.full((40, 40, 3), 90, np.float32), np.ones((40, 40), bool))], known[:40, :40], 8
+    )
+    assert repeats(blank).shape == (0, 2)
+
+
+def test_bland_sources_cost_what_they_lack(monkeypatch):
+    """Left of the hole stripes of 8 levels, right of it nothing: the same pixels, a dearer source."""
+    wall = np.full((64, 128, 3), 100, np.float32)
+    wall[:, :64:2] = 108
+    known = ~with_hole((64, 128), 24, 40, 56, 72)
+    problem = Problem(
+        look_at(canvas := lay_out([(wall, known)], ~known, 24)), tiles_of(canvas.hole)
+    )
+    offsets = np.broadcast_to(np.array([(0, -32), (0, 32)]), (len(problem.tiles.cells), 2, 2))
+    dear = surroundings_difference(problem, offsets)
+    monkeypatch.setattr("finefill.completion.exemplar.labels.BLAND", np.float32(0))
+    extra = dear - surroundings_difference(problem, offsets)
+    lively = problem.look.wide[..., 3]
+    expected = lively[tuple(problem.centres.T)]
+    assert (expected > 0).all()
+    at = problem.centres + (0, 16)
+    lacking = np.maximum(expected - lively[tuple(at.T)], 0)
+    assert lacking.max() > 1
+    assert np.allclose(extra[:, 1], 60 * lacking**2, rtol=1e-3, atol=1)
+    assert (extra[:, 0] <= extra[:, 1]).all()
 
 
 def test_the_card_allows_regions():

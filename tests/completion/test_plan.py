@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from finefill.completion.plan import Box, Window, groups, largest_input, plan, window_around
+from finefill.completion.plan import (
+    Box,
+    Window,
+    bounds,
+    groups,
+    largest_input,
+    plan,
+    window_around,
+    wholes,
+)
 from tests.completion.pictures import drawn
 from tests.conftest import CARD
 
@@ -206,3 +215,33 @@ def test_boxes() -> None:
     assert (box.shape, box.side) == ((20, 60), 60)
     assert box.within(Box(5, 50, 30, 200)) == Box(5, 25, 10, 70)
     assert box.within(Box(20, 50, 50, 90)) == Box(0, 10, 0, 40)  # cut to lie in it
+
+
+def test_parts_of_one_hole_are_whole() -> None:
+    """Two pieces that touch, one that does not, and one that only its corner would touch."""
+    mask = np.zeros((100, 200), bool)
+    mask[10:50, 10:130] = mask[60:90, 10:50] = mask[50:60, 130:150] = True
+    left, right = Box(10, 50, 10, 70), Box(10, 50, 70, 130)
+    other, corner = Box(60, 90, 10, 50), Box(50, 60, 130, 150)
+    assert wholes(mask, [left, other, corner, right]) == [[left, right], [other], [corner]]
+    assert bounds([left, right]) == Box(10, 50, 10, 130)
+    mask[10:50, 70] = False  # a known column between them
+    assert wholes(mask, [left, right]) == [[left], [right]]
+
+
+def test_long_and_ragged_holes_stay_in_pieces() -> None:
+    band = drawn((60, 500), (10, 10, 20, 100))  # five times as long as wide
+    first, second = Box(10, 30, 10, 60), Box(10, 30, 60, 110)
+    assert wholes(band, [first, second]) == [[first], [second]]
+    ring = drawn((100, 100), (10, 10, 80, 80))
+    ring[15:85, 15:85] = False
+    upper, lower = Box(10, 50, 10, 90), Box(50, 90, 10, 90)
+    assert wholes(ring, [upper, lower]) == [[upper], [lower]]
+
+
+@settings(deadline=None, max_examples=60)
+@given(masks(), CARDS)
+def test_every_hole_is_in_one_whole(mask: Mask, card: dict[str, Any]) -> None:
+    holes = [window.hole for window in plan(mask, card)]
+    parts = [part for whole in wholes(mask, holes) for part in whole]
+    assert sorted(map(str, parts)) == sorted(map(str, holes))

@@ -35,7 +35,7 @@ LENDERS = (
 )  # fmt: skip
 NEIGHBOURS = np.array([(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)])
 # A squared difference of colours, over the channels, that counts fully: more tells no more.
-STRANGE = np.float32(2000)
+STRANGE = np.float32(4000)
 IMPOSSIBLE = np.float32(1e9)
 
 

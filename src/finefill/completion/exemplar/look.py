@@ -24,7 +24,8 @@ NEAR_WEIGHT = 2.0  # of a sample of the near context, beside 1 of a known pixel 
 FAR_WEIGHT = 7.2  # of all samples of the far context together
 GUIDE_NEAR = 0.08  # weight of a pixel of the guide beside a known one
 GUIDE_FAR = 0.3
-LIVELIER = 1.5  # a fill may be than the guide: where that is blank (a sky), it should stay so
+LEAST, MOST = 20.0, 200.0  # levels squared, of the noise
+LIVELIER = 2.0  # a fill may be than the guide: where that is blank (a sky), it should stay so
 ACTIVITY = 2.0  # weight of the activity beside colours
 
 
@@ -39,7 +40,7 @@ class Look:
         trust_near: (H/2, W/2) float32, 1 where known, GUIDE_NEAR in the hole, 0 elsewhere.
         trust_far: the same with GUIDE_FAR.
         usable: (H/2, W/2) bool, centres whose 3x3 pixels are known.
-        noise: a small squared difference between colours: the median of neighbours', at least 20.
+        noise: a small squared difference between colours: the median of neighbours', within limits.
     """
 
     canvas: Canvas
@@ -146,4 +147,4 @@ def _noise(canvas: Canvas) -> float:
     both = canvas.known[:, 1:] & canvas.known[:, :-1]
     difference = (canvas.pixels[:, 1:] - canvas.pixels[:, :-1])[both]
     squares = np.einsum("pc,pc->p", difference, difference)
-    return max(float(np.median(squares)), 20.0) if squares.size else 20.0
+    return min(max(float(np.median(squares)), LEAST), MOST) if squares.size else LEAST
