@@ -17,8 +17,8 @@ from finefill.completion.plan import (
     groups,
     largest_input,
     plan,
-    window_around,
     wholes,
+    window_around,
 )
 from tests.completion.pictures import drawn
 from tests.conftest import CARD
