@@ -329,6 +329,8 @@ def plot(result: Row, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    from finefill.evaluation.sheets import plot_png
+
     figure, axes = pyplot.subplots(1, len(HOLES), figsize=(11, 4.5), layout="constrained")
     most = max(row["count"] for row in result["quality"])
     for hole, axis in zip(HOLES, axes, strict=True):
@@ -349,7 +351,7 @@ def plot(result: Row, path: Path) -> None:
         axis.set_ylabel("distance of Lite0's features (less is better)")
         axis.margins(x=0.25)
         axis.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+    path.write_bytes(plot_png(figure))
 
 
 if __name__ == "__main__":

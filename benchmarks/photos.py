@@ -27,6 +27,7 @@ from PIL import Image
 
 import finefill
 from finefill.completion import cpus, fill_photo, fill_with_report, plan
+from finefill.evaluation.sheets import plot_png
 from finefill.files import read_photo, replacing
 
 DEMO = Path(finefill.__file__).parent / "assets" / "demo.jpg"
@@ -68,7 +69,7 @@ def main() -> None:
         with replacing(given.output / name) as file:
             file.write(text.encode())
     with replacing(given.output / "photos.png") as file:
-        _plot(facts["hole"], facts["size"]).savefig(file, format="png", dpi=110)
+        file.write(plot_png(_plot(facts["hole"], facts["size"])))
     print(_markdown(facts))
 
 

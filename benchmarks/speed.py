@@ -591,6 +591,8 @@ def plot(result: Row, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    from finefill.evaluation.sheets import plot_png
+
     figure, axes = pyplot.subplots(figsize=(10, 5.5), layout="constrained")
     axes.set_prop_cycle(color=pyplot.get_cmap("tab20").colors)
     rows = [row for row in result["rows"] if "ms" in row]
@@ -612,7 +614,7 @@ def plot(result: Row, path: Path) -> None:
     axes.grid(alpha=0.3)
     figure.legend(fontsize=8, loc="outside right upper")
     axes.set_title(f"One image, {result['machine']['threads']} CPU thread(s)", fontsize=10)
-    figure.savefig(path, dpi=110)
+    path.write_bytes(plot_png(figure))
 
 
 def label(name: str) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
 
 from finefill.evaluation import kinds, protocol, sheets
 from finefill.evaluation.baselines import load_baseline
@@ -41,3 +45,19 @@ class TestSheet:
     def test_the_choice_is_the_seeds(self) -> None:
         assert sheets.pick(500, 24, 0) == sheets.pick(500, 24, 0) != sheets.pick(500, 24, 1)
         assert len(set(sheets.pick(500, 24, 0))) == 24
+
+
+def test_plots_have_few_colours_and_look_alike():
+    figure = Figure(figsize=(4, 2))
+    axes = figure.add_subplot()
+    for slope in range(9):
+        axes.plot([0, 1], [0, slope])
+    large = io.BytesIO()
+    figure.savefig(large, format="png", dpi=sheets.PLOT_DPI)
+    small = sheets.plot_png(figure)
+    assert len(small) < len(large.getvalue()) / 2
+    before, after = Image.open(large).convert("RGB"), Image.open(io.BytesIO(small))
+    assert after.size == (440, 220)
+    off = np.abs(np.asarray(before, np.int16) - np.asarray(after.convert("RGB"), np.int16))
+    assert off.mean() < 1
+    assert off.max() < 64

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,7 +62,7 @@ def write_section(
         _write(folder / f"{section}-curves.png", _curves(facts))
         _write(folder / f"{section}-parameters.png", _parameters(facts))
     stored = {"experiment": name, "subject": subject, **facts, "images": pictures}
-    text = json.dumps(stored, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(stored, indent=0, ensure_ascii=False) + "\n"
     _write(folder / f"{section}.json", text.encode())
     write_page(folder)
 
@@ -205,7 +204,7 @@ def _curves(facts: Mapping[str, Any]) -> bytes:
     axes.set_xlabel("samples seen")
     axes.set_ylabel("PSNR on validation photographs (dB)")
     axes.legend()
-    return _png(figure)
+    return sheets.plot_png(figure)
 
 
 def _parameters(facts: Mapping[str, Any]) -> bytes:
@@ -222,22 +221,16 @@ def _parameters(facts: Mapping[str, Any]) -> bytes:
     axes.set_xlabel("parameters (millions)")
     axes.set_ylabel(f"PSNR, {list(facts['masks'])[-1]} squares (dB)")
     axes.legend()
-    return _png(figure)
+    return sheets.plot_png(figure)
 
 
 def _axes() -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), dpi=110, layout="constrained")
+    figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(alpha=0.3)
     return figure, axes
-
-
-def _png(figure: Any) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
 
 
 def _write(path: Path, content: bytes) -> None:
