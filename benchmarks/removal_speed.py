@@ -381,7 +381,7 @@ def run(build: Path, words: list[str], processors: int = 1, *, memory: bool = Fa
     if process.returncode:
         raise SystemExit(f"finefill {' '.join(words)}: {told}")
     row = {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime}
-    return {"mb": int(told.split()[-2]) / 1000} if memory else row
+    return {"mb": int(told.split()[-2]) * 1024 / 1e6} if memory else row
 
 
 def times_of(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finefill.masks.meaning import grow
-from finefill.masks.tight import too_tight
+from finefill.masks.tight import rings_of, too_tight
 
 
 def striped_disc(zoom: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -39,3 +39,18 @@ def test_what_cannot_be_tight() -> None:
     assert too_tight(image, np.zeros_like(disc)) == 0
     assert too_tight(image, np.ones_like(disc)) == 0
     assert too_tight(image[:2], disc[80:82]) == 0
+
+
+def test_rings_are_distances_rounded_up() -> None:
+    mask = np.zeros((40, 50), bool)
+    mask[10:25, 20:40] = True
+    rings = rings_of(mask)
+    # Outside, from the corner at (10, 20): the roots of 2, of 9 + 16 and of 1 + 16.
+    assert [rings[9, 19], rings[7, 16], rings[9, 16]] == [2, 5, 5]
+    assert rings[10, 6] == rings[24, 6] == 14
+    assert rings[10, 5] == rings[0, 0] == 15  # farther
+    # Inside, from the nearest pixel outside: 1, 2 and 8 pixels away.
+    assert [rings[10, 20], rings[11, 30], rings[17, 30]] == [0, -1, -7]
+    lonely = np.zeros((9, 9), bool)
+    lonely[4, 4] = True
+    np.testing.assert_array_equal(rings_of(lonely), rings_of(lonely.T))

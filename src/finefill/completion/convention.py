@@ -11,6 +11,7 @@ It is only said here; :mod:`finefill.completion.binding` joins it to a file.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -135,8 +136,6 @@ class Convention:
     @property
     def label(self) -> str:
         """The name of a built-in convention, or the SHA-256 of what another one says."""
-        import hashlib  # it brings OpenSSL; few calls come here
-
         for name, built_in in BUILT_IN.items():
             if self == built_in:
                 return name

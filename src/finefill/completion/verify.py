@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,6 @@ def verify_file(photo: Photo, mask: Mask, output: Path, *, max_pixels: int = MAX
     Raises:
         FinefillError: it is not the same, though the format could keep it.
     """
-    import hashlib  # it brings OpenSSL; few calls come here
-
     written = read_photo(output, max_pixels=max_pixels)
     if written.rgb.shape != photo.rgb.shape:
         raise FinefillError(f"{output}: not verified: its size is not the photo's: complete again")

@@ -7,6 +7,7 @@ that much of it, field by field (Protocol Buffers' wire format), without the pac
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,8 +60,6 @@ def outside(path: Path) -> list[Path]:
 
 def sha256(path: Path) -> str:
     """Of an .onnx file and what belongs to it, as if they were one file."""
-    import hashlib  # it brings OpenSSL; few calls come here
-
     total = hashlib.sha256()
     for part in files_of(path):
         with open(part, "rb") as file:

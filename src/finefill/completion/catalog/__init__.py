@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import threading
@@ -197,7 +198,5 @@ def _read(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _sha256(path: Path) -> str:
-    import hashlib  # it brings OpenSSL; few calls come here
-
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
