@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("before", type=Path, nargs="?", help="a wheel or a checkout")
     parser.add_argument("--only", nargs="*", choices=list(TABLES), default=list(TABLES))
-    parser.add_argument("--data", type=Path, nargs="*", default=[], help="photographs: quality, folders")
+    parser.add_argument("--data", type=Path, nargs="*", default=[], help="photographs")
     parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--count", type=int, help="photographs of a folder")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
