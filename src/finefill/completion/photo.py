@@ -247,7 +247,8 @@ def fill_with_report(
     tiny = specks.fill(result, left) if fill == "auto" and card["detail"] else []
     filled = [Filled(one, "specks", sure_of_it, "") for one in tiny]
     drawn: list[tuple[Window, float | None]] = []
-    unsure = np.zeros_like(left)  # what the network drew
+    # What the network drew. Not zeros_like: of zeros, pages that nothing is written to cost nothing.
+    unsure = np.zeros(left.shape, bool)
     for planned in _chunks(plan(left, card)):
         windows = plain.fill(result, left, planned)
         filled += [Filled(one, "plain", sure_of_it, "") for one in planned if one not in windows]
