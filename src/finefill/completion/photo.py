@@ -247,7 +247,7 @@ def fill_with_report(
     tiny = specks.fill(result, left) if fill == "auto" and card["detail"] else []
     filled = [Filled(one, "specks", sure_of_it, "") for one in tiny]
     drawn: list[tuple[Window, float | None]] = []
-    # What the network drew. Not zeros_like: of zeros, pages that nothing is written to cost nothing.
+    # What the network drew. Not zeros_like: pages of zeros cost nothing until they are written to.
     unsure = np.zeros(left.shape, bool)
     for planned in _chunks(plan(left, card)):
         windows = plain.fill(result, left, planned)
