@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from finefill import FinefillError
-from finefill.batch import prepare
+from finefill.batch import Batch, prepare
 from finefill.batch.holes import check_pattern, look_in, together
 from tests.batch.folders import Files
+from tests.cli.test_use import run as run_command
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -26,13 +27,20 @@ def test_names_of_other_programs(tmp_path: Path) -> None:
         tmp_path, "a.png", "a_mask.png", "b.jpg.png", "c_mask001.png", "c_mask002.png", "d.json",
         "e.png", "e.json", "f.txt", "g.png", "g.webp", ".h.png", "i.md",
     )  # fmt: skip
-    found = look_in(tmp_path)
+    found = look_in(tmp_path, [f"{stem}.jpg" for stem in "abcdefghi"])
 
     def of(photo: str) -> tuple[list[str], str]:
-        names, problem = found.of(photo, tmp_path)
-        return sorted(names), problem
+        matched = found.masks[photo]
+        return sorted(matched.names), matched.problem
 
     assert of("a.jpg") == (["a.png"], "")  # not "a_mask.png": the plain name comes first
+    comes_first = "not used: {}: {} comes first (--mask-name chooses others)"
+    told = {photo: matched.warnings for photo, matched in found.masks.items() if matched.warnings}
+    assert told == {
+        "a.jpg": (comes_first.format("a_mask.png", "a.png"),),
+        "e.jpg": (comes_first.format("e.json", "e.png"),),
+    }
+    assert found.spare == []
     assert of("b.jpg") == (["b.jpg.png"], "")  # as COLMAP names them
     assert of("c.jpg") == (["c_mask001.png", "c_mask002.png"], "")  # as LaMa does
     assert of("d.jpg") == (["d.json"], "")
@@ -41,7 +49,43 @@ def test_names_of_other_programs(tmp_path: Path) -> None:
     assert of("g.jpg")[1] == "more than one mask: g.png, g.webp: keep one"
     for photo in ("h.jpg", "i.jpg"):
         assert of(photo) == ([], f"no mask: {(tmp_path / photo[0]).as_posix()}.* is missing")
-    assert look_in(tmp_path / "none").of("a.jpg", tmp_path)[0] == []
+    assert look_in(tmp_path / "none", ["a.jpg"]).masks["a.jpg"].names == []
+
+
+def test_a_photo_called_mask_has_a_mask_of_its_own(tmp_path: Path) -> None:
+    touch(tmp_path, "x_mask.png", "x_mask1.png", "y.png", "y.jpg.png", "z.txt", "classes.txt")
+    found = look_in(tmp_path, ["x.jpg", "x_mask.jpg", "y.jpg", "y.webp"])
+    names = {photo: matched.names for photo, matched in found.masks.items()}
+    assert names == {
+        "x.jpg": ["x_mask1.png"],
+        "x_mask.jpg": ["x_mask.png"],
+        "y.jpg": ["y.png"],
+        "y.webp": ["y.png"],
+    }
+    told = {photo for photo, matched in found.masks.items() if matched.warnings}
+    assert told == {"y.jpg"}  # y.jpg.png is its alone
+    assert found.spare == ["z.txt"]  # YOLO's names of labels are no mask
+
+
+def test_accents_are_one_in_any_spelling(tmp_path: Path) -> None:
+    """The letter é as one character (NFC), and as e with an accent of its own (NFD, macOS)."""
+    nfc, nfd = "\u00e9", "e\u0301"
+    touch(tmp_path, f"{nfc}.png", f"{nfd}b.jpg.png", f"{nfd}c_mask1.png", f"m_{nfc}d.png")
+    photos = [f"{nfd}.png", f"{nfc}b.jpg", f"{nfc}c.png"]
+    found = look_in(tmp_path, photos)
+    assert [found.masks[photo].names for photo in photos] == [
+        [f"{nfc}.png"], [f"{nfd}b.jpg.png"], [f"{nfd}c_mask1.png"],
+    ]  # fmt: skip
+    by_pattern = look_in(tmp_path, [f"{nfd}d.png"], "m_{stem}.png")
+    assert by_pattern.masks[f"{nfd}d.png"].names == [f"m_{nfc}d.png"]
+    touch(tmp_path, f"{nfd}.png")
+    both = look_in(tmp_path, [f"{nfc}.png", f"{nfd}.png"]).masks  # each its own, where both are
+    assert {photo: matched.names for photo, matched in both.items()} == {
+        f"{nfc}.png": [f"{nfc}.png"],
+        f"{nfd}.png": [f"{nfd}.png"],
+    }
+    (told,) = look_in(tmp_path, [f"{nfc}.png"]).masks[f"{nfc}.png"].warnings
+    assert told.startswith(f"not used: {nfd}.png: {nfc}.png comes first")
 
 
 @pytest.mark.parametrize(
@@ -57,9 +101,83 @@ def test_names_of_other_programs(tmp_path: Path) -> None:
 def test_a_pattern(tmp_path: Path, pattern: str, photo: str, names: list[str]) -> None:
     touch(tmp_path, "a-task-1.png", "a-task-2.png", "a.jpg.png", "mask_a.png", "mask_a.gif",
           "a(1).png", "aa-task-1.png", "mask_a.md")  # fmt: skip
-    found, problem = look_in(tmp_path, pattern).of(photo, tmp_path)
-    assert sorted(found) == names
-    assert bool(problem) == (not names)
+    found = look_in(tmp_path, [photo, "other.jpg"], pattern)
+    assert sorted(found.masks[photo].names) == names
+    assert bool(found.masks[photo].problem) == (not names)
+    assert len(found.spare) == 7 - len(names)  # all but the one that is no image
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names", "expected"),
+    [
+        (
+            "{stem}_*.png",
+            ["IMG_0001_0.png", "IMG_0001_mask_1.png", "IMG_0001_2_0.png", "IMG_0001_2.png"],
+            {
+                "IMG_0001.png": ["IMG_0001_0.png", "IMG_0001_2.png", "IMG_0001_mask_1.png"],
+                "IMG_0001_2.png": ["IMG_0001_2_0.png"],
+            },
+        ),
+        ("*_{stem}.png", ["seg_IMG_0001.png", "a_b_IMG_0001_2.png", "seg_IMG_1.png"],
+         {"IMG_0001.png": ["seg_IMG_0001.png"], "IMG_0001_2.png": ["a_b_IMG_0001_2.png"]}),
+        ("*{name}*", ["IMG_0001.png.png", "x-IMG_0001_2.png.tif"],
+         {"IMG_0001.png": ["IMG_0001.png.png"], "IMG_0001_2.png": ["x-IMG_0001_2.png.tif"]}),
+    ],
+)  # fmt: skip
+def test_a_pattern_is_matched_with_the_photos_names(
+    tmp_path: Path, pattern: str, names: list[str], expected: dict[str, list[str]]
+) -> None:
+    """Of several photos that a file fits, the one with the longest name has it."""
+    touch(tmp_path, *names)
+    found = look_in(tmp_path, list(expected), pattern)
+    assert {photo: sorted(one.names) for photo, one in found.masks.items()} == expected
+    assert all(one.warnings == () for one in found.masks.values())
+    assert found.spare == [name for name in names if name == "seg_IMG_1.png"]
+
+
+def test_a_mask_that_fits_two_photos_as_well_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "x_a_b.png")
+    found = look_in(tmp_path, ["a.png", "b.png"], "*{stem}*.png")
+    assert found.masks["a.png"].names == ["x_a_b.png"]
+    assert found.masks["a.png"].warnings == ("x_a_b.png is taken for its mask, but fits b.png too",)
+    assert found.masks["b.png"].problem.startswith("no mask: ")
+
+
+def test_masks_that_a_pattern_finds_add_up(files: Files) -> None:
+    """1,200 pixels in each of two masks that do not touch: 2,400."""
+    files.photo("IMG_0001.png")
+    for name, left in (("IMG_0001_0.png", 5), ("IMG_0001_mask_1.png", 55)):
+        mask = np.zeros_like(files.hole)
+        mask[20:60, left : left + 30] = True
+        Image.fromarray(mask).save(files.masks / name)
+    entry = files.run(mask_name="{stem}_*.png")["IMG_0001.png"]
+    assert (entry.error, entry.hole_pixels, len(entry.more_masks)) == ("", 2400, 1)
+
+
+def test_masks_of_no_photo_and_unused_ones_are_told(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("x.png", "b/y.png"):
+        files.photo(name)
+        files.mask(name)
+    for name in ("x_mask.png", "z.png", "b/x.png", "c/d/u.png", "c/v.png"):
+        files.mask(name)
+    unused = "not used: x_mask.png: x.png comes first (--mask-name chooses others)"
+    spare = (
+        "finefill: warning: 4 files among the masks belong to no photo: z.png, b/x.png, c/v.png "
+        "and 1 more: give them their photos' names, or say by --mask-name how they are called"
+    )
+    for more in (["--dry-run"], []):
+        assert run_command(monkeypatch, *files.command("--jobs", 1, *more)) == 0
+        captured = capsys.readouterr()
+        assert captured.err.splitlines() == [f"x.png: warning: {unused}", spare]
+    assert captured.out.startswith("done 2, skipped 0, failed 0, warnings 1, ")
+    assert {line["photo"]: line["warnings"] for line in files.lines()} == {
+        "x.png": [unused],
+        "b/y.png": [],
+    }
+    one = Batch(files.photos / "x.png", files.masks, files.out, model=str(files.model))
+    assert prepare(one).spare_masks == ""  # one photo of many
 
 
 @pytest.mark.parametrize("pattern", ["mask.png", "{stem}{name}.png", "{photo}.png", "*"])
@@ -137,3 +255,21 @@ def test_annotations_of_one_name_in_folders(files: Files) -> None:
     files.photo("c/p.png")
     everything.write_text(f"<annotations>{text.replace('in/', 'd/')}</annotations>")
     assert "3 images called p.png" in files.run(masks=everything)["c/p.png"].error
+
+
+def test_accents_in_annotations(files: Files) -> None:
+    """The photo's name in NFD, the annotations' in NFC: boxes of 4 and 9 pixels."""
+    files.photo("e\u0301.png")
+    coco = {
+        "images": [{"id": 1, "file_name": "\u00e9.png"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 10, 2, 2]}],
+    }
+    results = [
+        {"image_id": name, "category_id": 1, "bbox": [10, 10, side, side]}
+        for name, side in (("\u00e9", 3), ("a", 4))
+    ]
+    for content, expected in ((coco, 4), (results, 9)):
+        everything = files.folder / "all.json"
+        everything.write_text(json.dumps(content))
+        (entry,) = files.run(masks=everything).values()
+        assert (entry.error, entry.hole_pixels) == ("", expected)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,73 +24,173 @@ if TYPE_CHECKING:
     from finefill.masks import Placing
 
 ANNOTATIONS = (".json", ".xml", ".txt", ".csv")  # see `finefill.masks.regions.annotated`
+_BESIDE = {"classes.txt"}  # YOLO's names of labels: lies beside its files
 # LaMa's names, among others: several add up.
 _NUMBERED = re.compile(r"(?P<stem>.+?)_mask\d*")
 
 
 @dataclass
-class Found:
-    """The files of a folder of masks, by what belongs to them.
+class Matched:
+    """A photo's masks.
 
     Attributes:
-        plain: names without extension -> image files.
-        annotations: the same -> annotation files.
-        several: stems of photos -> image files that add up.
-        pattern: of the names that were looked for; empty = the usual ones.
+        names: of the files, which add up.
+        problem: why there are none; empty where there are.
+        warnings: which files are not used, or could be another photo's, in sentences.
     """
 
-    plain: dict[str, list[str]] = field(default_factory=dict)
-    annotations: dict[str, list[str]] = field(default_factory=dict)
-    several: dict[str, list[str]] = field(default_factory=dict)
-    pattern: str = ""
-
-    def of(self, photo: str, folder: Place) -> tuple[list[str], str]:
-        """The names of a photo's masks in ``folder``, or why there are none."""
-        stem = os.path.splitext(photo)[0]
-        if self.pattern:
-            names = self.several.get(stem, []) + self.several.get(photo, [])
-            wanted = self.pattern.replace("{stem}", stem).replace("{name}", photo)
-            return names, "" if names else f"no mask: {(folder / wanted).as_posix()} is missing"
-        for found in (self.plain, self.annotations):
-            names = found.get(stem) or found.get(photo) or []
-            if len(names) > 1:
-                return [], f"more than one mask: {', '.join(names)}: keep one"
-            if names:
-                return names, ""
-            if names := (self.several.get(stem, []) if found is self.plain else []):
-                return names, ""
-        return [], f"no mask: {(folder / stem).as_posix()}.* is missing"
+    names: list[str] = field(default_factory=list)
+    problem: str = ""
+    warnings: tuple[str, ...] = ()
 
 
-def look_in(folder: Place, pattern: str = "") -> Found:
+@dataclass
+class Found:
+    """What a folder of masks holds for a folder of photos.
+
+    Attributes:
+        masks: names of photos -> their masks.
+        spare: files that belong to no photo.
+        folders: names of the folders below.
+    """
+
+    masks: dict[str, Matched]
+    spare: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+
+
+def look_in(folder: Place, photos: Sequence[str], pattern: str = "") -> Found:
     """The masks of a folder; none where there is no such folder.
+
+    Names are compared as Unicode's NFC: macOS writes an accent as a character of its own (NFD).
 
     Args:
         folder: where to look.
-        pattern: of their names, with ``{stem}`` for the photo's name without its extension or
-            ``{name}`` for all of it, and ``*`` for anything.
+        photos: the names of the photos.
+        pattern: of the masks' names, with ``{stem}`` for the photo's name without its extension or
+            ``{name}`` for all of it, and ``*`` for anything. A file that fits several photos
+            belongs to the one with the longest name.
     """
-    found = Found(pattern=pattern)
     try:
         items = places.listing(folder)
     except OSError:
-        return found
-    ours = _expression(pattern) if pattern else None
-    for item in items:
-        stem, extension = os.path.splitext(item.name)
-        if item.name.startswith(".") or not (item.file or item.link):
+        items = []
+    files = [
+        item.name
+        for item in items
+        if (item.file or item.link) and not item.name.startswith(".") and _is_mask(item.name)
+    ]
+    folders = [item.name for item in items if item.folder and not item.name.startswith(".")]
+    if pattern:
+        masks = _by_pattern(folder, files, photos, pattern)
+        belonging = {name for one in masks.values() for name in one.names}
+    else:
+        masks, belonging = _by_names(folder, files, photos)
+    spare = [name for name in files if name not in belonging and name not in _BESIDE]
+    return Found(masks, spare, folders)
+
+
+def _is_mask(name: str) -> bool:
+    extension = os.path.splitext(name)[1]
+    return usable(extension) or extension.lower() in ANNOTATIONS
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _by_names(
+    folder: Place, files: list[str], photos: Sequence[str]
+) -> tuple[dict[str, Matched], set[str]]:
+    """The masks by the usual names, and all files that are some photo's, used or not."""
+    own = {_composed(name) for photo in photos for name in (photo, os.path.splitext(photo)[0])}
+    plain, annotations, several = (defaultdict[str, list[str]](list) for _ in range(3))
+    for name in files:
+        stem, extension = os.path.splitext(name)
+        key = _composed(stem)
+        (plain if usable(extension) else annotations)[key].append(name)
+        # A photo a_mask.jpg has a mask of its own, which says nothing about a.jpg.
+        if usable(extension) and key not in own and (match := _NUMBERED.fullmatch(key)):
+            several[match["stem"]].append(name)
+    masks: dict[str, Matched] = {}
+    left: dict[str, list[str]] = {}
+    belonging: set[str] = set()
+    for photo in photos:
+        stem = os.path.splitext(photo)[0]
+        one, whole = _composed(stem), _composed(photo)
+        names = several.get(one, [])
+        kinds = [
+            _spelled(plain.get(one, []), stem),
+            _spelled(plain.get(whole, []), photo),
+            names,
+            _spelled(annotations.get(one, []), stem),
+            _spelled(annotations.get(whole, []), photo),
+        ]
+        taken = next(filter(None, kinds), [])
+        maps = (plain, annotations)
+        candidates = [name for found in maps for key in (one, whole) for name in found.get(key, [])]
+        belonging.update(candidates, names)
+        left[photo] = [one for one in dict.fromkeys([*candidates, *names]) if one not in taken]
+        if not taken:
+            problem = f"no mask: {(folder / stem).as_posix()}.* is missing"
+            masks[photo] = Matched(problem=problem)
+        elif len(taken) > 1 and taken is not names:
+            problem = f"more than one mask: {', '.join(taken)}: keep one"
+            masks[photo] = Matched(problem=problem)
+        else:
+            masks[photo] = Matched(taken)
+    used = {name for one in masks.values() for name in one.names}
+    for photo, matched in masks.items():
+        if matched.names and (unused := [name for name in left[photo] if name not in used]):
+            matched.warnings = (
+                f"not used: {first_of(unused)}: {first_of(matched.names)} comes first "
+                "(--mask-name chooses others)",
+            )
+    return masks, belonging
+
+
+def _spelled(names: list[str], wanted: str) -> list[str]:
+    """Of names that are one in NFC, those spelled just so; all, where none is."""
+    return [name for name in names if os.path.splitext(name)[0] == wanted] or names
+
+
+def _by_pattern(
+    folder: Place, files: list[str], photos: Sequence[str], pattern: str
+) -> dict[str, Matched]:
+    """The masks by a pattern of :func:`look_in`."""
+    before, _, after = re.split(r"(\{stem\}|\{name\})", _composed(pattern))
+    start, end = _expression(before), _expression(after)
+    keys: dict[str, list[str]] = {}
+    for photo in photos:
+        key = os.path.splitext(photo)[0] if "{stem}" in pattern else photo
+        keys.setdefault(_composed(key), []).append(photo)
+    masks = {photo: Matched() for photo in photos}
+    for name in files:
+        text = _composed(name)
+        starts = [at for at in range(len(text)) if start.fullmatch(text[:at])]
+        ends = [at for at in range(1, len(text) + 1) if end.fullmatch(text[at:])]
+        fitting = {text[i:j] for i in starts for j in ends if text[i:j] in keys}
+        if not fitting:
             continue
-        image, annotation = usable(extension), extension.lower() in ANNOTATIONS
-        if ours is not None:
-            if (image or annotation) and (match := ours.fullmatch(item.name)):
-                found.several.setdefault(match["photo"], []).append(item.name)
-        elif image:
-            found.plain.setdefault(stem, []).append(item.name)
-            if match := _NUMBERED.fullmatch(stem):
-                found.several.setdefault(match["stem"], []).append(item.name)
-        elif annotation:
-            found.annotations.setdefault(stem, []).append(item.name)
-    return found
+        longest = max(map(len, fitting))
+        ties = sorted(key for key in fitting if len(key) == longest)
+        for photo in keys[ties[0]]:
+            masks[photo].names.append(name)
+            if len(ties) > 1:
+                others = ", ".join(one for key in ties[1:] for one in keys[key])
+                masks[photo].warnings += (f"{name} is taken for its mask, but fits {others} too",)
+    for photo, matched in masks.items():
+        if not matched.names:
+            stem = os.path.splitext(photo)[0]
+            wanted = pattern.replace("{stem}", stem).replace("{name}", photo)
+            matched.problem = f"no mask: {(folder / wanted).as_posix()} is missing"
+    return masks
+
+
+def first_of(names: Sequence[str], count: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - count
+    return ", ".join(names[:count]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def check_pattern(pattern: str) -> None:
@@ -154,6 +256,5 @@ def together(digests: list[str]) -> str:
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
-    parts: Mapping[str, str] = {"{stem}": "(?P<photo>.+)", "{name}": "(?P<photo>.+)", "*": ".*"}
-    pieces = re.split(r"(\{stem\}|\{name\}|\*)", pattern)
-    return re.compile("".join(parts.get(piece, re.escape(piece)) for piece in pieces))
+    """A pattern's part before or after the photo's name; ``*`` is anything."""
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)

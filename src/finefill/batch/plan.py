@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from finefill.errors import FinefillError
 from finefill.files import EXTENSIONS, MAX_PIXELS, PART, decode, remedy, usable
 
 ENGINES = ("local", "ray")
+SHOWN = 3  # masks of no photo that are named
 # Files that lie beside photographs and that nobody takes for one.
 _BESIDE = {
     ".aae", ".csv", ".db", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".pdf", ".thm",
@@ -99,6 +100,7 @@ class Plan:
 
     Attributes:
         left_out: files that no photo can be of, in a sentence; empty where there are none.
+        spare_masks: masks that belong to no photo, in a sentence; empty where there are none.
     """
 
     batch: Batch
@@ -106,6 +108,7 @@ class Plan:
     engine: Engine
     model_sha256: str
     left_out: str = ""
+    spare_masks: str = ""
 
 
 def prepare(batch: Batch) -> Plan:
@@ -122,7 +125,7 @@ def prepare(batch: Batch) -> Plan:
         places.check(place)
     try:
         _check_places(batch)
-        total, others = _count(batch)
+        total, others, spare = _count(batch)
     except OSError as error:  # a storage's names no file
         place = error.filename or batch.photos
         raise FinefillError(f"{place}: cannot be read: {places.reason(error)}") from error
@@ -135,7 +138,7 @@ def prepare(batch: Batch) -> Plan:
     engine = load(batch.model, batch.convention)
     check_fill(batch.fill, engine.card)
     check_wrap(batch.wrap)
-    return Plan(batch, total, engine, engine.sha256, left_out)
+    return Plan(batch, total, engine, engine.sha256, left_out, spare)
 
 
 def preview(plan: Plan) -> Iterator[tuple[Task, bool]]:
@@ -153,7 +156,10 @@ def steps(plan: Plan, done: Mapping[str, bytes]) -> Iterator[Task | Entry]:
         done: what the manifest says, of :func:`finefill.batch.manifest.read_manifest`.
     """
     for task in _tasks(plan, done, clear=True):
-        yield entry_of(task, error=task.problem, time=now()) if task.problem else task
+        if task.problem:
+            yield entry_of(task, error=task.problem, time=now(), warnings=list(task.warnings))
+        else:
+            yield task
 
 
 def take(
@@ -250,12 +256,16 @@ def _check_places(batch: Batch) -> None:
                 decode(file, max_pixels=batch.max_pixels, cut=True)
 
 
-def _count(batch: Batch) -> tuple[int, Counter[str]]:
-    """The photos and the folders that cannot be listed, and the extensions of what is left out.
+def _count(batch: Batch) -> tuple[int, Counter[str], str]:
+    """What a walk through the photos and their masks finds.
 
     No two photos may have one output.
+
+    Returns:
+        The photos and the folders that cannot be listed; the extensions of what is left out; and
+        in a sentence the masks of no photo.
     """
-    total, others = 0, Counter[str]()
+    total, others, spare = 0, Counter[str](), _Spare(batch)
     for folder in _folders(batch):
         if folder.problem and not folder.path:
             raise FinefillError(f"{batch.photos}: {folder.problem}")
@@ -270,7 +280,53 @@ def _count(batch: Batch) -> tuple[int, Counter[str]]:
                 )
         total += len(folder.names) + bool(folder.problem)
         others.update(folder.others)
-    return total, others
+        if not folder.problem:
+            spare.look(folder.path, folder.names)
+    return total, others, spare.told()
+
+
+class _Spare:
+    """Masks that belong to no photo: how many, and the first names."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        # One photo of many, or one mask for all: the others are not missed.
+        self._wanted = places.is_dir(batch.masks) and not places.is_file(batch.photos)
+        self._seen: dict[str, list[str]] = {}
+        self._count = 0
+        self._first: list[str] = []
+
+    def look(self, path: str, photos: Sequence[str]) -> None:
+        """Into the folder of masks for a folder of photos."""
+        if not self._wanted:
+            return
+        found = holes.look_in(self._batch.masks / path, photos, self._batch.mask_name)
+        self._seen[path] = found.folders
+        self._count += len(found.spare)
+        self._first += [_join(path, name) for name in found.spare[: SHOWN - len(self._first)]]
+
+    def told(self) -> str:
+        """Look into the folders that have no photos too; all in a sentence."""
+        if not self._wanted:
+            return ""
+        paths = [""]
+        while paths:
+            path = paths.pop()
+            if path and places.key(self._batch.masks / path) == places.key(self._batch.photos):
+                continue
+            if path not in self._seen:
+                self.look(path, [])
+            paths += [_join(path, name) for name in self._seen[path]]
+        if not self._count:
+            return ""
+        more = f" and {self._count - SHOWN:,} more" if self._count > SHOWN else ""
+        files = (
+            "file among the masks belongs" if self._count == 1 else "files among the masks belong"
+        )
+        return (
+            f"{self._count:,} {files} to no photo: {', '.join(self._first)}{more}: give them "
+            "their photos' names, or say by --mask-name how they are called"
+        )
 
 
 def _told(others: Counter[str]) -> str:
@@ -347,7 +403,9 @@ def _tasks(plan: Plan, done: Mapping[str, bytes], *, clear: bool = False) -> Ite
     root = batch.photos.parent if places.is_file(batch.photos) else batch.photos
     many_masks = places.is_dir(batch.masks)
 
-    def task(photo: str, masks: list[Place], output: str, problem: str) -> Task:
+    def task(
+        photo: str, masks: list[Place], output: str, problem: str, told: tuple[str, ...] = ()
+    ) -> Task:
         return Task(
             photo=photo,
             source=root / photo,
@@ -371,6 +429,7 @@ def _tasks(plan: Plan, done: Mapping[str, bytes], *, clear: bool = False) -> Ite
             max_pixels=batch.max_pixels,
             confidence=batch.confidence,
             problem=problem,
+            warnings=told,
             done=done.get(photo),
         )
 
@@ -381,11 +440,13 @@ def _tasks(plan: Plan, done: Mapping[str, bytes], *, clear: bool = False) -> Ite
         if clear:
             clear_parts(batch.out / folder.path)
         below = batch.masks / folder.path
-        found = holes.look_in(below, batch.mask_name) if many_masks else holes.Found()
+        found = holes.look_in(below, folder.names, batch.mask_name).masks if many_masks else {}
         for name in folder.names:
             masks, problem = [batch.masks], ""
+            told: tuple[str, ...] = ()
             if many_masks:
-                named, problem = found.of(name, below)
-                masks = [below / one for one in named]
+                matched = found[name]
+                masks = [below / one for one in matched.names]
+                problem, told = matched.problem, matched.warnings
             output = _join(folder.path, _output(batch, name))
-            yield task(_join(folder.path, name), masks, output, problem)
+            yield task(_join(folder.path, name), masks, output, problem, told)

@@ -39,6 +39,7 @@ class Task:
         wrap: as for :func:`finefill.complete`.
         confidence: measure it, by a second run of the network.
         problem: why it cannot be done (no mask, say); empty = nothing known against it.
+        warnings: what was noticed when its masks were looked for, in sentences.
         done: what an earlier run did (see :func:`state`); None = it has not done this photo, or
             is not to be trusted.
 
@@ -63,6 +64,7 @@ class Task:
     max_pixels: int = MAX_PIXELS
     confidence: bool = False
     problem: str = ""
+    warnings: tuple[str, ...] = ()
     done: bytes | None = None
     model_file: str = ""
     convention: str = "finefill"
@@ -153,7 +155,7 @@ def complete_file(task: Task, engine: Engine) -> Entry:
             found = []
             entry.error = f"unexpected {type(error).__name__}: {error}"
     told = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
-    entry.warnings = told + found
+    entry.warnings = [*task.warnings, *told, *found]
     entry.seconds = round(time.perf_counter() - start, 3)
     entry.time = now()
     return entry

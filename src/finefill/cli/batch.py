@@ -187,6 +187,8 @@ def _list(plan: Plan) -> int:
             masks = [task.mask, *task.more_masks]
             names = " + ".join(click.format_filename(str(path)) for path in masks)
             click.echo(f"{photo} + {names} -> {click.format_filename(str(task.target))}")
+        for text in task.warnings:
+            click.echo(f"{photo}: warning: {_line(text)}", err=True)
     _tell_left_out(plan)
     click.echo(f"to do {count['do']}, to skip {count['skip']}, problems {count['problems']}")
     return 1 if count["problems"] else 0
@@ -232,6 +234,8 @@ def _run(plan: Plan) -> int:
 def _tell_left_out(plan: Plan) -> None:
     if plan.left_out:
         click.echo(f"finefill: {_line(plan.left_out)}", err=True)
+    if plan.spare_masks:
+        click.echo(f"finefill: warning: {_line(plan.spare_masks)}", err=True)
 
 
 def _notes(entry: Entry) -> list[str]:

@@ -12,7 +12,6 @@ import os
 import warnings
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Unpack
 from urllib.parse import unquote
 
@@ -24,6 +23,7 @@ from finefill.masks.annotations import (
     File,
     Placement,
     all_of,
+    called,
     choose,
     coco,
     dicts,
@@ -461,7 +461,7 @@ def _of_photo(
 
     Label Studio puts eight signs and "-" before the names of uploaded files.
     """
-    wanted = Path(photo).name
+    wanted = called(photo)
     listed = [(parts_of(path), image) for path, image in images]
     found = [
         (path, image) for path, image in listed

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import unicodedata
 import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -190,7 +191,7 @@ def _instances(
     }  # fmt: skip
     if isinstance(data.get("image"), dict) and "images" not in data:  # SA-1B: one image a file
         return data["image"], dicts(data, "annotations", name), categories
-    wanted = Path(photo).name
+    wanted = called(photo)
     listed = [(_path(entry), entry) for entry in dicts(data, "images", name)]
     image = of_folders([one for one in listed if one[0][-1] == wanted], photo, name)
     mine = [
@@ -239,8 +240,9 @@ def _results(
 ) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, str]]:
     """A photo's annotations in a list of results; a single image's are those of the photo."""
     entries = dicts({"annotations": data}, "annotations", name)
-    ids = {str(entry.get("image_id")) for entry in entries}
-    stem = Path(photo).stem
+    named = [(unicodedata.normalize("NFC", str(entry.get("image_id"))), entry) for entry in entries]
+    ids = {image for image, _ in named}
+    stem = Path(called(photo)).stem
     number = re.fullmatch(r"(?:.*\D)?0*(\d+)", stem)
     mine = {stem, number[1]} & ids if number else {stem} & ids
     if not mine and len(ids) == 1:
@@ -250,7 +252,7 @@ def _results(
             f"{name}: a list of results for {len(ids)} images, none of which is called {stem}: "
             "give the file of instances with the list of images"
         )
-    return {}, [entry for entry in entries if str(entry.get("image_id")) in mine], {}
+    return {}, [entry for image, entry in named if image in mine], {}
 
 
 def _annotation(entry: dict[str, Any], size: Size, name: str) -> list[_Drawing]:
@@ -490,8 +492,13 @@ def _path(entry: dict[str, Any]) -> tuple[str, ...]:
 
 
 def parts_of(path: str) -> tuple[str, ...]:
-    """Folders and file name, whatever system wrote them."""
-    return tuple(re.split(r"[/\\]", path))
+    """Folders and file name, whatever system wrote them, in Unicode's NFC."""
+    return tuple(re.split(r"[/\\]", unicodedata.normalize("NFC", path)))
+
+
+def called(photo: str) -> str:
+    """A photo's file name in NFC: macOS writes an accent as a character of its own (NFD)."""
+    return unicodedata.normalize("NFC", Path(photo).name)
 
 
 def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
