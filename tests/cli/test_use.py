@@ -495,6 +495,19 @@ def test_verify_sees_alpha_orientation_and_sixteen_bits(
     assert capsys.readouterr().out.startswith("unchanged: 10,800 of 12,000 pixels")
 
 
+def test_strict_refuses_a_format_that_gives_something_up(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alpha = np.full((100, 120), 90, np.uint8)
+    Image.fromarray(np.dstack([files.rgb, alpha])).save(files.photo)
+    files.out = files.folder / "o.jpg"
+    assert files.run(monkeypatch, "--strict") == 2
+    assert "o.jpg: JPEG does not keep its alpha (it goes onto white)" in capsys.readouterr().err
+    assert not files.out.exists()
+    assert files.run(monkeypatch) == 0
+    assert "o.jpg: JPEG does not keep its alpha" in capsys.readouterr().err
+
+
 def test_verify_warns_in_one_line(
     files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,26 +14,30 @@ from PIL import Image
 from finefill.files.photo import turn
 from finefill.files.reading import read_photo
 from finefill.files.writing import write_photo
-from tests.files.pictures import picture, samples
+from tests.files.pictures import picture, samples, told
 from tests.files.test_colour import PROFILES, profile_bytes
 
 
 @pytest.mark.parametrize(
-    ("mode", "extension", "expected"),
+    ("mode", "extension", "expected", "gone"),
     [
-        ("RGBA", "jpg", "RGB"), ("LA", "jpg", "RGB"), ("P", "jpg", "RGB"), ("I;16", "jpg", "L"),
-        ("1", "jpg", "L"), ("CMYK", "png", "RGB"), ("L", "webp", "RGB"), ("LA", "webp", "RGBA"),
-        ("CMYK", "jpg", "CMYK"), ("I;16", "webp", "RGB"), ("LA", "bmp", "RGB"),
+        ("RGBA", "jpg", "RGB", "alpha"), ("LA", "jpg", "RGB", "alpha"), ("P", "jpg", "RGB", ""),
+        ("I;16", "jpg", "L", "16 bits"), ("1", "jpg", "L", ""), ("CMYK", "png", "RGB", "inks"),
+        ("L", "webp", "RGB", ""), ("LA", "webp", "RGBA", ""), ("CMYK", "jpg", "CMYK", ""),
+        ("I;16", "webp", "RGB", "16 bits"), ("LA", "bmp", "RGB", "alpha"),
+        ("RGB", "gif", "P", r"colours \(256 are left"), ("P", "gif", "P", ""),
+        ("CMYK", "webp", "RGB", "inks"), ("RGB", "jpg", "RGB", ""), ("L", "gif", "P", ""),
     ],
 )  # fmt: skip
 def test_formats_that_cannot_hold_the_mode(
-    tmp_path: Path, mode: str, extension: str, expected: str
+    tmp_path: Path, mode: str, extension: str, expected: str, gone: str
 ) -> None:
     picture(mode, 32, 32).save(tmp_path / "in.tif")
     photo = read_photo(tmp_path / "in.tif")
     mask = np.zeros((32, 32), bool)
     mask[:4] = True
-    write_photo(photo, photo.rgb, mask, tmp_path / f"out.{extension}")
+    with told(f"does not keep its {gone}" if gone else ""):
+        write_photo(photo, photo.rgb, mask, tmp_path / f"out.{extension}")
     with Image.open(tmp_path / f"out.{extension}") as after:
         assert (after.mode, after.size) == (expected, (32, 32))
         if extension == "png":

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageDraw
 
 from finefill import FinefillError
+from finefill.completion.verify import verify_file
 from finefill.files.photo import photo_of, put_back, turn
 from finefill.files.reading import read_photo
 from finefill.files.writing import PART, replacing, write_photo
-from tests.files.pictures import HOLE, picture
+from tests.files.pictures import HOLE, picture, told
 
 
 def test_profile_resolution_and_jpeg_quality_stay(tmp_path: Path) -> None:
@@ -230,7 +231,7 @@ def test_alpha_that_a_formats_writer_gives_up_is_told(tmp_path: Path) -> None:
     assert photo.stored.mode == "RGBA"
     mask = np.zeros((20, 24), bool)
     mask[4:9, 4:9] = True
-    with pytest.warns(UserWarning, match="BMP is written without alpha: it goes onto white"):
+    with pytest.warns(UserWarning, match=r"BMP does not keep its alpha \(it goes onto white\)"):
         write_photo(photo, photo.rgb, mask, tmp_path / "out.bmp")
     write_photo(photo, photo.rgb, mask, tmp_path / "out.png")
 
@@ -253,6 +254,62 @@ def test_a_lossless_file_under_a_lossy_name_is_told(tmp_path: Path) -> None:
     picture("RGB").save(tmp_path / "in.png")
     photo = read_photo(tmp_path / "in.png")
     write_photo(photo, photo.rgb, HOLE, tmp_path / "out.jpg")  # so was this
+
+
+def test_all_that_a_format_gives_up_is_told_at_once(tmp_path: Path) -> None:
+    """Alpha, bits and inks, whichever way the format was chosen; and the format that has them."""
+    tifffile = pytest.importorskip("tifffile", reason="needs the extra formats")
+    values = np.arange(24 * 20 * 4).reshape(24, 20, 4) * 34  # 0 to 65246
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        values.astype(np.uint16),
+        photometric="rgb",
+        extrasamples=["unassalpha"],
+        metadata=None,
+    )
+    photo = read_photo(tmp_path / "a.tif")
+    with told(
+        r"b\.jpg: JPEG does not keep its alpha \(it goes onto white\), its 16 bits \(8 are left\): "
+        "choose PNG or TIFF to keep it$"
+    ):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "b.jpg")
+    with told(r"b\.webp: WEBP does not keep its 16 bits \(8 are left\): choose"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "b.webp")
+    picture("CMYK").save(tmp_path / "c.tif")
+    photo = read_photo(tmp_path / "c.tif")
+    with told(r"PNG does not keep its inks \(CMYK becomes RGB\): choose TIFF to keep it$"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "c.png")
+    picture("RGBA").save(tmp_path / "q.jpg", "PNG")  # under another name
+    photo = read_photo(tmp_path / "q.jpg")
+    with told("JPEG does not keep all pixels"), told("JPEG does not keep its alpha"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "r.jpg")
+    opaque = picture("RGBA")
+    opaque.putalpha(255)
+    opaque.save(tmp_path / "d.png")
+    photo = read_photo(tmp_path / "d.png")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "d.jpg")  # nothing is lost: nothing is told
+
+
+def test_grey_that_comes_back_in_colour_is_told(tmp_path: Path) -> None:
+    picture("L").save(tmp_path / "in.avif")
+    photo = read_photo(tmp_path / "in.avif")
+    assert photo.stored.mode == "L"
+    with told(r"AVIF does not keep its one channel of grey \(it becomes RGB\)"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "out.avif")
+
+
+def test_verification_does_not_pass_colours_that_gif_changed(tmp_path: Path) -> None:
+    few = Image.fromarray(np.asarray(picture("RGB").quantize(200).convert("RGB")))
+    few.save(tmp_path / "few.png")
+    photo = read_photo(tmp_path / "few.png")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "few.gif")
+    assert verify_file(photo, HOLE, tmp_path / "few.gif").startswith("unchanged: 417 of 480")
+    picture("RGB").save(tmp_path / "many.png")
+    photo = read_photo(tmp_path / "many.png")
+    with told("GIF does not keep its colours"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "many.gif")
+    with pytest.raises(FinefillError, match=r"of 417 pixels outside the mask differ.*choose PNG"):
+        verify_file(photo, HOLE, tmp_path / "many.gif")
 
 
 @pytest.mark.parametrize("target", ["out.jpg", "out.png", "out.tif", "out.webp"])

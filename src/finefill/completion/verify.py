@@ -42,11 +42,7 @@ def verify_file(photo: Photo, mask: Mask, output: Path, *, max_pixels: int = MAX
     if not (different := np.count_nonzero(distance)):
         return f"unchanged: {len(after):,} of {mask.size:,} pixels, SHA-256 {digest}"
     fmt = output_format(output)
-    lossy = (
-        fmt in ("JPEG", "AVIF", "HEIF")
-        or (fmt == "WEBP" and bool(photo.kept.webp))
-        or (fmt == "GIF" and photo.stored.mode not in ("1", "L", "P"))
-    )
+    lossy = fmt in ("JPEG", "AVIF", "HEIF") or (fmt == "WEBP" and bool(photo.kept.webp))
     told = (
         f"{different:,} of {len(after):,} pixels outside the mask differ, by {distance.max():.3g}"
     )

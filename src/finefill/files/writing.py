@@ -55,6 +55,7 @@ PNG_LONGER = 1.07  # so often as long as zlib's own a part may be
 PNG_SAMPLED = 250_000  # pixels of that part
 # Samples of 16 bits: what has none above DIM is dark with 8 bits; with a range of FLAT, it is flat.
 DIM, FLAT = 65535 // 8, 65535 // 32
+INKS = "its inks (CMYK becomes RGB)"
 # Orientation of stored pixels -> what turns them upright. Pillow's own exif_transpose would write
 # all EXIF anew, and stumble over fields of a wrong type.
 _UPRIGHT = {
@@ -91,7 +92,8 @@ def write_photo(
         FinefillError: the extension is unknown or the file cannot be written.
 
     Warns:
-        UserWarning: the format does not hold all that the file says, or EXIF, XMP or a comment is
+        UserWarning: the format does not hold all that the file is (alpha, 16 bits, ICC profile,
+            inks, more than 256 colours) or says, or EXIF, XMP or a comment is
             too long for JPEG: left out; the orientation stays. Samples of 16 bits that use little
             of their range are written with 8; soft alpha goes to GIF.
     """
@@ -108,20 +110,29 @@ def write_photo(
     image.info.pop("comment", None)  # what is left out, writers would take from there
     if upright and photo.orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[photo.orientation])
-    transparent = image.has_transparency_data
+    whole = image
     image, keeps_profile = _for_format(image, fmt, photo.colours)
-    if transparent and not image.has_transparency_data and photo.stored.format == fmt:
-        warnings.warn(f"{path}: {fmt} is written without alpha: it goes onto white", stacklevel=2)
-    if fmt == "GIF" and image.mode == "RGBA":
-        image = _keyed(image, path)
+    lost = _lost(photo, whole, image, fmt, keeps_profile=keeps_profile)
+    if fmt == "GIF" and image.mode in ("RGB", "RGBA"):
+        wanted = image
+        image = _keyed(image, path) if image.mode == "RGBA" else image.quantize(256)
+        image.info = wanted.info | image.info
+        lost += _colours_lost(wanted, image, mask)
     keeps_deep = image.mode in deep.MODES.get(fmt, ()) and image.mode == photo.stored.mode
     keeps_deep &= keeps_profile and (photo.colours is None or fmt in KEEPS_PROFILE)
     samples = photo.samples if keeps_deep else None
     if samples is not None:
         samples = filled(photo, samples.copy(), rgb, mask)
         samples = turn(samples, photo.orientation) if upright else samples
-    elif not image.mode.startswith("I;16"):
-        _tell_narrow(photo, path)
+    elif not image.mode.startswith("I;16") and _uses_16_bits(photo):
+        if not _tell_narrow(photo, path):
+            lost.append("its 16 bits (8 are left)")
+    if lost:
+        keep = [one for one in ("PNG", "TIFF") if one != fmt and not (one == "PNG" and INKS in lost)]
+        warnings.warn(
+            f"{path}: {fmt} does not keep {', '.join(lost)}: choose {' or '.join(keep)} to keep it",
+            stacklevel=2,
+        )
     with replacing(path) as file:
         try:
             options = metadata.options(
@@ -228,21 +239,62 @@ def _onto_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
-def _tell_narrow(photo: Photo, path: Path) -> None:
+def _lost(
+    photo: Photo, before: Image.Image, after: Image.Image, fmt: str, *, keeps_profile: bool
+) -> list[str]:
+    """What of an image is given up for the modes of a format, by name; bits are not looked at.
+
+    Args:
+        photo: as read.
+        before: the completed image in the photo's mode.
+        after: in a mode of the format.
+        fmt: the format.
+        keeps_profile: whether the ICC profile still fits.
+    """
+    lost = []
+    if before.has_transparency_data and not after.has_transparency_data:
+        if np.asarray(alpha_of(before)).min() < 255:
+            lost.append("its alpha (it goes onto white)")
+    if photo.colours is not None and not (keeps_profile and fmt in KEEPS_PROFILE):
+        lost.append("its colour profile (its colours become sRGB)")
+    if before.mode == "CMYK" != after.mode:
+        lost.append(INKS)
+    elif before.mode == "YCbCr" != after.mode:
+        lost.append("its YCbCr (it becomes RGB)")
+    elif photo.stored.format == fmt and space_of(before.mode) == "L" != space_of(after.mode):
+        lost.append("its one channel of grey (it becomes RGB)")
+    return lost
+
+
+def _colours_lost(before: Image.Image, after: Image.Image, mask: NDArray[np.bool_]) -> list[str]:
+    """Whether a palette changes opaque pixels outside the mask, by name."""
+    old, new = (np.asarray(with_alpha(image)) for image in (before, after))
+    same = (old[..., :3] == new[..., :3]).all(axis=-1) | (old[..., 3] < 255) | mask
+    return [] if same.all() else ["its colours (256 are left)"]
+
+
+def _uses_16_bits(photo: Photo) -> bool:
+    """Whether there are samples that 8 bits do not hold."""
+    samples = photo.samples
+    if samples is None and photo.stored.mode.startswith("I;16"):
+        samples = np.asarray(photo.stored)
+    return samples is not None and bool((samples % 257).any())
+
+
+def _tell_narrow(photo: Photo, path: Path) -> bool:
     """Warn where samples of 16 bits go to 8 and use so little of the range that little is seen.
 
-    Cameras and scanners of 10 and 12 bits store their samples so.
+    Cameras and scanners of 10 and 12 bits store their samples so. Returns whether that is so.
     """
     stored, samples = photo.stored, photo.samples
     if samples is None:
-        if not stored.mode.startswith("I;16"):
-            return
         samples = np.asarray(stored)
     elif stored.mode in ("LA", "RGBA"):
         samples = samples[..., :-1]
     some = samples.reshape(-1)
     low, high = np.percentile(some[:: max(1, some.size // SAMPLED)], (0.1, 99.9)).astype(int)
-    if low < high and (high <= DIM or high - low <= FLAT):
+    narrow = bool(low < high and (high <= DIM or high - low <= FLAT))
+    if narrow:
         look = "dark" if high <= DIM else "flat"
         warnings.warn(
             f"{path}: its samples of 16 bits use only {low} to {high} of 0 to 65535, so that with "
@@ -250,6 +302,7 @@ def _tell_narrow(photo: Photo, path: Path) -> None:
             "write a 16-bit PNG or TIFF",
             stacklevel=3,
         )
+    return narrow
 
 
 def _colour_map(stored: Image.Image) -> tiff.Table:
