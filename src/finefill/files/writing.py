@@ -128,7 +128,9 @@ def write_photo(
         if not _tell_narrow(photo, path):
             lost.append("its 16 bits (8 are left)")
     if lost:
-        keep = [one for one in ("PNG", "TIFF") if one != fmt and not (one == "PNG" and INKS in lost)]
+        keep = [
+            one for one in ("PNG", "TIFF") if one != fmt and not (one == "PNG" and INKS in lost)
+        ]
         warnings.warn(
             f"{path}: {fmt} does not keep {', '.join(lost)}: choose {' or '.join(keep)} to keep it",
             stacklevel=2,
