@@ -71,6 +71,26 @@ def test_grow_is_a_disc(pixels: int, share: float) -> None:
     assert not np.shares_memory(found, mask)
 
 
+@pytest.mark.parametrize("pixels", [1, 5, 40])
+@pytest.mark.parametrize("wrap", ["x", "y", "xy"])
+def test_grow_goes_on_at_the_other_border(wrap: str, pixels: int) -> None:
+    """As rolling the mask so that nothing is at a border, growing it, and rolling it back."""
+    mask = np.zeros((40, 100), bool)
+    mask[:, :15] = True
+    mask[2, 50] = True
+    rows, columns = np.mgrid[:40, :100]
+    expected = np.zeros_like(mask)
+    for y, x in np.argwhere(mask):
+        down, across = np.abs(rows - y), np.abs(columns - x)
+        down = np.minimum(down, 40 - down) if "y" in wrap else down
+        across = np.minimum(across, 100 - across) if "x" in wrap else across
+        expected |= down**2 + across**2 <= pixels**2
+    np.testing.assert_array_equal(grow(mask, pixels, wrap), expected)
+    if pixels == 5 and wrap == "x":
+        assert expected[20, 95:].all()
+        assert not expected[20, 94]
+
+
 def test_check_and_composite() -> None:
     assert check(HOLE) is HOLE
     image, fill = np.zeros((*SIZE, 3), np.uint8), np.full((*SIZE, 3), 9, np.uint8)

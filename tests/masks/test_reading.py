@@ -39,6 +39,50 @@ def test_a_mask_drawn_in_alpha(colour: tuple[int, int, int]) -> None:
     np.testing.assert_array_equal(found, HOLE)
 
 
+OTHER = np.zeros(SIZE, bool)
+OTHER[25:36, 40:55] = True
+
+
+def strokes(*drawn: tuple[NDArray[np.bool_], tuple[int, int, int]]) -> Image.Image:
+    """Opaque strokes on transparent ground."""
+    pixels = np.zeros((*SIZE, 4), np.uint8)
+    for where, colour in drawn:
+        pixels[where] = (*colour, 255)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (90, 90, 90), (0, 0, 255), (120, 60, 20)])
+def test_black_strokes_beside_others_are_completed_too(colour: tuple[int, int, int]) -> None:
+    image = strokes((HOLE, colour), (OTHER, (0, 0, 0)))
+    for drawn in (image, image.quantize(4)):
+        with pytest.warns(UserWarning, match=r"opaque = complete; --mask-value transparent"):
+            found = read_mask(encoded(drawn), SIZE)
+        np.testing.assert_array_equal(found, HOLE | OTHER)
+
+
+def test_opaque_black_beside_white_is_kept_aloud() -> None:
+    image = strokes((HOLE, (255, 255, 255)), (OTHER, (0, 0, 0)))
+    with pytest.warns(UserWarning, match="its opaque black is kept.*--mask-value opaque"):
+        found = read_mask(encoded(image), SIZE)
+    np.testing.assert_array_equal(found, HOLE)
+    both = read_mask(encoded(image), SIZE, values=("opaque",))
+    np.testing.assert_array_equal(both, HOLE | OTHER)
+    ground = strokes((~OTHER, (0, 0, 0)), (HOLE, (255, 0, 0)))  # black all over, but for a corner
+    with pytest.warns(UserWarning, match="its opaque black is kept"):
+        np.testing.assert_array_equal(read_mask(encoded(ground), SIZE), HOLE)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.6, 0.7])
+def test_transparent_may_mean_complete(share: float) -> None:
+    """Masks for edits by other programs: opaque stays; also where most of the photo is a hole."""
+    hole = np.zeros(SIZE, bool)
+    hole[:, : round(60 * share)] = True
+    image = strokes((~hole, (0, 0, 0)))
+    np.testing.assert_array_equal(read_mask(encoded(image), SIZE, values=("transparent",)), hole)
+    with pytest.raises(FinefillError, match="no part of it is transparent"):
+        read_mask(encoded(Image.fromarray(GREY)), SIZE, values=("transparent",))
+
+
 @pytest.mark.parametrize("opacity", [255, 128])
 def test_alpha_of_one_value_says_nothing(opacity: int) -> None:
     """The brighter of two greys is to be completed, as without alpha."""

@@ -29,6 +29,24 @@ def expect(found: NDArray[np.bool_], *rows: str) -> None:
     np.testing.assert_array_equal(found, drawn(*rows))
 
 
+def test_boxes_and_polygons_go_on_at_the_other_border() -> None:
+    size = (6, 8)
+    expected = np.zeros(size, bool)
+    expected[2:4, [6, 7, 0]] = True
+    for text in ("-2,2,3,2", "6,2,3,2", "-10,2,3,2"):
+        np.testing.assert_array_equal(regions.box(text, size, "x"), expected)
+    np.testing.assert_array_equal(regions.polygon("-2,2 0,2 0,3 -2,3", size, "x"), expected)
+    np.testing.assert_array_equal(regions.polygon("6,2 8,2 8,3 6,3", size, "xy"), expected)
+    assert regions.box("-2,2,3,2", size).sum() == 2  # cut off
+    assert regions.box("-2,2,3,2", size, "y").sum() == 2
+    corners = np.zeros(size, bool)
+    corners[np.ix_([5, 0], [7, 0])] = True
+    np.testing.assert_array_equal(regions.box("-1,-1,2,2", size, "xy"), corners)
+    assert regions.box("3,2,999999999,1", size, "x").sum() == 8
+    with pytest.raises(FinefillError, match="goes around the photo more than twice"):
+        regions.polygon("0,0 900,0 9,9", size, "x")
+
+
 @pytest.mark.parametrize(
     ("text", "rows"),
     [

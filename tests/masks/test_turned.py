@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 from pathlib import Path
@@ -92,6 +93,12 @@ def test_boxes_and_polygons() -> None:
     found = by_numbers(box, (32, 24), orientation=6, drawn="stored")
     np.testing.assert_array_equal(found, upright(MASK, 6))
     assert by_numbers(box, (32, 24), orientation=6)[3:8, 2:7].all()
+    # What leaves the upright photo at the left leaves the stored one, which lies, at the bottom.
+    edge = functools.partial(regions.box, "2,20,5,8")
+    found = by_numbers(edge, (32, 24), orientation=6, drawn="stored", wrap="x")
+    stored = np.zeros((24, 32), bool)
+    stored[[*range(4), *range(20, 24)], 2:7] = True
+    np.testing.assert_array_equal(found, upright(stored, 6))
 
 
 def annotations(folder: Path, sizes: bool) -> tuple[Path, Path]:

@@ -253,7 +253,7 @@ def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> li
         photo = read_photo(file, max_pixels=task.max_pixels)
     entry.height, entry.width = photo.rgb.shape[:2]
     drawn, entry.mask_sha256 = holes.read(task, photo, (mask_place, *task.more_masks))
-    mask = check(grow(drawn, task.grow), str(mask_place))
+    mask = check(grow(drawn, task.grow, task.wrap), str(mask_place))
     entry.hole_pixels = int(mask.sum())
     entry.groups = len(groups(mask, NEAR))
     photo = for_network(photo, mask)

@@ -82,8 +82,8 @@ def mask_value(masks: str) -> Option:
         "--mask-value",
         "values",
         multiple=True,
-        metavar="N|#RRGGBB",
-        help=f"Take only this value or colour of {masks}.",
+        metavar="N|#RRGGBB|transparent|opaque",
+        help=f"Take only this value or colour, or what is transparent, or opaque, of {masks}.",
     )
 
 

@@ -186,7 +186,8 @@ def complete(
             )
         for draw, texts in ((regions.box, boxes), (regions.polygon, polygons)):
             for text in texts:
-                hole |= masks.by_numbers(functools.partial(draw, text), size, **placing)
+                drawing = functools.partial(draw, text)
+                hole |= masks.by_numbers(drawing, size, wrap=wrap, **placing)
         if coco:
             hole |= regions.coco(coco, str(photo), size, labels, resize=resize_mask, **placing)
         if labelme:
@@ -203,8 +204,8 @@ def complete(
         if colour:
             hole = hole | regions.colour(read.rgb, colour, tolerance=tolerance, name=str(photo))
         alone = outlined is hole
-        hole = masks.check(masks.grow(hole, grow), str(photo))
-        outlined = hole if alone else masks.grow(outlined, grow)  # of large photos one less
+        hole = masks.check(masks.grow(hole, grow, wrap), str(photo))
+        outlined = hole if alone else masks.grow(outlined, grow, wrap)  # of large photos one less
         shown = files.for_network(read, hole)
         hidden = files.hidden_of(shown)
         seen = outlined if hidden is None else outlined & ~hidden

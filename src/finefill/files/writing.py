@@ -124,9 +124,10 @@ def write_photo(
     if samples is not None:
         samples = filled(photo, samples.copy(), rgb, mask)
         samples = turn(samples, photo.orientation) if upright else samples
-    elif not image.mode.startswith("I;16") and _uses_16_bits(photo):
-        if not _tell_narrow(photo, path):
-            lost.append("its 16 bits (8 are left)")
+    elif (
+        not image.mode.startswith("I;16") and _uses_16_bits(photo) and not _tell_narrow(photo, path)
+    ):
+        lost.append("its 16 bits (8 are left)")
     if lost:
         keep = [
             one for one in ("PNG", "TIFF") if one != fmt and not (one == "PNG" and INKS in lost)
@@ -254,9 +255,9 @@ def _lost(
         keeps_profile: whether the ICC profile still fits.
     """
     lost = []
-    if before.has_transparency_data and not after.has_transparency_data:
-        if np.asarray(alpha_of(before)).min() < 255:
-            lost.append("its alpha (it goes onto white)")
+    flattened = before.has_transparency_data and not after.has_transparency_data
+    if flattened and np.asarray(alpha_of(before)).min() < 255:
+        lost.append("its alpha (it goes onto white)")
     if photo.colours is not None and not (keeps_profile and fmt in KEEPS_PROFILE):
         lost.append("its colour profile (its colours become sRGB)")
     if before.mode == "CMYK" != after.mode:

@@ -214,8 +214,24 @@ def scale(mask: Mask, size: tuple[int, int]) -> Mask:
     return np.asarray(large) >= THRESHOLD
 
 
-def grow(mask: Mask, pixels: int) -> Mask:
-    """The mask and all that lies up to ``pixels`` from it (a dilation by a disc): a new array."""
+def grow(mask: Mask, pixels: int, wrap: str | None = None) -> Mask:
+    """The mask and all that lies up to ``pixels`` from it (a dilation by a disc): a new array.
+
+    Args:
+        mask: (H, W) bool.
+        pixels: radius of the disc.
+        wrap: "x", "y" or "xy": what leaves the mask at a border goes on at the other one.
+    """
+    if wrap and pixels > 0:
+        # The nearest copy of a pixel lies within half a period.
+        pads = [
+            min(pixels, -(-side // 2)) if axis in wrap else 0
+            for side, axis in zip(mask.shape, "yx", strict=True)
+        ]
+        wide = grow(np.pad(mask, [(pad, pad) for pad in pads], mode="wrap"), pixels)
+        return wide[
+            tuple(slice(pad, pad + side) for pad, side in zip(pads, mask.shape, strict=True))
+        ]
     result = mask.copy()
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not rows.size or pixels <= 0:

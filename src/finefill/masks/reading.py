@@ -30,6 +30,7 @@ from finefill.masks.meaning import (
 WHITE = 207
 MAX_GREYS = 0.2
 MAX_STRETCH = 0.01  # between the widths of a mask and its photo, at one height
+GREY = 24  # between the channels of a grey, at most
 MANY_COLOURS = 64  # of 4096, with 16 levels a channel: what is drawn has fewer, a photograph more
 SMOOTH = 3  # levels between a grey and the mean of those beside it; a photograph has texture
 MAX_TEXTURE = 0.03  # of the greys
@@ -85,8 +86,8 @@ def read_mask(
             scaled anyway.
         keep_polarity: take a mask that looks :func:`inverted` as it is.
         max_pixels: larger files are refused.
-        values: what is to be completed: numbers of a grey or palette file, or ``#RRGGBB``.
-            Empty: what the file shows.
+        values: what is to be completed: numbers of a grey or palette file, ``#RRGGBB``,
+            ``transparent`` or ``opaque``. Empty: what the file shows.
         orientation: the photo's EXIF orientation, 1 to 8.
         drawn: ``shown`` if the mask was drawn on the upright photo, ``stored`` if on the photo as
             its file has it, before its EXIF orientation turns it; None: not known, see
@@ -184,23 +185,30 @@ def stored_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 
 
 def by_numbers(
-    draw: Callable[[tuple[int, int]], Mask],
+    draw: Callable[..., Mask],
     size: tuple[int, int],
     *,
     orientation: int = 1,
     drawn: str | None = None,
+    wrap: str | None = None,
 ) -> Mask:
     """A mask given by coordinates, on the upright photo.
 
     Args:
-        draw: makes the mask of (height, width) bool for a photo of that size.
+        draw: makes the mask of (height, width) bool for a photo of that size; where ``wrap`` is
+            given, its second argument is that, as it lies there.
         size: (height, width) of the upright photo.
         orientation: the photo's EXIF orientation, 1 to 8.
         drawn: ``stored`` if the coordinates count the stored photo's pixels.
+        wrap: "x", "y" or "xy": what lies beyond a border of the upright photo goes on at the other
+            one; None: it is cut off.
     """
     if drawn == "stored":
-        return turn(draw(stored_size(size, orientation)), orientation)
-    return draw(size)
+        if orientation in (5, 6, 7, 8) and wrap in ("x", "y"):
+            wrap = "y" if wrap == "x" else "x"
+        size = stored_size(size, orientation)
+    mask = draw(size) if wrap is None else draw(size, wrap)
+    return turn(mask, orientation) if drawn == "stored" else mask
 
 
 def fit(mask: Mask, size: tuple[int, int], name: str = "the mask", *, resize: bool = False) -> Mask:
@@ -309,9 +317,11 @@ def _pixels(image: Image.Image, name: str, lossy: bool) -> _Pixels:
 
 
 def _from_alpha(pixels: _Pixels, visible: Mask, name: str) -> Mask | None:
-    """The mask that is drawn on transparent ground; None where black and others are drawn there.
+    """The mask that is drawn on transparent ground; None where its opaque black is ground too.
 
-    A photograph of which a part is erased shows what is to be completed by being transparent.
+    That is so where black covers most of the picture, or is drawn there with white and no other
+    colour: then it is a mask in black and white. A photograph of which a part is erased shows what
+    is to be completed by being transparent.
     """
     shown = pixels.values[visible]
     bins = np.unique((shown >> 4).astype(np.int64) @ (16 ** np.arange(shown.shape[1])))
@@ -322,9 +332,22 @@ def _from_alpha(pixels: _Pixels, visible: Mask, name: str) -> Mask | None:
         )
         return ~visible
     black = shown.max(axis=1) <= BLACK
-    if black.any() and not black.all():
+    others = shown[~black]
+    white = (
+        others.size and others.min(axis=1).max() > WHITE and np.ptp(others, axis=1).max() <= GREY
+    )
+    if black.any() and others.size and (white or black.sum() > visible.size / 2):
+        warnings.warn(
+            f"{name}: its opaque black is kept, as what is transparent is: --mask-value opaque "
+            "completes all that is opaque, --mask-value transparent what is not",
+            stacklevel=4,
+        )
         return None
-    warnings.warn(f"{name}: mask taken from its alpha channel: opaque = complete", stacklevel=4)
+    warnings.warn(
+        f"{name}: mask taken from its alpha channel: opaque = complete; "
+        "--mask-value transparent completes what is transparent",
+        stacklevel=4,
+    )
     return visible
 
 
@@ -350,6 +373,14 @@ def _with_values(pixels: _Pixels, wanted: Collection[str], name: str) -> Mask:
     result = np.zeros(pixels.values.shape[:2], bool)
     tolerance = 24 if pixels.lossy else 0
     for text in wanted:
+        if (word := text.strip().lower()) in ("transparent", "opaque"):
+            if pixels.visible is None:
+                raise FinefillError(
+                    f"{name}: --mask-value {text}: no part of it is transparent: give a number or "
+                    "#RRGGBB, or save it with its alpha channel"
+                )
+            result |= pixels.visible if word == "opaque" else ~pixels.visible
+            continue
         if text.strip().isascii() and text.strip().isdigit():
             if numbers is None:
                 raise FinefillError(

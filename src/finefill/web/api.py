@@ -115,8 +115,8 @@ class Upload:
         mask_value: Annotated[
             list[str] | None,
             Form(
-                description="Take only this value (a label's number) or colour (#RRGGBB) of the "
-                "mask, repeated for more.",
+                description="Take only this value (a label's number), colour (#RRGGBB), or what "
+                "is transparent or opaque, of the mask; repeated for more.",
                 max_length=MAX_VALUES,
             ),
         ] = None,

@@ -100,14 +100,15 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
             **placing,
         )
     for text in order.boxes:
-        hole |= masks.by_numbers(functools.partial(regions.box, text), size, **placing)
+        drawing = functools.partial(regions.box, text)
+        hole |= masks.by_numbers(drawing, size, wrap=order.wrap, **placing)
     outlined = hole  # what is erased has no object's edge
     if order.mask_alpha:
         hole = hole | regions.erased(photo, "the image")
-    hole = masks.check(masks.grow(hole, order.grow), "the image")
+    hole = masks.check(masks.grow(hole, order.grow, order.wrap), "the image")
     shown = files.for_network(photo, hole)
     hidden = files.hidden_of(shown)
-    outlined = masks.grow(outlined, order.grow)
+    outlined = masks.grow(outlined, order.grow, order.wrap)
     if more := masks.too_tight(shown.rgb, outlined if hidden is None else outlined & ~hidden):
         warnings.warn(
             "the mask seems to end at its object's edge, and what it leaves of the object grows "
