@@ -243,7 +243,8 @@ def test_black_and_white_on_transparent_ground() -> None:
     drawn[150:180, 100:200] = (255, 255, 255, 255)
     expected = np.zeros(SIZE, bool)
     expected[150:180, 100:200] = True
-    np.testing.assert_array_equal(read_mask(encoded(drawn), SIZE), expected)
+    with pytest.warns(UserWarning, match="its opaque black is kept"):
+        np.testing.assert_array_equal(read_mask(encoded(drawn), SIZE), expected)
 
 
 def test_a_photograph_with_an_erased_part(demo_rgb: NDArray[np.uint8]) -> None:
