@@ -308,9 +308,10 @@ def test_boxes_are_masks(client: Client, photo: NDArray[np.uint8]) -> None:
     assert response.content == wanted
 
 
-@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "tiff", "avif"])
-def test_format_of_the_answer(client: Client, photo: NDArray[np.uint8], kind: str) -> None:
-    form = {"boxes": "30,40,20,20", "format": kind}
+@pytest.mark.parametrize("name", ["png", "jpeg", "jpg", "webp", "tiff", "tif", "avif"])
+def test_format_of_the_answer(client: Client, photo: NDArray[np.uint8], name: str) -> None:
+    form = {"boxes": "30,40,20,20", "format": name}
+    kind = {"jpg": "jpeg", "tif": "tiff"}.get(name, name)
     response = client.post("/v1/complete", files={"image": encoded(photo, "BMP")}, data=form)
     assert response.headers["content-type"] == f"image/{kind}"
     assert (Image.open(io.BytesIO(response.content)).format or "").lower() == kind
@@ -454,7 +455,7 @@ def test_models_that_cannot_be_served_are_told_at_the_start(
         )
 
 
-def _bad_uploads() -> dict[str, tuple[dict[str, Any], dict[str, Any], int, str]]:
+def _bad_uploads() -> dict[str, tuple[Any, dict[str, Any], int, str]]:
     grain = np.random.default_rng(1).integers(0, 256, (256, 256, 3), np.uint8)
     good, mask = encoded(grain), encoded(center_square(256, 256, 64))
     box = {"boxes": "10,20,30,40"}
@@ -464,7 +465,39 @@ def _bad_uploads() -> dict[str, tuple[dict[str, Any], dict[str, Any], int, str]]
         "truncated": ({"image": good[:5000]}, box, 400, "the image: damaged or truncated"),
         "small": ({"image": encoded(grain[:9, :9])}, box, 400, "the image: 9x9 pixels are too few"),
         "no image": ({"mask": mask}, {}, 422, "image: Field required"),
-        "image as text": ({"mask": mask}, {"image": "x"}, 422, "image: "),
+        "image as text": (
+            {"mask": mask},
+            {"image": "x"},
+            422,
+            "image: send a file (-F image=@photo.jpg)",
+        ),
+        "mask as text": (
+            {"image": good},
+            {"mask": "x"},
+            422,
+            "mask: send a file (-F mask=@mask.png)",
+        ),
+        "unknown field": (
+            {"image": good},
+            {**box, "keep-polarity": "true"},
+            422,
+            "keep-polarity: no such field: use image, mask, boxes, model, fill, wrap, grow, "
+            "format, resize_mask, keep_polarity, mask_value, mask_alpha, mask_drawn, strict",
+        ),
+        "unknown file": ({"image": good, "polygon": b"1,1"}, box, 422, "polygon: no such field"),
+        "twice": (
+            {"image": good},
+            {**box, "fill": ["auto", "network"]},
+            422,
+            "fill: is there twice",
+        ),
+        "101 masks": (
+            [("image", good), *[("mask", mask)] * 101],
+            {},
+            422,
+            "mask: 101 are more than the limit of 100",
+        ),
+        "two images": ([("image", good), ("image", good)], box, 422, "image: is there twice"),
         "no hole": ({"image": good}, {}, 400, "nothing says what to complete"),
         "mask is text": ({"image": good, "mask": b"x"}, {}, 415, "the mask: not an image"),
         "mask is photo": ({"image": good, "mask": good}, {}, 400, "the mask: looks like a photo"),
@@ -506,6 +539,51 @@ def test_bad_uploads_are_told_and_harm_nobody(
     problem = check_problem(client.post("/v1/complete", files=files, data=data), status, detail)
     assert problem["instance"] == "./complete"
     assert metric(client, "finefill_workers_replaced_total") == 0
+
+
+def test_several_masks_add_up(client: Client, photo: NDArray[np.uint8]) -> None:
+    """Squares of 20 and 30 pixels, of which 10 by 10 overlap: 400 + 900 - 100."""
+    first, second = np.zeros((2, 256, 256), bool)
+    first[20:40, 20:40] = second[30:60, 30:60] = True
+    files = [("image", encoded(photo)), ("mask", encoded(first)), ("mask", encoded(second))]
+    response = client.post("/v1/complete", files=files)
+    assert response.headers["x-finefill-changed-pixels"] == "1200"
+    after = np.asarray(Image.open(io.BytesIO(response.content)))
+    where = (after != photo).any(axis=2)
+    assert not where[~(first | second)].any()
+    assert where[first].mean() > 0.9
+    assert where[second].mean() > 0.9
+    small = ("mask", encoded(first[:100]))
+    check_problem(client.post("/v1/complete", files=[*files, small]), 400, "mask 3")
+
+
+def test_warnings_are_refused_if_asked_for(client: Client, photo: NDArray[np.uint8]) -> None:
+    mask = np.zeros((128, 128), bool)  # half the photo's size: scaled, with a warning
+    mask[30:40, 30:40] = True
+    files = {"image": encoded(photo), "mask": encoded(mask)}
+    response = client.post("/v1/complete", files=files, data={"strict": "true"})
+    reason = "strict: refused because of: the mask is 128x128 pixels, the photo 256x256: scaled to"
+    check_problem(response, 400, reason)
+    files["mask"] = encoded(center_square(256, 256, 60))
+    told = [
+        client.post("/v1/complete", files=files, data={"strict": strict})
+        for strict in ("false", "true")
+    ]
+    assert json.loads(told[0].headers["x-finefill-warnings"]) == []
+    assert told[1].status_code == 200
+    assert told[1].content == told[0].content
+
+
+@pytest.mark.parametrize("path", ["/v1/complete", "/v1/jobs"])
+def test_parameters_in_the_address_are_refused(
+    client: Client, photo: NDArray[np.uint8], path: str
+) -> None:
+    files, form = {"image": encoded(photo)}, {"boxes": "10,20,30,40"}
+    response = client.post(f"{path}?fill=regions", files=files, data=form)
+    told = "fill: parameters in the address are not read: send it as a field of the form"
+    check_problem(response, 422, told)
+    response = client.post(f"{path}?polygon=1", files=files, data=form)
+    check_problem(response, 422, "polygon: parameters in the address are not read: use image, mask")
 
 
 def test_bad_requests(client: Client) -> None:
@@ -673,6 +751,8 @@ def test_openapi_tells_all(client: Client) -> None:
     for form in forms:
         assert form["properties"]["model"]["enum"] == ["places"]
         assert form["required"] == ["image"]
+        assert form["additionalProperties"] is False
+        assert form["properties"]["mask"]["anyOf"][0]["type"] == "array"
 
 
 def test_limits_token_and_origins(temporary: Path, photo: NDArray[np.uint8]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import shutil
 import time
@@ -20,17 +21,19 @@ from finefill import __version__
 from finefill.web import docs, static
 from finefill.web.guard import Guard
 from finefill.web.metrics import Metrics
-from finefill.web.orders import IMAGE, MASK, Order
+from finefill.web.orders import IMAGE, Order, mask_files
 from finefill.web.pool import Job, Pool, too_slow
 from finefill.web.problems import MEDIA_TYPE, SCHEMA, Refused, problem, reference, responses
 from finefill.web.settings import Settings
 
 MAX_GROW = 1000  # pixels
 MAX_BOXES = 1000
+MAX_MASKS = 100
 MAX_VALUES = 256
 RESULT_HEADERS = ["X-Finefill-Model", "X-Finefill-Ways", "X-Finefill-Changed-Pixels",
                   "X-Finefill-Seconds", "X-Finefill-Warnings", "Retry-After",
                   "Location"]  # fmt: skip
+_SAME = {"jpg": "jpeg", "tif": "tiff"}
 _REFUSALS = (400, 401, 403, 408, 413, 415, 422, 429, 503)
 _JOB = {"id": "bm9ib2R5IGd1ZXNzZXM", "status": "queued", "seconds": 0.1, "position": 1}
 
@@ -57,6 +60,7 @@ class FinefillAPI(FastAPI):
             names = [card["name"] for card in self.pool.cards]
             for part in parts.values():
                 if "grow" in part.get("properties", {}):
+                    part["additionalProperties"] = False
                     part["properties"]["model"] |= {"enum": names, "default": names[0]}
             if self.pool.settings.token is not None:
                 bearer = {"type": "http", "scheme": "bearer"}
@@ -73,8 +77,11 @@ class Upload:
         request: Request,
         image: Annotated[UploadFile, File(description="The photograph.")],
         mask: Annotated[
-            UploadFile | None,
-            File(description="An image of the photograph's size: white is completed."),
+            list[UploadFile] | None,
+            File(
+                description="An image of the photograph's size: white is completed. Repeated: "
+                "they add up."
+            ),
         ] = None,
         boxes: Annotated[
             list[str] | None,
@@ -103,7 +110,7 @@ class Upload:
             int, Form(ge=0, le=MAX_GROW, description="Widen the mask by so many pixels.")
         ] = 0,
         format: Annotated[
-            Literal["png", "jpeg", "webp", "tiff", "avif"] | None,
+            Literal["png", "jpeg", "jpg", "webp", "tiff", "tif", "avif"] | None,
             Form(description="Of the answer; the photograph's own by default."),
         ] = None,
         resize_mask: Annotated[
@@ -131,6 +138,9 @@ class Upload:
                 "upright (the default), or as it is stored, before its EXIF orientation turns it."
             ),
         ] = None,
+        strict: Annotated[
+            bool, Form(description="Answer 400 with the warnings, if there are any.")
+        ] = False,
     ) -> None:
         pool: Pool = request.app.pool
         names = [card["name"] for card in pool.cards]
@@ -138,9 +148,11 @@ class Upload:
         if model not in names:
             raise Refused(422, f"model: {model}: unknown: use one of {', '.join(names)}")
         # A browser sends an empty part for a file field that nothing was chosen for.
-        self.mask = mask if mask is not None and (mask.size or mask.filename) else None
+        self.masks = [one for one in mask or () if one.size or one.filename]
+        if len(self.masks) > MAX_MASKS:
+            raise Refused(422, f"mask: {len(self.masks)} are more than the limit of {MAX_MASKS}")
         texts = _boxes(boxes or [])
-        if self.mask is None and not texts and not mask_alpha:
+        if not self.masks and not texts and not mask_alpha:
             raise Refused(
                 400,
                 "the image: nothing says what to complete: send a mask, boxes as X,Y,W,H, or "
@@ -151,16 +163,17 @@ class Upload:
             model=model,
             max_pixels=pool.settings.max_pixels,
             boxes=texts,
-            mask=self.mask is not None,
+            masks=len(self.masks),
             fill=fill,
             wrap=wrap,
             grow=grow,
-            format=format,
+            format=_SAME.get(format or "", format),
             resize_mask=resize_mask,
             keep_polarity=keep_polarity,
             mask_values=tuple(text for text in mask_value or () if text.strip()),
             mask_drawn=mask_drawn,
             mask_alpha=mask_alpha,
+            strict=strict,
         )
 
     async def submit(self, pool: Pool, *, deadline: float | None = None) -> Job:
@@ -178,10 +191,45 @@ class Upload:
             raise
 
     def _save(self, folder: Path) -> None:
-        for upload, name in ((self.image, IMAGE), (self.mask, MASK)):
-            if upload is not None:
-                with open(folder / name, "wb") as file:
-                    shutil.copyfileobj(upload.file, file, 1 << 20)
+        names = [IMAGE, *mask_files(len(self.masks))]
+        for upload, name in zip([self.image, *self.masks], names, strict=True):
+            with open(folder / name, "wb") as file:
+                shutil.copyfileobj(upload.file, file, 1 << 20)
+
+
+# What a form may hold, and what of that more than once.
+FIELDS = tuple(name for name in inspect.signature(Upload).parameters if name != "request")
+_REPEATED = ("mask", "boxes", "mask_value")
+_FILES = {"image": "photo.jpg", "mask": "mask.png"}
+
+
+async def _check_fields(request: Request) -> None:
+    """Nothing that a client sends is passed over: FastAPI takes the last of several and no others.
+
+    Raises:
+        Refused: a field is unknown, or there twice, or text where a file belongs; or the address
+            has parameters.
+    """
+    for name in request.query_params:
+        told = "send it as a field of the form" if name in FIELDS else _known()
+        raise Refused(422, f"{_shown(name)}: parameters in the address are not read: {told}")
+    seen: set[str] = set()
+    for name, value in (await request.form()).multi_items():
+        if name not in FIELDS:
+            raise Refused(422, f"{_shown(name)}: no such field: {_known()}")
+        if name in seen and name not in _REPEATED:
+            raise Refused(422, f"{name}: is there twice: send it once")
+        seen.add(name)
+        if name in _FILES and isinstance(value, str):
+            raise Refused(422, f"{name}: send a file (-F {name}=@{_FILES[name]})")
+
+
+def _known() -> str:
+    return f"use {', '.join(FIELDS)}"
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= 40 else name[:40] + "…"
 
 
 def create_app(settings: Settings, pool: Pool, metrics: Metrics) -> FinefillAPI:
@@ -234,6 +282,7 @@ def _add_completion(app: FinefillAPI, settings: Settings) -> None:
 
     @app.post(
         "/v1/complete",
+        dependencies=[Depends(_check_fields)],
         response_class=Response,
         responses={200: image, 202: accepted, **responses(*_REFUSALS, 500, 504)},
     )
@@ -254,6 +303,7 @@ def _add_completion(app: FinefillAPI, settings: Settings) -> None:
 
     @app.post(
         "/v1/jobs",
+        dependencies=[Depends(_check_fields)],
         status_code=202,
         response_class=JSONResponse,
         responses={202: accepted, **responses(*_REFUSALS, 500)},

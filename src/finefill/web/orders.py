@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-IMAGE, MASK = "image", "mask"  # file names in a job's folder
+IMAGE = "image"  # file name in a job's folder
+
+
+def mask_files(count: int) -> list[str]:
+    """The file names of so many masks in a job's folder."""
+    return [f"mask{number}" for number in range(1, count + 1)]
 
 
 @dataclass(frozen=True)
@@ -19,12 +24,20 @@ class Setup:
 
 @dataclass(frozen=True)
 class Order:
-    """What to complete and how; ``boxes`` are texts ``x,y,width,height``."""
+    """What to complete and how.
+
+    Attributes:
+        boxes: texts ``x,y,width,height``.
+        masks: how many there are, see :func:`mask_files`.
+        strict: refuse what would be warned of.
+
+    The others are as in docs/server.md.
+    """
 
     model: str
     max_pixels: int
     boxes: tuple[str, ...] = ()
-    mask: bool = False
+    masks: int = 0
     grow: int = 0
     format: str | None = None
     resize_mask: bool = False
@@ -34,6 +47,7 @@ class Order:
     mask_alpha: bool = False
     fill: Literal["auto", "network", "regions"] = "auto"
     wrap: Literal["x", "y", "xy"] | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from finefill import files, masks
 from finefill.completion import MAX_THREADS, Engine, choose, cpus, fill_with_report, names
 from finefill.errors import FinefillError, NotAnImageError, OperationError, TooLargeError
 from finefill.masks import regions
-from finefill.web.orders import IMAGE, MASK, Done, Order, Setup
+from finefill.web.orders import IMAGE, Done, Order, Setup, mask_files
 from finefill.web.problems import Refused
 
 # Format -> extension and media type of what is written.
@@ -74,6 +74,8 @@ def run(setup: Setup, order: Order, folder: Path) -> Done:
         for warning in caught
         if issubclass(warning.category, UserWarning)
     )
+    if order.strict and told:
+        raise Refused(400, f"strict: refused because of: {'; '.join(told)}")
     seconds = time.perf_counter() - begin
     return Done(file, media_type, order.model, changed, seconds, told, ways)
 
@@ -89,9 +91,9 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
     size = photo.rgb.shape[:2]
     placing: masks.Placing = {"orientation": photo.orientation, "drawn": order.mask_drawn}
     hole = np.zeros(size, bool)
-    if order.mask:
+    for number, name in enumerate(mask_files(order.masks), 1):
         hole |= masks.read_mask(
-            _Named(folder / MASK, "the mask"),
+            _Named(folder / name, "the mask" if order.masks == 1 else f"mask {number}"),
             size,
             resize=order.resize_mask,
             keep_polarity=order.keep_polarity,
