@@ -20,7 +20,7 @@ from typing import Any
 
 from finefill import Engine
 from finefill.completion import catalog
-from finefill.data import iterate_images
+from finefill.data import iterate_images, outlines_of
 from finefill.data.photos import center_frame, cut
 from finefill.evaluation import kinds, metrics, protocol, report
 from finefill.files import RGB
@@ -46,6 +46,9 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=150)
     parser.add_argument("--masks", default="center", help="kind: see finefill evaluate")
+    parser.add_argument(
+        "--objects", nargs="*", type=Path, default=[], help="outlines of --masks objects"
+    )
     parser.add_argument("--metrics", default="psnr", help="such as psnr,lite0")
     parser.add_argument("--framings", nargs="*", type=float, default=FRAMINGS)
     parser.add_argument("--threads", type=int, default=1)
@@ -53,7 +56,8 @@ def main() -> None:
     options = parser.parse_args()
     chosen, _ = metrics.select(tuple(options.metrics.split(",")))
     images = [image for _, image in itertools.islice(iterate_images(options.data), options.limit)]
-    holes = kinds.make_masks(options.masks, len(images))
+    outlines = outlines_of(options.objects) if options.objects else []
+    holes = kinds.make_masks(options.masks, len(images), outlines=outlines)
     rows: list[dict[str, Any]] = []
     print("| model | measure | " + " | ".join(f"{f:g}" for f in options.framings) + " |")
     print("|---|---|" + "---|" * len(options.framings))
