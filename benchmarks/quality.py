@@ -60,6 +60,7 @@ COLUMNS = (
     ("seam", "seam → 0", 3),
     ("vgg16", "VGG16 distance (trained on) ↓", 3),
 )
+WIDEST = 1150  # pixels of a sheet
 BEST = {"lite0": min, "lite0_fd": min, "u_ids": max, "fooled": max, "psnr": max, "vgg16": min}
 
 
@@ -137,6 +138,7 @@ def sheet(model: str, data: Path, limit: int, output: Path) -> None:
         own = {chosen[i]: image for i, image in found.completions.items()}
         results[name] = dataclasses.replace(found, completions=own)
     image = sheets.contact_sheet(test, holes, results, chosen)
+    image.thumbnail((WIDEST, WIDEST))  # the checkout stays light
     with replacing(output / f"{SETS[model]}-random.webp") as file:
         file.write(sheets.webp(image))
 
