@@ -176,6 +176,16 @@ VOC = """<annotation><folder>x</folder><filename>p.jpg</filename>
 </object></annotation>"""
 
 
+def test_a_polygon_of_pascal_voc_counts_instead_of_its_box(tmp_path: Path) -> None:
+    """As Roboflow writes it; the first pixel is 1. A triangle: 1, 2, 3 and 4 pixels a row."""
+    corners = "<polygon><x1>3</x1><y1>4</y1><x2>6</x2><y2>7</y2><x3>3</x3><y3>7</y3></polygon>"
+    found = read(saved(tmp_path, VOC.replace("<bndbox>", f"{corners}<bndbox>"), "p.xml"))
+    expected = np.zeros(SIZE, bool)
+    for row in range(4):
+        expected[3 + row, 2 : 3 + row] = True
+    np.testing.assert_array_equal(found[:, :8], expected[:, :8])
+
+
 def test_pascal_voc(tmp_path: Path) -> None:
     """The first pixel is 1, and the last belongs to the box: 3 to 6 are columns 2, 3, 4 and 5."""
     path = saved(tmp_path, VOC, "p.xml")
@@ -239,6 +249,55 @@ def test_label_studio(tmp_path: Path) -> None:
     found = read(saved(tmp_path, task))
     assert found[2:8, 8:10].all()
     assert found.sum() <= 7 * 3
+
+
+def two_results(**value: Any) -> list[dict[str, Any]]:
+    """A shape and its label, as the template with <Rectangle> and <Labels> exports them."""
+    size = {"original_width": 20, "original_height": 10}
+    return [
+        {"id": "s1", "type": "rectangle", "value": value, **size},
+        {"id": "s1", "type": "labels", "value": {**value, "labels": ["car"]}, **size},
+        {"id": "s2", "type": "rectangle", "value": {**value, "x": 60}, **size},
+        {"id": "s2", "type": "labels", "value": {"labels": ["man"]}, **size},
+    ]
+
+
+def test_label_studio_with_labels_of_their_own(tmp_path: Path) -> None:
+    results = two_results(x=10, y=30, width=20, height=40, rotation=0)
+    task = {"id": 1, "data": {"image": "p.jpg"}, "annotations": [{"result": results}]}
+    for data in ([task], task, {"tasks": [task], "total": 1}):  # exports, and its API
+        path = saved(tmp_path, data)
+        np.testing.assert_array_equal(read(path, "car"), box(2, 3, 4, 4))
+        np.testing.assert_array_equal(read(path, "man"), box(12, 3, 4, 4))
+        np.testing.assert_array_equal(read(path), box(2, 3, 4, 4) | box(12, 3, 4, 4))
+    with pytest.raises(FinefillError, match=r"labelled dog: choose from car, man$"):
+        read(path, "dog")
+    unnamed = {**task, "annotations": [{"result": results[::2]}]}
+    with pytest.raises(FinefillError, match="nothing has a label there: leave out --label"):
+        read(saved(tmp_path, unnamed), "car")
+    value = {"x": 10, "y": 30, "width": 20, "height": 40, "rotation": 0}
+    value |= {"original_width": 20, "original_height": 10}
+    short = {"image": "p.jpg", "box": [value], "label": [{**value, "labels": ["car"]}]}
+    for data in ([short], short):
+        np.testing.assert_array_equal(read(saved(tmp_path, data), "car"), box(2, 3, 4, 4))
+    # Only the label's result has the shape.
+    alone = {**task, "annotations": [{"result": results[1:2]}]}
+    np.testing.assert_array_equal(read(saved(tmp_path, alone), "car"), box(2, 3, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "https://bucket.example/a/my%20photo.png?X-Amz-Signature=ab12&d=c.png",
+        "s3://bucket/a/my photo.png", "/data/upload/3/abcd1234-my_photo.png",
+        "/data/local-files/?d=a/my%20photo.png", "abcd1234-my%20photo.png",
+    ],
+)  # fmt: skip
+def test_how_label_studio_calls_an_image(tmp_path: Path, told: str) -> None:
+    task = studio("rectanglelabels", x=10, y=30, width=20, height=40, rotation=0)[1]
+    path = saved(tmp_path, [{**task, "data": {"image": told}}])
+    found = regions.annotated(path, "my photo.png", SIZE, ["car"])
+    np.testing.assert_array_equal(found, box(2, 3, 4, 4))
 
 
 def packed(samples: NDArray[np.uint8], lengths: tuple[int, ...] = (3, 4, 8, 16)) -> list[int]:

@@ -68,14 +68,23 @@ def test_what_sampling_smears_belongs_to_it(
     assert red(fill_photo(load("places"), image, found)) <= 2
 
 
-@pytest.mark.parametrize("options", [None, {"quality": 92, "subsampling": "4:4:4"}])
-def test_a_hard_edge_is_widened_by_a_pixel(
-    meadow: NDArray[np.uint8], options: dict[str, Any] | None
-) -> None:
+def test_a_hard_edge_is_widened_by_a_pixel_in_lossy_files(meadow: NDArray[np.uint8]) -> None:
     image = np.where(BOX[..., None], np.uint8(RED), meadow)
-    if options:
-        image = decoded(image, "JPEG", **options)
+    np.testing.assert_array_equal(colour(image, "red"), BOX)
+    image = decoded(image, "JPEG", quality=92, subsampling="4:4:4")
     np.testing.assert_array_equal(colour(image, "red"), grow(BOX, 1))
+
+
+def test_round_corners_of_a_hard_box_belong_to_it(meadow: NDArray[np.uint8]) -> None:
+    """A few pixels beside it, half paint, among many that have none."""
+    rows, columns = np.nonzero(BOX)
+    mixed = np.zeros_like(BOX)
+    mixed[rows.min() - 1, columns.min() : columns.min() + 12] = True
+    image = np.where(BOX[..., None], np.uint8(RED), meadow)
+    image[mixed] = (image[mixed].astype(int) + RED) // 2
+    found = colour(image, "red")
+    assert found[BOX | mixed].all()
+    assert not found[~grow(BOX | mixed, 1)].any()
 
 
 @pytest.mark.parametrize("paint", [(255, 0, 0), (0, 255, 0), (255, 0, 255), (0, 0, 255)])
@@ -115,7 +124,7 @@ def test_shades_of_the_photo_are_no_black_paint(
     if options:
         image = decoded(image, "JPEG", **options)
     found = colour(image, "black")
-    assert found[grow(BOX, 1)].all()
+    assert found[grow(BOX, 1) if options else BOX].all()
     assert (found & ~grow(BOX, 1)).sum() < 200  # shades that touch the paint
 
 
@@ -124,13 +133,13 @@ def test_thin_black_lines_and_places_that_cannot_be_told_apart(meadow: NDArray[n
     line[60:61, 30:200] = True
     with pytest.warns(UserWarning, match="black is found in 2 places"):
         found = colour(np.where((BOX | line)[..., None], np.uint8(0), meadow), "black")
-    assert found[grow(BOX | line, 1)].all()
+    assert found[BOX | line].all()
     assert (found & ~grow(BOX | line, 1)).sum() < 200
     more = BOX.copy()
     more[:30, 200:240] = True  # flat, and black: painted, or a black sky's
     with pytest.warns(UserWarning, match="black is found in 2 places"):
         found = colour(np.where(more[..., None], np.uint8(0), meadow), "black")
-    assert found[grow(more, 1)].all()
+    assert found[more].all()
     assert (found & ~grow(more, 1)).sum() < 200
     corner = np.zeros_like(BOX)
     corner[:30, :40] = True

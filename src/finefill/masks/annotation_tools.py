@@ -9,6 +9,7 @@ import csv
 import functools
 import math
 import os
+import re
 import warnings
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ from finefill.masks.shapes import NothingDrawn, Point, Size
 CORNERS = 32  # of the polygon that an ellipse is drawn as
 ROUNDING = 1e-3  # pixels by which an edge may reach into one
 NOT_READ = ("keypoint", "vector", "bitmask")  # Label Studio's shapes of other kinds
+_PLACES = ("x", "y", "width", "height", "rotation", "radiusX", "radiusY", "points", "rle")
 SLACK = 0.01  # by which relative coordinates may leave 0 to 1, by rounding
 
 
@@ -77,7 +79,7 @@ def annotated(
     """The mask of a photo's shapes in an annotation file of any kind that is known.
 
     COCO, labelme, YOLO (.txt: boxes, polygons), VIA (JSON, CSV), CVAT (XML for images), Pascal VOC
-    (XML: boxes) and Label Studio
+    (XML: boxes, polygons) and Label Studio
     (JSON, JSON-MIN: polygons, rectangles, ellipses, brush masks).
 
     Args:
@@ -111,12 +113,13 @@ def annotated(
             return labelme(file, size, labels, line_width=line_width, data=data, **placement)
         if isinstance(data, dict) and "annotations" in data and (data.keys() & {"images", "image"}):
             return coco(file, photo, size, labels, data=data, **placement)
+        if isinstance(data, dict) and isinstance(data.get("tasks"), list):
+            data = data["tasks"]
+        elif _is_task(data) or (isinstance(data, dict) and _minimal(data)):
+            data = [data]  # one task, as Label Studio's API gives it
         if isinstance(data, list) and any(_has(one, "image_id") for one in data):
             return coco(file, photo, size, labels, data=data, **placement)
-        if isinstance(data, list) and all(
-            _has(one, "annotations") or _has(one, "result") or _has(one, "completions")
-            for one in data
-        ):
+        if isinstance(data, list) and all(map(_is_task, data)):
             found = _label_studio(data, photo, name)
         elif isinstance(data, list) and any(map(_minimal, data)):
             found = _label_studio([_whole(task) for task in data], photo, name)
@@ -141,6 +144,11 @@ def annotated(
 
 def _has(value: Any, key: str) -> bool:
     return isinstance(value, dict) and key in value
+
+
+def _is_task(value: Any) -> bool:
+    """Whether it is a task of Label Studio in its long form."""
+    return any(_has(value, key) for key in ("annotations", "result", "completions"))
 
 
 def _yolo(text: str, name: str) -> _Read:
@@ -313,10 +321,23 @@ def _cvat(text: str, photo: str, name: str, line_width: float | None) -> _Read:
 
 
 def _voc(root: Any, name: str) -> _Read:
-    """Pascal VOC's XML of one image: boxes; the first pixel is 1, and the last belongs to them."""
+    """Pascal VOC's XML of one image: boxes; the first pixel is 1, and the last belongs to them.
+
+    An object's polygon (x1, y1, x2, y2 …, as Roboflow writes it) counts instead of its box.
+    """
     found = []
     for element in root.iter("object"):
         label = element.findtext("name", "")
+        outline = {one.tag: one.text for one in element.iterfind("polygon/*")}
+        if all(f"{axis}{corner}" in outline for axis in "xy" for corner in (1, 2, 3)):
+            what = f"{name}: polygon {label!r}"
+            points: list[Point] = []
+            while f"x{len(points) + 1}" in outline:
+                corner = len(points) + 1
+                x, y = (_number(outline.get(f"{axis}{corner}"), what) for axis in "xy")
+                points.append((x - 1, y - 1))
+            found.append(Shape(label, "polygon", _absolute(points, what, None)))
+            continue
         what = f"{name}: box {label!r}"
         left, top, right, bottom = (
             _number(element.findtext(f"bndbox/{side}"), f"{what}: {side}")
@@ -382,11 +403,11 @@ def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
         annotations = [one for one in listed if isinstance(one, dict)]
         values = task.get("data")
         paths = [task.get("file_upload"), *(values.values() if isinstance(values, dict) else ())]
-        # Files that were not uploaded are told by an address: /data/local-files/?d=folder/p.jpg.
         tasks += [
-            (unquote(path.rpartition("?d=")[2]) if "?d=" in path else path, annotations)
-            for path in paths
-            if isinstance(path, str)
+            (path, annotations)
+            for told in paths
+            if isinstance(told, str)
+            for path in _paths_of(told)
         ]
     annotations = _of_photo(tasks, photo, name, uploaded=True)
     kept = [one for one in annotations if not (one.get("was_cancelled") or one.get("skipped"))]
@@ -396,16 +417,23 @@ def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
             f"{len(annotations) - len(kept)} of this photo's {len(annotations)}",
             stacklevel=3,
         )
-    results = [one.get("result") for one in kept]
+    results = [
+        result
+        for one in kept
+        for result in list_of(one.get("result"))
+        if isinstance(result, dict) and isinstance(result.get("value"), dict)
+    ]
+    named = _labels_of(results)
     found, sides = [], None
-    for result in (one for listed in results for one in list_of(listed)):
-        value = result.get("value") if isinstance(result, dict) else None
-        if not isinstance(value, dict):
-            continue
+    for result in results:
+        value = result["value"]
         kind = str(result.get("type", ""))
+        if kind in ("labels", ""):
+            if kind and any(one.get("type") != kind and _is_same(one, result) for one in results):
+                continue  # the other one is drawn
+            kind = _kind_of(value)
         what = f"{name}: {kind}"
-        labels = value.get(kind)
-        label = str(labels[0]) if isinstance(labels, list) and labels else ""
+        label = next((label for other, label in named if _is_same(other, result)), "")
 
         def number(key: str, value: dict[str, Any] = value, what: str = what) -> float:
             return _number(value.get(key, 0 if key == "rotation" else None), f"{what}: {key}") / 100
@@ -441,6 +469,44 @@ def _label_studio(data: list[Any], photo: str, name: str) -> _Read:
     return sides, found
 
 
+def _paths_of(told: str) -> list[str]:
+    """What an image may be called that Label Studio tells by a path or an address.
+
+    Files that were not uploaded are told by an address (``/data/local-files/?d=folder/p.jpg``);
+    those of a storage may have a signature behind their name, and signs written as ``%20``.
+    """
+    path = told.rpartition("?d=")[2] if "?d=" in told else told.partition("?")[0]
+    return list(dict.fromkeys([told, path, unquote(path)]))
+
+
+def _labels_of(results: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
+    """The results of Label Studio that have a label, with it."""
+    named = []
+    for result in results:
+        labels = result["value"].get(str(result.get("type", "")))
+        if isinstance(labels, list) and labels:
+            named.append((result, str(labels[0])))
+    return named
+
+
+def _is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two results are of one shape: a rectangle, say, and its label (``<Labels>``)."""
+    if one is other:
+        return True
+    if one.get("type") == other.get("type"):
+        return False
+    if "id" in one and "id" in other:
+        return bool(one["id"] == other["id"])
+    places = [{key: told["value"].get(key) for key in _PLACES} for told in (one, other)]
+    return places[0] == places[1] and any(value is not None for value in places[0].values())
+
+
+def _kind_of(value: dict[str, Any]) -> str:
+    """What kind of shape a result has that tells only its label; empty where it has none."""
+    kinds = {"rle": "brush", "points": "polygon", "radiusX": "ellipse", "width": "rectangle"}
+    return next((kind for key, kind in kinds.items() if key in value), "")
+
+
 def _brush(packed: Any, what: str) -> Callable[[Size], Mask]:
     return lambda size: brush_mask(packed, size, what)
 
@@ -459,13 +525,16 @@ def _of_photo(
 ) -> Any:
     """What a file says of the photo: of the image with its file name, and its folders if needed.
 
-    Label Studio puts eight signs and "-" before the names of uploaded files.
+    Label Studio puts eight signs and "-" before the names of uploaded files, writes their spaces as
+    "_", and leaves out signs other than letters, digits, "-", "_" and ".".
     """
     wanted = called(photo)
+    stored = re.sub(r"[^-\w.]", "", wanted.strip().replace(" ", "_"))
     listed = [(parts_of(path), image) for path, image in images]
     found = [
         (path, image) for path, image in listed
-        if path[-1] == wanted or (uploaded and path[-1][8:9] == "-" and path[-1][9:] == wanted)
+        if path[-1] == wanted
+        or (uploaded and path[-1][8:9] == "-" and path[-1][9:] in (wanted, stored))
     ]  # fmt: skip
     return of_folders(found, photo, name)
 

@@ -402,10 +402,9 @@ def choose(
         raise FinefillError(f"{where}: nothing is annotated there: give --box or --polygon")
     present = {name for name, _ in named}
     if missing := [label for label in labels if label not in present]:
-        raise FinefillError(
-            f"{where}: nothing is labelled {', '.join(missing)}: "
-            f"choose from {', '.join(sorted(present))}"
-        )
+        names = ", ".join(sorted(present - {""}))
+        remedy = f"choose from {names}" if names else "nothing has a label there: leave out --label"
+        raise FinefillError(f"{where}: nothing is labelled {', '.join(missing)}: {remedy}")
     return [entry for name, entry in named if not labels or name in labels]
 
 

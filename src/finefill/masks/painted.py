@@ -20,6 +20,7 @@ GROUND = 8  # pixels beyond, from which the colour of the ground is taken
 LEANING = 0.08  # of the way from the ground's colour to the paint's, of a pixel that has paint
 TELLS = 0.08  # of the way beyond the ground's, on average around the mask: that is warned of
 FEW = 0.2  # of the pixels beside what is painted; if fewer lean to it, they do so by chance
+CHANCE = 0.01  # so few do where nothing is mixed
 RIM = 0.15  # as LEANING, on average of the pixels beside what is painted: it has a soft rim
 RIM_ENDS = 0.1  # which ends where the average is less; a pixel more is taken anyway
 COLOURLESS = 40  # between the channels; photos have such colours of their own
@@ -27,6 +28,7 @@ EXACT = 8.0  # Euclidean distance of what is painted from its colour; shades are
 BLOCK = 4  # pixels apart, of places that are one
 SOLID, FLAT, LEAST = 16, 0.6, 12  # pixels amid others, share of exact ones, number: of paint
 BESIDE_MOST = 0.05  # of the solid pixels of the largest place; fewer are a shade's
+ONE_COLOUR = 0.99  # share of painted pixels that have the very same colour, in lossless files
 DISTINCT = 40.0  # Euclidean distance of the paint from the ground; nearer ones cannot be told
 
 _Values = NDArray[np.float32]
@@ -48,7 +50,7 @@ def colour(
         name: what messages call the photo.
 
     Returns:
-        (H, W) bool, a pixel wider than what has paint.
+        (H, W) bool: paint of one colour with hard edges as it is; else a pixel wider.
 
     Raises:
         FinefillError: it is no colour, or nothing is painted in it.
@@ -124,12 +126,16 @@ def _with_rim(image: RGB, core: Mask, paint: _Values, reach: int) -> tuple[Mask,
     usual, spread = (float(ground.mean()), float(ground.std())) if ground.size else (0.0, 0.0)
     rim = (lean > usual + max(LEANING, 3 * spread)) & near
     beside = grow(part, 1) & ~part
-    if not beside.any() or rim[beside].mean() < FEW:  # a hard edge
+    leaning = float(rim[beside].mean()) if beside.any() else 0.0
+    mixed = rim & beside if leaning > CHANCE else np.zeros_like(rim)  # at round corners, say
+    if hard := leaning < FEW:
         rim = part
-    painted = _connected(part, rim) | grow(part, _rim_of(lean - usual, part, reach))
+    width = _rim_of(lean - usual, part, reach)
+    painted = _connected(part, rim) | grow(part, width)
     last = near & ~grow(part, reach - 1)
     ends = not last.any() or painted[last].mean() <= FEW / 4
-    painted = grow(painted, 1)
+    exact = hard and width == 0 and _is_flat(image[core])
+    painted = painted | mixed if exact else grow(painted, 1)
     mask = np.zeros_like(core)
     mask[window] = painted
     around = lean[grow(painted, 2) & ~painted] - usual
@@ -160,6 +166,14 @@ def _rim_of(lean: _Values, core: Mask, reach: int) -> int:
             return width
         inner = outer
     return reach
+
+
+def _is_flat(pixels: RGB) -> bool:
+    """Whether (N, 3) pixels are paint as it was put there: many of one colour, without noise."""
+    if len(pixels) < SOLID:
+        return False
+    usual = np.median(pixels, axis=0).astype(np.uint8)
+    return bool((pixels == usual).all(axis=1).mean() >= ONE_COLOUR)
 
 
 def _places(core: Mask, exact: Mask) -> tuple[Mask, int, bool]:
