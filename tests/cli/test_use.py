@@ -293,9 +293,8 @@ def test_what_is_painted_over(
     painted = boxes((50, 40, 20, 15))
     files.rgb = np.where(painted[..., None], np.uint8((255, 0, 255)), files.rgb)
     Image.fromarray(files.rgb).save(files.photo)
-    expected = boxes((49, 40, 22, 15), (50, 39, 20, 17))  # a pixel more, without corners
     found = completed(files, monkeypatch, "--mask-color", "#FF00FF")
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found, painted)
 
     files.photo = files.folder / "p.jpg"
     Image.fromarray(files.rgb).save(files.photo, quality=90)
@@ -303,7 +302,7 @@ def test_what_is_painted_over(
         files.rgb = np.asarray(read.convert("RGB"))
     found = completed(files, monkeypatch, "--mask-color", "#FF00FF", "--mask-tolerance", 60)
     assert found[painted].mean() > 0.95
-    assert (found & ~expected).sum() < 150  # colour is smeared by up to three pixels
+    assert (found & ~painted).sum() < 222  # colour is smeared by up to three pixels
     assert capsys.readouterr().err == ""  # paint has an edge, but it is no object
 
 
