@@ -13,5 +13,9 @@ class NotAnImageError(FinefillError):
     """A file is no image in any format that can be read."""
 
 
+class EmptyMaskError(FinefillError):
+    """Nothing is to be completed: a mask is empty, or nothing is annotated in a photo."""
+
+
 class OperationError(FinefillError):
     """A model fails, or a disk: what was asked for may be right."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 from finefill import Engine, FinefillError
 from finefill.batch import Task, complete_file, prepare, task
 from finefill.completion.photo import Report, fill_with_report
-from tests.batch.folders import SIZE, Files, pixels, sha256, tree
+from tests.batch.folders import SIZE, Files, pictures, pixels, sha256, tree
 from tests.cli.test_use import run as run_command
 
 
@@ -216,3 +217,122 @@ def test_wrap_is_part_of_what_was_done(files: Files, monkeypatch: pytest.MonkeyP
     assert files.results(wrap="x") == {"a.png": "skipped"}
     with pytest.raises(FinefillError, match=r"^wrap: 'z': use one of x, y, xy$"):
         prepare(files.batch(wrap="z"))
+
+
+def test_photos_with_nothing_to_complete_are_counted_apart(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Frames of a film: most have an object, some have none."""
+    for name in ("black.png", "yolo.png", "some.png", "two.png"):
+        files.photo(name)
+    files.mask("some.png")
+    files.mask("two_mask1.png")
+    for name in ("black.png", "two_mask2.png"):
+        Image.new("L", SIZE).save(files.masks / name)
+    (files.masks / "yolo.txt").write_text("")
+    assert run_command(monkeypatch, *files.command("--jobs", 1)) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("done 2, skipped 0, failed 0, empty 2, warnings 2, ")
+    reason = task.EMPTY
+    assert captured.err.splitlines() == [
+        f"{name}: warning: {reason}" for name in ("black.png", "yolo.png")
+    ]
+    lines = {line["photo"]: line for line in files.lines()}
+    results = {name: (line["result"], line["error"]) for name, line in lines.items()}
+    assert results == {
+        "black.png": ("empty", ""),
+        "some.png": ("done", ""),
+        "two.png": ("done", ""),
+        "yolo.png": ("empty", ""),
+    }
+    assert lines["two.png"]["hole_pixels"] == files.hole.sum()  # one of its masks is empty
+    assert set(pictures(files.out)) == {"some.png", "two.png"}
+    coco = {
+        "images": [
+            {"id": at, "file_name": f"{name}.png"} for at, name in enumerate(("some", "two"))
+        ],
+        "annotations": [{"id": 1, "image_id": 0, "category_id": 1, "bbox": [10, 10, 10, 10]}],
+    }
+    everything = files.folder / "coco.json"
+    everything.write_text(json.dumps(coco))
+    found = {name: entry.result for name, entry in files.run(masks=everything).items()}
+    # Images that the file does not know at all are a mistake.
+    assert found == {
+        "black.png": "failed", "some.png": "done", "two.png": "empty", "yolo.png": "failed",
+    }  # fmt: skip
+    # Drawn later, they are done.
+    files.mask("black.png")
+    assert files.run(strict=True)["black.png"].result == "done"
+    assert files.run(strict=True)["yolo.png"].error == f"{reason} (--strict: nothing is written)"
+
+
+def test_strict_writes_nothing_for_photos_with_warnings(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("good.png", "inverted.png", "unused.png"):
+        files.photo(name)
+        files.mask(name)
+    files.mask("unused_mask.png")
+    Image.fromarray(~files.hole).save(files.masks / "inverted.png")
+    frames = Image.new("RGB", SIZE)
+    files.photo("several.gif", save_all=True, append_images=[frames])
+    files.mask("several.png")
+    assert run_command(monkeypatch, *files.command("--jobs", 1, "--strict")) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith("done 1, skipped 0, failed 3, warnings 0, ")
+    reasons = dict(line.split(": ", 1) for line in captured.err.splitlines())
+    assert list(reasons) == ["inverted.png", "several.gif", "unused.png"]
+    for name, part in (
+        ("inverted.png", "inverted"), ("several.gif", "several pictures"),
+        ("unused.png", "not used: unused_mask.png"),
+    ):  # fmt: skip
+        assert part in reasons[name]
+        assert reasons[name].endswith(" (--strict: nothing is written)")
+    assert set(pictures(files.out)) == {"good.png"}
+    failed = {line["photo"]: line["error"] for line in files.lines() if line["error"]}
+    assert failed == reasons
+    # What was done with warnings is not done for --strict.
+    results = dict.fromkeys(("inverted.png", "several.gif", "unused.png"), "done")
+    assert files.results() == {**results, "good.png": "skipped"}
+    before = pictures(files.out)
+    assert files.results() == dict.fromkeys((*results, "good.png"), "skipped")
+    assert files.results(strict=True) == {**dict.fromkeys(results, "failed"), "good.png": "skipped"}
+    assert pictures(files.out) == before
+    files.mask("nobody.png")
+    assert run_command(monkeypatch, *files.command("--jobs", 1, "--strict")) == 2
+    assert "1 file among the masks belongs to no photo: nobody.png" in capsys.readouterr().err
+
+
+def test_strict_refuses_what_a_format_gives_up_while_it_is_written(files: Files) -> None:
+    """A PNG called .jpg becomes a JPEG, which is noticed when it is written."""
+    files.photo("a.png").rename(files.photos / "a.jpg")
+    files.mask("a.png")
+    (told,) = files.run()["a.jpg"].warnings
+    assert "JPEG does not keep all pixels; the photo is PNG in spite of its name" in told
+    (files.out / "a.jpg").unlink()
+    entry = files.run(strict=True)["a.jpg"]
+    assert entry.error == f"{told} (--strict: nothing is written)"
+    assert (entry.result, entry.warnings) == ("failed", [])
+    assert set(tree(files.out)) == {"manifest.jsonl"}
+
+
+def test_files_of_others_are_not_replaced(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "b/c.png"):
+        files.photo(name)
+        files.mask(name)
+    (files.out / "b").mkdir(parents=True)
+    (files.out / "b" / "c.png").write_bytes(b"of somebody else")
+    (files.out / "other.png").write_bytes(b"in nobody's way")
+    before = tree(files.out)
+    assert run_command(monkeypatch, *files.command("--jobs", 1)) == 2
+    assert capsys.readouterr().err == (
+        f"finefill: {files.out / 'b/c.png'}: is no batch's, as there is no manifest.jsonl, and "
+        "would be replaced: choose another folder for the output, or --overwrite\n"
+    )
+    assert tree(files.out) == before
+    assert set(files.results(overwrite=True).values()) == {"done"}
+    assert (files.out / "other.png").read_bytes() == b"in nobody's way"
+    (files.out / "b" / "c.png").write_bytes(b"changed")  # now a batch's folder
+    assert files.results() == {"a.png": "skipped", "b/c.png": "done"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -15,7 +16,7 @@ import numpy as np
 
 from finefill.batch import places
 from finefill.batch.places import Place, digest, opened
-from finefill.errors import FinefillError
+from finefill.errors import EmptyMaskError, FinefillError
 from finefill.files import Photo, usable
 from finefill.masks import Mask, regions
 
@@ -224,27 +225,28 @@ def read(task: Task, photo: Photo, masks: tuple[Place, ...]) -> tuple[Mask, str]
     for place in masks:
         with opened(place) as file:
             digests.append(digest(file))
-            if is_annotation(place):
-                hole |= regions.annotated(
-                    str(place),
-                    str(task.source),  # with the folders, which tell images of one name apart
-                    size,
-                    task.labels,
-                    text=file.read(),
-                    resize=task.resize_mask,
-                    line_width=task.line_width,
-                    **placing,
-                )
-            else:
-                hole |= read_mask(
-                    file,
-                    size,
-                    resize=task.resize_mask,
-                    keep_polarity=task.keep_polarity,
-                    max_pixels=task.max_pixels,
-                    values=task.mask_values,
-                    **placing,
-                )
+            with contextlib.suppress(EmptyMaskError):  # others may say more
+                if is_annotation(place):
+                    hole |= regions.annotated(
+                        str(place),
+                        str(task.source),  # with the folders, which tell images of one name apart
+                        size,
+                        task.labels,
+                        text=file.read(),
+                        resize=task.resize_mask,
+                        line_width=task.line_width,
+                        **placing,
+                    )
+                else:
+                    hole |= read_mask(
+                        file,
+                        size,
+                        resize=task.resize_mask,
+                        keep_polarity=task.keep_polarity,
+                        max_pixels=task.max_pixels,
+                        values=task.mask_values,
+                        **placing,
+                    )
     return hole, together(digests)
 
 

@@ -81,6 +81,12 @@ def read_done(manifest: Place) -> dict[str, bytes]:
     return done
 
 
+def is_begun(out: Place) -> bool:
+    """Whether an output folder has a manifest, or pieces of one."""
+    manifest = out / MANIFEST
+    return places.exists(manifest) or bool(isinstance(manifest, Url) and _pieces_of(manifest))
+
+
 class _Lines:
     """A manifest in a folder of this machine."""
 
@@ -196,6 +202,7 @@ def _read_into(done: dict[str, bytes], file: IO[bytes]) -> int:
                     entry["output_bytes"],
                     options_of(entry),
                     entry.get("confidence") is not None,
+                    bool(entry.get("warnings")),
                 )
         except (ValueError, TypeError, KeyError, AttributeError):
             continue

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finefill.batch import extras, holes, places
-from finefill.batch.manifest import MANIFEST, read_done
+from finefill.batch.manifest import MANIFEST, is_begun, read_done
 from finefill.batch.places import Place, Url
 from finefill.batch.task import Entry, Task, entry_of, is_done, now
 from finefill.completion import Engine, Fill, Wrap, check_fill, check_wrap, load
@@ -56,7 +56,9 @@ class Batch:
         grow: widen the masks by so many pixels on all sides.
         png: write PNG files whatever the photo's format is.
         max_pixels: refuse larger images before decoding them.
-        overwrite: complete again what an earlier run has completed.
+        overwrite: complete again what an earlier run has completed; and replace files of a folder
+            in which no batch has written yet.
+        strict: a photo with warnings fails, and nothing is written for it.
         confidence: measure how sure the fills are, by a second run of the network.
         engine: ``local`` (processes of this machine) or ``ray``.
         address: of a Ray cluster; None = as ``RAY_ADDRESS`` says, or on this machine.
@@ -84,6 +86,7 @@ class Batch:
     convention: str | None = None
     fill: Fill = "auto"
     wrap: Wrap | None = None
+    strict: bool = False
 
     @property
     def in_memory(self) -> bool:
@@ -129,6 +132,8 @@ def prepare(batch: Batch) -> Plan:
     except OSError as error:  # a storage's names no file
         place = error.filename or batch.photos
         raise FinefillError(f"{place}: cannot be read: {places.reason(error)}") from error
+    if spare and batch.strict:
+        raise FinefillError(f"{batch.masks}: {spare} (--strict: nothing is written)")
     left_out = _told(others)
     if not total:
         more = f"; {left_out}" if left_out else ""
@@ -259,13 +264,14 @@ def _check_places(batch: Batch) -> None:
 def _count(batch: Batch) -> tuple[int, Counter[str], str]:
     """What a walk through the photos and their masks finds.
 
-    No two photos may have one output.
+    No two photos may have one output, and none may replace what is no batch's.
 
     Returns:
         The photos and the folders that cannot be listed; the extensions of what is left out; and
         in a sentence the masks of no photo.
     """
     total, others, spare = 0, Counter[str](), _Spare(batch)
+    foreign = not batch.overwrite and places.exists(batch.out) and not is_begun(batch.out)
     for folder in _folders(batch):
         if folder.problem and not folder.path:
             raise FinefillError(f"{batch.photos}: {folder.problem}")
@@ -277,6 +283,12 @@ def _count(batch: Batch) -> tuple[int, Counter[str], str]:
                 raise FinefillError(
                     f"{batch.photos}: {both} would both become "
                     f"{_join(folder.path, _output(batch, name))}: rename one, or keep the format"
+                )
+        for path in [_join(folder.path, name) for name in outputs] if foreign else ():
+            if places.exists(batch.out / path):
+                raise FinefillError(
+                    f"{batch.out / path}: is no batch's, as there is no {MANIFEST}, and would be "
+                    "replaced: choose another folder for the output, or --overwrite"
                 )
         total += len(folder.names) + bool(folder.problem)
         others.update(folder.others)
@@ -425,6 +437,7 @@ def _tasks(plan: Plan, done: Mapping[str, bytes], *, clear: bool = False) -> Ite
             mask_drawn=batch.mask_drawn,
             fill=batch.fill,
             wrap=batch.wrap,
+            strict=batch.strict,
             grow=batch.grow,
             max_pixels=batch.max_pixels,
             confidence=batch.confidence,

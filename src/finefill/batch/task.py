@@ -15,9 +15,14 @@ from typing import Any
 from finefill.batch import holes
 from finefill.batch.places import Place, created, digest, opened, size, stamp
 from finefill.completion import NEAR, Engine, Fill, Wrap, fill_with_report, groups
-from finefill.errors import FinefillError
+from finefill.errors import EmptyMaskError, FinefillError
 from finefill.files import MAX_PIXELS, for_network, hidden_of, read_photo, write_photo
 from finefill.masks import check, grow
+
+EMPTY = (
+    "nothing to complete: its mask is empty, so nothing is written: draw what is to go, or copy "
+    "the photo where the output needs it"
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Task:
     convention: str = "finefill"
     fill: Fill = "auto"
     wrap: Wrap | None = None
+    strict: bool = False
 
 
 @dataclass
@@ -77,7 +83,8 @@ class Entry:
     """What became of one photo: a line of the manifest. None = not known, it failed before.
 
     Attributes:
-        result: done, failed (see ``error``), or skipped: done by an earlier run (not written).
+        result: done, failed (see ``error``), empty: nothing was to be completed, or skipped: done
+            by an earlier run (not written).
         width: of the upright photo, in pixels, as ``height``.
         hole_pixels: how many were completed.
         groups: of holes that lie close together.
@@ -136,26 +143,33 @@ def complete_file(task: Task, engine: Engine) -> Entry:
     start = time.perf_counter()
     if is_done(task):
         return entry_of(task, result="skipped")
-    entry = entry_of(task)
+    entry, named = entry_of(task), f"{task.source}: "
+    found: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
             if task.problem or task.mask is None:
                 raise FinefillError(task.problem or "it has no mask")
-            found = _complete(task, task.mask, engine, entry)
+            found = _complete(task, task.mask, engine, entry, caught)
             entry.result = "done"
+        except EmptyMaskError:
+            found = [EMPTY]
+            if task.strict:
+                entry.error = _strictly(EMPTY)
+            else:
+                entry.result = "empty"
+        except UserWarning as warning:  # of a strict task, while it was written
+            entry.error = _strictly(str(warning)).removeprefix(named)
         except FinefillError as error:
-            found = []
             # The photo is named by the entry already.
-            entry.error = str(error).removeprefix(f"{task.source}: ")
+            entry.error = str(error).removeprefix(named)
         except MemoryError:
-            found = []
             entry.error = "not enough memory: use fewer --jobs, or a smaller photo"
         except Exception as error:  # one photo must not end the work on all others
-            found = []
             entry.error = f"unexpected {type(error).__name__}: {error}"
-    told = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
-    entry.warnings = [*task.warnings, *told, *found]
+    told = [*task.warnings, *_texts(caught), *found]
+    # What it was refused for is told once.
+    entry.warnings = [one for one in told if _strictly(one).removeprefix(named) != entry.error]
     entry.seconds = round(time.perf_counter() - start, 3)
     entry.time = now()
     return entry
@@ -198,6 +212,7 @@ def state(
     size: int,
     options: Sequence[object],
     measured: bool,
+    warned: bool = False,
 ) -> bytes:
     """A digest of what must be as it was for a photo to be skipped.
 
@@ -209,8 +224,9 @@ def state(
         size: of the output, in bytes.
         options: what of the task decides what is completed, see :func:`options_of`.
         measured: whether the confidence was measured.
+        warned: whether there were warnings.
     """
-    text = json.dumps([output, photo, mask, model, size, *options, measured]).encode()
+    text = json.dumps([output, photo, mask, model, size, *options, measured, warned]).encode()
     return hashlib.blake2b(text, digest_size=16).digest()
 
 
@@ -226,7 +242,7 @@ def options_of(values: Mapping[str, Any]) -> list[object]:
 
 def is_done(task: Task) -> bool:
     """Whether the same files and model made an output that is there, with its size."""
-    if task.done is None or task.mask is None:
+    if task.done is None or task.mask is None or (task.strict and task.warnings):
         return False
     try:
         there = size(task.target)
@@ -236,13 +252,35 @@ def is_done(task: Task) -> bool:
         return False
     return task.done in {
         state(
-            task.output, photo, mask, task.model_sha256, there, options_of(vars(task)), measured
+            task.output, photo, mask, task.model_sha256, there, options_of(vars(task)), measured,
+            warned,
         )
         for measured in {True, task.confidence}
+        for warned in {False, not task.strict}
     }  # fmt: skip
 
 
-def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> list[str]:
+def _texts(caught: list[warnings.WarningMessage]) -> list[str]:
+    return [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
+
+
+def _strictly(text: str) -> str:
+    return f"{text} (--strict: nothing is written)"
+
+
+def _refuse(task: Task, caught: list[warnings.WarningMessage], *more: str) -> None:
+    """Raise the first warning, if the task is strict."""
+    if task.strict and (told := [*task.warnings, *_texts(caught), *more]):
+        raise FinefillError(_strictly(told[0]))
+
+
+def _complete(
+    task: Task,
+    mask_place: Place,
+    engine: Engine,
+    entry: Entry,
+    caught: list[warnings.WarningMessage],
+) -> list[str]:
     """Read, complete, write; fills in ``entry`` as it goes, so that a failure keeps what is known.
 
     The digests are those of the very bytes that are decoded, should a file change meanwhile.
@@ -257,6 +295,7 @@ def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> li
     entry.hole_pixels = int(mask.sum())
     entry.groups = len(groups(mask, NEAR))
     photo = for_network(photo, mask)
+    _refuse(task, caught)
     report = fill_with_report(
         engine,
         photo.rgb,
@@ -274,7 +313,10 @@ def _complete(task: Task, mask_place: Place, engine: Engine, entry: Entry) -> li
     entry.ways = [one.way for one in report.filled]
     if report.confidence is not None:
         entry.confidence = round(report.confidence, 4)
-    with created(task.target) as path:
+    _refuse(task, caught, *report.warnings)
+    with created(task.target) as path, warnings.catch_warnings():
+        if task.strict:
+            warnings.simplefilter("error", UserWarning)
         write_photo(photo, report.rgb, mask, path, overwrite=True)
         with opened(path) as file:
             entry.output_sha256 = digest(file)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from finefill.batch import Entry, Place, Plan
     from finefill.completion import Fill, Wrap
 
-TOTALS = ("done", "skipped", "failed", "warnings")
+TOTALS = ("done", "skipped", "failed", "empty", "warnings")
 SHOWN = 1000  # failures and warnings listed at the end; the manifest has all
 
 
@@ -101,7 +101,12 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
 @click.option(
     "--confidence", is_flag=True, help="Measure how sure the fills are: runs the network twice."
 )
-@click.option("--overwrite", is_flag=True, help="Complete again what is done already.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Complete again what is done already, and replace files that no batch has written.",
+)
+@options.strict("A photo with warnings fails: nothing is written for it.")
 @click.pass_context
 def batch(
     context: click.Context,
@@ -128,6 +133,7 @@ def batch(
     max_pixels: int,
     confidence: bool,
     overwrite: bool,
+    strict: bool,
 ) -> None:
     """Complete all photographs in the folder PHOTOS and the folders below it.
 
@@ -163,6 +169,7 @@ def batch(
             convention=convention,
             fill=fill,
             wrap=wrap,
+            strict=strict,
         )
     )
     tell(plan.engine)
@@ -223,7 +230,8 @@ def _run(plan: Plan) -> int:
         if more:
             click.echo(f"and {more} more: see {plan.batch.out / MANIFEST}", err=True)
         _tell_left_out(plan)
-        totals = ", ".join(f"{name} {count[name]}" for name in TOTALS)
+        shown = [name for name in TOTALS if name != "empty" or count[name]]
+        totals = ", ".join(f"{name} {count[name]}" for name in shown)
         click.echo(f"{totals}, {rate()}")
     if stop.is_set():
         click.echo("finefill: stopped: the same command goes on from here", err=True)

@@ -95,3 +95,8 @@ def mask_drawn(how: str) -> Option:
         type=click.Choice(["shown", "stored"]),
         help=f"{how}  [default: shown]",
     )
+
+
+def strict(how: str) -> Option:
+    """Refuse what would be warned of; ``how`` says that in a sentence."""
+    return click.option("--strict", is_flag=True, help=how)

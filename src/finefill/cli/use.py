@@ -104,7 +104,7 @@ ASSETS = Path(__file__).parent.parent / "assets"
     "What masks, annotations, boxes and polygons lie on: the photo as it is shown, upright, "
     "or as it is stored, before its EXIF orientation turns it."
 )
-@click.option("--strict", is_flag=True, help="Stop where there would be a warning.")
+@options.strict("Stop where there would be a warning.")
 @click.option(
     "--confidence",
     is_flag=True,

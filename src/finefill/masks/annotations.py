@@ -16,7 +16,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
-from finefill.errors import FinefillError
+from finefill.errors import EmptyMaskError, FinefillError
 from finefill.files import MAX_PIXELS, decode
 from finefill.masks import shapes
 from finefill.masks.meaning import Mask
@@ -396,10 +396,11 @@ def choose(
     """The entries with one of the labels, or all.
 
     Raises:
-        FinefillError: there are none, or none has one of the labels.
+        EmptyMaskError: there are none.
+        FinefillError: none has one of the labels.
     """
     if not named:
-        raise FinefillError(f"{where}: nothing is annotated there: give --box or --polygon")
+        raise EmptyMaskError(f"{where}: nothing is annotated there: give --box or --polygon")
     present = {name for name, _ in named}
     if missing := [label for label in labels if label not in present]:
         names = ", ".join(sorted(present - {""}))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.errors import FinefillError
+from finefill.errors import EmptyMaskError, FinefillError
 from finefill.masks.labels import Areas, areas, brightness
 
 Mask = NDArray[np.bool_]
@@ -258,10 +258,11 @@ def check(mask: Mask, name: str = "the mask") -> Mask:
     """Return ``mask`` if it has both pixels to complete and pixels to complete them from.
 
     Raises:
-        FinefillError: it is empty or full.
+        EmptyMaskError: it is empty.
+        FinefillError: it is full.
     """
     if not mask.any():
-        raise FinefillError(f"{name}: the mask is empty: paint what is to be completed white")
+        raise EmptyMaskError(f"{name}: the mask is empty: paint what is to be completed white")
     if mask.all():
         raise FinefillError(
             f"{name}: the mask is full, nothing is left to complete from: paint what stays black"
