@@ -30,7 +30,7 @@ _BESIDE = {"classes.txt"}  # YOLO's names of labels: lies beside its files
 _NUMBERED = re.compile(r"(?P<stem>.+?)_mask\d*")
 
 
-@dataclass
+@dataclass(slots=True)  # a folder may hold a million
 class Matched:
     """A photo's masks.
 
@@ -104,7 +104,12 @@ def _by_names(
     folder: Place, files: list[str], photos: Sequence[str]
 ) -> tuple[dict[str, Matched], set[str]]:
     """The masks by the usual names, and all files that are some photo's, used or not."""
-    own = {_composed(name) for photo in photos for name in (photo, os.path.splitext(photo)[0])}
+    own = {
+        key
+        for photo in photos
+        for key in map(_composed, (photo, os.path.splitext(photo)[0]))
+        if _NUMBERED.fullmatch(key)
+    }
     plain, annotations, several = (defaultdict[str, list[str]](list) for _ in range(3))
     for name in files:
         stem, extension = os.path.splitext(name)
@@ -131,7 +136,8 @@ def _by_names(
         maps = (plain, annotations)
         candidates = [name for found in maps for key in (one, whole) for name in found.get(key, [])]
         belonging.update(candidates, names)
-        left[photo] = [one for one in dict.fromkeys([*candidates, *names]) if one not in taken]
+        if others := [one for one in dict.fromkeys([*candidates, *names]) if one not in taken]:
+            left[photo] = others
         if not taken:
             problem = f"no mask: {(folder / stem).as_posix()}.* is missing"
             masks[photo] = Matched(problem=problem)
@@ -141,8 +147,9 @@ def _by_names(
         else:
             masks[photo] = Matched(taken)
     used = {name for one in masks.values() for name in one.names}
-    for photo, matched in masks.items():
-        if matched.names and (unused := [name for name in left[photo] if name not in used]):
+    for photo, others in left.items():
+        matched, unused = masks[photo], [name for name in others if name not in used]
+        if matched.names and unused:
             matched.warnings = (
                 f"not used: {first_of(unused)}: {first_of(matched.names)} comes first "
                 "(--mask-name chooses others)",
