@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from finefill import FinefillError
+from finefill.errors import NotAnImageError
 from finefill.files.photo import alpha_of, photo_of, put_back
 from finefill.files.reading import read_photo
 from finefill.files.writing import write_photo
@@ -130,3 +131,17 @@ def test_no_program_is_run(head: bytes) -> None:
     """Pillow hands EPS to Ghostscript, where that is installed."""
     with pytest.raises(FinefillError, match="EPS is a program, not an image"):
         read_photo(head + b"%%BoundingBox: 0 0 20 20\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"\x76\x2f\x31\x01\x02\0\0\0", "is OpenEXR: map its tones first"),
+        (bytes(128) + b"DICM\2\0\0\0", "is DICOM: export its picture"),
+        (b"%PDF-1.7\n", "is PDF: save its page"),
+    ],
+)
+def test_other_kinds_of_files_are_refused_by_name(data: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / "in.png").write_bytes(data)
+    with pytest.raises(NotAnImageError, match=rf"in\.png: {told}"):
+        read_photo(tmp_path / "in.png")

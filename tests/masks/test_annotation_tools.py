@@ -186,6 +186,18 @@ def test_a_polygon_of_pascal_voc_counts_instead_of_its_box(tmp_path: Path) -> No
     np.testing.assert_array_equal(found[:, :8], expected[:, :8])
 
 
+def test_a_file_of_another_image_is_told(tmp_path: Path) -> None:
+    told = r"a\.json: says that it annotates q\.png, and is used for p\.jpg"
+    shape = {"label": "a", "shape_type": "rectangle", "points": [[2, 3], [5, 6]]}
+    path = saved(tmp_path, {"shapes": [shape], "imagePath": "..\\raw\\q.png"})
+    with pytest.warns(UserWarning, match=told):
+        np.testing.assert_array_equal(read(path), box(2, 3, 4, 4))
+    read(saved(tmp_path, {"shapes": [shape], "imagePath": "../raw/P.png"}))  # converted since
+    path = saved(tmp_path, VOC.replace("p.jpg", "q.jpg"), "p.xml")
+    with pytest.warns(UserWarning, match=r"annotates q\.jpg, and is used for p\.jpg"):
+        read(path)
+
+
 def test_pascal_voc(tmp_path: Path) -> None:
     """The first pixel is 1, and the last belongs to the box: 3 to 6 are columns 2, 3, 4 and 5."""
     path = saved(tmp_path, VOC, "p.xml")

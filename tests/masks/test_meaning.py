@@ -91,6 +91,17 @@ def test_grow_goes_on_at_the_other_border(wrap: str, pixels: int) -> None:
         assert not expected[20, 94]
 
 
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [(np.nan, r"replace NaN, numpy\.nan_to_num"), (-1, "of labels, mask == LABEL")],
+)
+def test_what_to_do_with_values_out_of_range(value: float, remedy: str) -> None:
+    values = np.zeros(SIZE, np.float32 if np.isnan(value) else np.int32)
+    values[:3], values[3] = 7, value
+    with pytest.raises(FinefillError, match=remedy):
+        binarize(values)
+
+
 def test_check_and_composite() -> None:
     assert check(HOLE) is HOLE
     image, fill = np.zeros((*SIZE, 3), np.uint8), np.full((*SIZE, 3), 9, np.uint8)

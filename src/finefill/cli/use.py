@@ -192,7 +192,13 @@ def complete(
             hole |= regions.coco(coco, str(photo), size, labels, resize=resize_mask, **placing)
         if labelme:
             hole |= regions.labelme(
-                labelme, size, labels, resize=resize_mask, line_width=line_width, **placing
+                labelme,
+                size,
+                labels,
+                resize=resize_mask,
+                line_width=line_width,
+                photo=str(photo),
+                **placing,
             )
         for path in others:
             hole |= regions.annotated(

@@ -24,6 +24,13 @@ from finefill.files.raw import raw_error, refuse_raw
 
 Source = str | os.PathLike[str] | bytes | IO[bytes]
 MAX_TEXT = 16 * 2**20  # bytes of a profile or text in a PNG file; more is a bomb
+# Where a file of another kind has which first bytes, and what makes a photograph of it.
+_OTHERS = (
+    (0, b"\x76\x2f\x31\x01", "OpenEXR: map its tones first, and save it as TIFF or PNG of 16 bits"),
+    (128, b"DICM", "DICOM: export its picture as TIFF or PNG of 16 bits first"),
+    (0, b"%PDF", "PDF: save its page as PNG or TIFF first"),
+    (0, b"8BPB", "a large Photoshop document (PSB): save it as TIFF first"),
+)
 _PROGRAMS = (b"%!PS", b"\xc5\xd0\xd3\xc6")  # which Pillow would give to Ghostscript
 MAX_PIXELS = 100_000_000  # a photograph has less; a decompression bomb more
 _limits_lock, _inside = threading.Lock(), 0
@@ -184,7 +191,10 @@ def _opened(
             return Image.open(file), None
     except UnidentifiedImageError:
         file.seek(0)
-        head = file.read(16)
+        head = file.read(132)
+        for at, mark, kind in _OTHERS:
+            if head[at:].startswith(mark):
+                raise NotAnImageError(f"{name}: is {kind}") from None
         if heif.is_heif(head):
             return heif.opened(file, name), None
         if not jxl.is_jxl(head):

@@ -35,6 +35,7 @@ from finefill.masks.annotations import (
     parsed,
     parts_of,
     read_text,
+    tell_other,
 )
 from finefill.masks.brush import brush_mask
 from finefill.masks.meaning import Mask
@@ -110,7 +111,9 @@ def annotated(
     elif content.lstrip()[:1] in ("{", "["):
         data = parsed(content, name)
         if isinstance(data, dict) and "shapes" in data:
-            return labelme(file, size, labels, line_width=line_width, data=data, **placement)
+            return labelme(
+                file, size, labels, line_width=line_width, photo=photo, data=data, **placement
+            )
         if isinstance(data, dict) and "annotations" in data and (data.keys() & {"images", "image"}):
             return coco(file, photo, size, labels, data=data, **placement)
         if isinstance(data, dict) and isinstance(data.get("tasks"), list):
@@ -278,6 +281,7 @@ def _cvat(text: str, photo: str, name: str, line_width: float | None) -> _Read:
     except ElementTree.ParseError as error:
         raise FinefillError(f"{name}: damaged XML: {error}") from None
     if root.tag == "annotation":
+        tell_other(root.findtext("filename"), photo, name)
         return _voc(root, name)
     if root.find("track") is not None:
         raise FinefillError(

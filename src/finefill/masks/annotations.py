@@ -110,6 +110,7 @@ def labelme(
     labels: Collection[str] = (),
     *,
     line_width: float | None = None,
+    photo: str = "",
     data: Any = None,
     **placement: Unpack[Placement],
 ) -> Mask:
@@ -123,6 +124,7 @@ def labelme(
         size: (height, width) of the upright photo.
         labels: of the shapes to take; empty: all.
         line_width: of lines and points, in pixels of the annotated image.
+        photo: the photo's path; empty: it is not compared with the file's.
         data: what the JSON file says; None: it is read.
         placement: ``resize``, ``orientation`` and ``drawn``, see :class:`Placement`.
 
@@ -134,11 +136,13 @@ def labelme(
             its shapes has an area.
 
     Warns:
-        UserWarning: a shape without an area was left out, or the mask is scaled.
+        UserWarning: a shape without an area was left out, the mask is scaled, or the file says that
+            it annotates another photo.
     """
     name = os.fspath(file)
     data = parsed(read_text(name), name) if data is None else data
     listed = dicts(data if isinstance(data, dict) else {}, "shapes", name)
+    tell_other(data.get("imagePath"), photo, name)
     named = [(str(shape.get("label", "")), shape) for shape in listed]
     chosen = choose(named, labels, name)
     frame = frame_of(data, ("imageHeight", "imageWidth"), size, name, placement)
@@ -494,6 +498,22 @@ def _path(entry: dict[str, Any]) -> tuple[str, ...]:
 def parts_of(path: str) -> tuple[str, ...]:
     """Folders and file name, whatever system wrote them, in Unicode's NFC."""
     return tuple(re.split(r"[/\\]", unicodedata.normalize("NFC", path)))
+
+
+def tell_other(path: Any, photo: str, name: str) -> None:
+    """Warn where a file of one image says that it annotates another than the photo.
+
+    Extensions are not compared: photographs are converted.
+    """
+    if not isinstance(path, str) or not path or not photo:
+        return
+    other = parts_of(path)[-1]
+    if Path(called(other)).stem.lower() != Path(called(photo)).stem.lower():
+        warnings.warn(
+            f"{name}: says that it annotates {other}, and is used for {Path(photo).name}: give the "
+            "annotations of this photo, or rename it",
+            stacklevel=3,
+        )
 
 
 def called(photo: str) -> str:

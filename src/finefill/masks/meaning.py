@@ -59,7 +59,12 @@ def binarize(values: NDArray[Any], name: str = "the mask") -> Mask:
         whole = whole and bool((values == np.floor(values)).all())
     if not (low >= 0 and (whole or high <= 255)):  # so written that NaN fails too
         raise FinefillError(
-            f"{name}: values from {low:g} to {high:g}: give 0 (keep) to 255 (complete)"
+            f"{name}: values from {low:g} to {high:g}: give 0 (keep) to 255 (complete); "
+            + (
+                "replace NaN, numpy.nan_to_num(mask)"
+                if np.isnan(low)
+                else "of labels, mask == LABEL"
+            )
         )
     if not whole:
         return np.asarray(values >= (0.5 if high <= 1 else THRESHOLD))
