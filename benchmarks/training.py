@@ -45,11 +45,17 @@ VARIANTS = (
     "perceptual window",
     "perceptual term every second step",
     "perceptual term every second step, to relu3_3",
+    "perceptual term every third step",
     "one cached batch",
     "compiled generator",
     "CUDA graph of the generator",
 )
-SELDOM = "perceptual term every second step", "perceptual term every second step, to relu3_3"
+# Every how many steps the perceptual term counts, and whether only to relu3_3.
+SELDOM = {
+    "perceptual term every second step": (2, False),
+    "perceptual term every second step, to relu3_3": (2, True),
+    "perceptual term every third step": (3, False),
+}
 
 
 def main() -> None:
@@ -184,10 +190,9 @@ def variant(
     """
     name = VARIANTS[number]
     if name in SELDOM:
-        recipe = dataclasses.replace(recipe, perceptual_every=2)
-    if name == SELDOM[1]:
-        shallow = tuple(pair for pair in recipe.vgg_layers if pair[0] < "relu4")
-        recipe = dataclasses.replace(recipe, vgg_layers=shallow)
+        every, shallow = SELDOM[name]
+        layers = tuple(pair for pair in recipe.vgg_layers if pair[0] < "relu4" or not shallow)
+        recipe = dataclasses.replace(recipe, perceptual_every=every, vgg_layers=layers)
     recipe = dataclasses.replace(
         recipe,
         precision="fp32" if number == 0 else reduced,
