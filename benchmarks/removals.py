@@ -40,7 +40,8 @@ def fills(name: str) -> object:
     engine = Engine(locate("places"))  # one of its own, whose card can be changed
     if name != "places":
         engine._card = {**engine.card, "detail": False}
-    return lambda image, mask: fill_photo(engine, image, mask)
+    way = "auto" if name == "places" else "network"
+    return lambda image, mask: fill_photo(engine, image, mask, fill=way)
 
 
 def box_of(mask: Mask) -> Box:
