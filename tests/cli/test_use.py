@@ -341,6 +341,7 @@ def test_the_ways_to_say_what_to_complete_are_told(
     ways = ("--mask", "--box", "--polygon", "--coco", "--labelme", "--mask-color")
     refuse(("p.png", *ways))
     refuse(("--label car", "--coco", "--labelme"), "--box", "1,1,5,5", "--label", "car")
+    refuse(("--line-width 3: ", "--labelme"), "--box", "1,1,5,5", "--line-width", "3")
     refuse(("box 1,1,5", "X,Y,WIDTH,HEIGHT"), "--box", "1,1,5")
     refuse(("box 120,0,5,5", "outside the photo", "120x100"), "--box", "120,0,5,5")
     refuse(("polygon 1,1 2,2", "three or more"), "--polygon", "1,1 2,2")

@@ -315,3 +315,19 @@ def test_confidence_falls_where_left_and_right_are_not_alike(tmp_path: Path) -> 
     report = fill_with_report(bolder, sides, mask, measure=True)
     assert report.confidence == pytest.approx(0.75)
     assert report.warnings == []
+
+
+def test_values_of_a_pillow_mask(engine: Engine, demo_rgb: NDArray[np.uint8]) -> None:
+    part = demo_rgb[:64, :64]
+    erased = np.full((64, 64, 4), 255, np.uint8)
+    erased[20:30, 20:30, 3] = 0
+    mask = Image.fromarray(erased)
+    hole = np.zeros((64, 64), bool)
+    hole[20:30, 20:30] = True
+    by_values = complete(part, mask, engine, values=["transparent"])
+    np.testing.assert_array_equal(by_values, complete(part, hole, engine))
+    np.testing.assert_array_equal(by_values[~hole], part[~hole])
+    with pytest.raises(FinefillError, match="choose from a Pillow mask: compare an array"):
+        complete(part, hole, engine, values=["1"])
+    with pytest.raises(FinefillError, match=r"a text, 'transparent': give a list"):
+        complete(part, mask, engine, values="transparent")

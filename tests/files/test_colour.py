@@ -15,11 +15,12 @@ from PIL import Image, ImageCms, ImageEnhance
 from finefill import Engine, complete
 from finefill.completion.photo import fill_photo
 from finefill.files.colour import Colours, colours_of
+from finefill.files.formats import usable
 from finefill.files.photo import put_back
 from finefill.files.reading import read_photo
 from finefill.files.writing import write_photo
 from tests.conftest import CARD, write_model
-from tests.files.pictures import MAY_LOSE
+from tests.files.pictures import MAY_LOSE, told
 
 # Columns: red, green and blue as XYZ relative to D50, from the specifications of the spaces.
 SRGB = np.array(
@@ -278,3 +279,24 @@ def test_large_images_go_in_parts(part: NDArray[np.uint8]) -> None:
     back = colours.from_srgb(large.reshape(-1, 3))
     np.testing.assert_array_equal(back[: part[..., 0].size], colours.from_srgb(part.reshape(-1, 3)))
     assert len(back) == large.shape[0] * large.shape[1]
+
+
+@pytest.mark.parametrize("kind", ["grey", "damaged", "sRGB"])
+@pytest.mark.parametrize("target", ["bmp", "gif", "jxl", "png", "tif"])
+def test_a_profile_that_is_not_used_is_told_where_it_is_dropped(
+    part: NDArray[np.uint8], tmp_path: Path, kind: str, target: str
+) -> None:
+    if not usable(f".{target}"):
+        pytest.skip("needs the extra formats")
+    grey = part[..., 0] // 64 * 64  # few colours, for GIF
+    profile = {
+        "grey": profile_bytes(None, 1.0),
+        "damaged": b"\x07" * 300,
+        "sRGB": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+    }[kind]
+    Image.fromarray(np.dstack([grey] * 3)).save(tmp_path / "in.png", icc_profile=profile)
+    with told("its colour profile is damaged" if kind == "damaged" else ""):
+        photo = read_photo(tmp_path / "in.png")
+    dropped = target in ("bmp", "gif", "jxl") and kind != "sRGB"
+    with told(r"does not keep its colour profile \(damaged, or of other" if dropped else ""):
+        write_photo(photo, photo.rgb, MASK, tmp_path / f"out.{target}")

@@ -22,6 +22,7 @@ from finefill.files.photo import turn
 from finefill.files.reading import read_photo
 from finefill.files.shown import for_network
 from finefill.files.writing import write_photo
+from tests.files.pictures import MAY_LOSE
 
 codecs = pytest.importorskip("imagecodecs", reason="reads the files")
 tifffile = pytest.importorskip("tifffile", reason="reads the files")
@@ -96,6 +97,7 @@ def made(path: Path, values: NDArray[Any], data: st.DataObject, orientation: int
         Image.fromarray(values).save(path, exif=exif, **options)
 
 
+@MAY_LOSE
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

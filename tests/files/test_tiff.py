@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from PIL import Image
 from finefill import FinefillError
 from finefill.completion.verify import verify_file
 from finefill.files import tiff
-from finefill.files.photo import turn
+from finefill.files.formats import usable
+from finefill.files.photo import Photo, turn
 from finefill.files.reading import read_photo
 from finefill.files.writing import write_photo
 from tests.files.pictures import MAY_LOSE
@@ -389,6 +391,7 @@ def test_signed_samples_are_refused(tmp_path: Path, kind: type[Any]) -> None:
         read_photo(tmp_path / "in.tif")
 
 
+@MAY_LOSE
 @pytest.mark.parametrize("colours", [256, 16])
 def test_a_colour_map_goes_back_as_it_was(tmp_path: Path, colours: int) -> None:
     """Of 16 bits; Pillow knows the upper 8 of them."""
@@ -472,3 +475,104 @@ def test_lossless_compression_stays(tmp_path: Path, mode: str, way: str) -> None
     with Image.open(tmp_path / "out.tif") as after:
         assert after.info["compression"] == way
         np.testing.assert_array_equal(np.asarray(after)[~HOLE], np.asarray(before)[~HOLE])
+
+
+def layouts(photo: Photo, path: Path) -> list[str]:
+    """What is told of the layout as the photo is written, unchanged."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        write_photo(photo, photo.rgb, HOLE, path)
+    return [str(one.message).partition("layout: ")[2] for one in found]
+
+
+def test_tiles_and_big_tiff_are_told(tmp_path: Path) -> None:
+    tiles, big = "tiles (strips are written)", "BigTIFF (classic TIFF is written)"
+    for samples in (GREY, RGB, (RGB >> 8).astype(np.uint8)):
+        for options, words in (
+            ({}, []),
+            ({"tile": (16, 16)}, [f"{tiles}; the pixels are the same"]),
+            ({"bigtiff": True}, [f"{big}; the pixels are the same"]),
+            ({"bigtiff": True, "tile": (16, 16)}, [f"{tiles}, {big}; the pixels are the same"]),
+        ):
+            photo = read_photo(save(tmp_path / "in.tif", samples, **options))
+            assert layouts(photo, tmp_path / "out.tif") == words
+            np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif")[~HOLE],
+                                          samples[~HOLE])  # fmt: skip
+            assert layouts(photo, tmp_path / "out.png") == []
+
+
+def test_grey_of_few_bits_is_told(tmp_path: Path) -> None:
+    """Of 4 bits, 0 to 15 become 0, 17 … 255; of 2, 0 to 3 become 0, 85 … 255."""
+    for bits, step in ((4, 17), (2, 85)):
+        values = (np.arange(24 * 40).reshape(SIZE) % 2**bits).astype(np.uint8)
+        count = 8 // bits
+        packed = sum(values[:, at::count] << bits * (count - 1 - at) for at in range(count))
+        save(tmp_path / "in.tif", np.asarray(packed, np.uint8))
+        with open(tmp_path / "in.tif", "r+b") as file:
+            tiff.append(file, {256: tiff.short(40), 258: tiff.short(bits)})
+        rows = b"".join(b"\0" + row.tobytes() for row in np.asarray(packed, np.uint8))
+        header = struct.pack(">IIBBBBB", 40, 24, bits, 0, 0, 0, 0)
+        png = b"\x89PNG\r\n\x1a\n"
+        for name, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+            png += struct.pack(">I", len(data)) + name + data
+            png += struct.pack(">I", zlib.crc32(name + data))
+        (tmp_path / "in.png").write_bytes(png)
+        words = f"{bits} bits a sample (8 are written, of the same levels); the pixels are the same"
+        for kind, other in (("tif", "png"), ("png", "tif")):
+            photo = read_photo(tmp_path / f"in.{kind}")
+            assert layouts(photo, tmp_path / f"out.{kind}") == [words]
+            with Image.open(tmp_path / f"out.{kind}") as after:
+                np.testing.assert_array_equal(np.asarray(after)[~HOLE], values[~HOLE] * step)
+            assert layouts(photo, tmp_path / f"out.{other}") == []
+
+
+def test_ranges_and_numbers_of_inks_stay(tmp_path: Path) -> None:
+    inks: tiff.Table = {
+        332: tiff.short(1),
+        334: tiff.short(4),
+        336: tiff.Value(tiff.SHORT, struct.pack("<2H", 5, 250)),
+    }
+    Image.fromarray((RGB >> 8).astype(np.uint8)).convert("CMYK").save(tmp_path / "in.tif")
+    with open(tmp_path / "in.tif", "r+b") as file:
+        tiff.append(file, inks)
+    photo = read_photo(tmp_path / "in.tif")
+    write_photo(photo, photo.rgb, HOLE, tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as written:
+        found = [written.pages[0].tags[tag].value for tag in (332, 334, 336)]
+    assert found == [1, 4, (5, 250)]
+    with pytest.warns(UserWarning, match="JPEG holds no TIFF's own tags: left out"):
+        write_photo(photo, photo.rgb, HOLE, tmp_path / "out.jpg")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [tiff.SHORT, tiff.LONG])
+def test_exif_tells_the_turned_size(tmp_path: Path, order: str, kind: int) -> None:
+    """40x24 stored and orientation 6: 24x40 where it is written upright."""
+
+    def entry(tag: int, kind: int, number: int) -> bytes:
+        code = "H2x" if kind == tiff.SHORT else "I"
+        return struct.pack(f"{order}HHI{code}", tag, kind, 1, number)
+
+    exif = b"Exif\0\0" + (b"II*\0" if order == "<" else b"MM\0*")
+    exif += struct.pack(order + "IH", 8, 2)
+    exif += struct.pack(order + "HHIHH", tiff.ORIENTATION, tiff.SHORT, 1, 6, 0)
+    exif += entry(tiff.EXIF, tiff.LONG, 38) + bytes(4) + struct.pack(order + "H", 2)
+    exif += entry(40962, kind, 40) + entry(40963, kind, 24) + bytes(4)
+    Image.fromarray((RGB >> 8).astype(np.uint8)).save(tmp_path / "in.jpg", exif=exif)
+    photo = read_photo(tmp_path / "in.jpg")
+    hole = turn(HOLE, 6)
+    names = ["out.tif", "out.jpg"] + ["out.heic"] * usable(".heic") + ["out.jxl"] * usable(".jxl")
+    for name in names:
+        write_photo(photo, photo.rgb, hole, tmp_path / name)
+        table = tiff.exif_table(read_photo(tmp_path / name).kept.exif)[tiff.EXIF]
+        assert isinstance(table, dict)
+        told = [
+            value.numbers for tag in (40962, 40963) if isinstance(value := table[tag], tiff.Value)
+        ]
+        assert told == ([(40,), (24,)] if name == "out.jpg" else [(24,), (40,)])
+    # A TIFF file that is itself turned.
+    with Image.open(tmp_path / "in.jpg") as image:
+        image.save(tmp_path / "in.tif", exif=image.getexif())
+    table = tiff.exif_table(read_photo(tmp_path / "in.tif").kept.exif)[tiff.EXIF]
+    assert isinstance(table, dict)
+    assert [table[tag].numbers for tag in (40962, 40963)] == [(24,), (40,)]  # type: ignore[union-attr]

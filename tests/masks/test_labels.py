@@ -399,3 +399,26 @@ def test_labels_in_python(engine: Engine, demo_rgb: NDArray[np.uint8]) -> None:
         np.testing.assert_array_equal(finefill.complete(image, plain, engine), expected)
     found = finefill.complete(image, Image.fromarray(HOLE.astype(np.uint8)), engine)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("largest", "remedy"), [(9, "8-bit grey without values below 0"), (300, "16-bit grey without")]
+)
+def test_values_below_zero_are_told_with_a_remedy_that_holds_them(
+    largest: int, remedy: str
+) -> None:
+    drawn = objects(-1, 1, 2, largest, kind=np.int32)
+    buffer = io.BytesIO()
+    Image.fromarray(drawn).save(buffer, "TIFF")
+    with pytest.raises(
+        FinefillError, match=f"values run from -1 to {largest}: save it as {remedy}"
+    ):
+        read_mask(buffer.getvalue(), SIZE)
+
+
+def test_pillow_masks_by_their_values() -> None:
+    drawn = objects(15, 9, 1, 20)
+    np.testing.assert_array_equal(of_image(Image.fromarray(drawn), ["9"]), drawn == 9)
+    rgba = np.dstack([drawn] * 3 + [np.where(drawn == 15, 0, 255).astype(np.uint8)])
+    found = of_image(Image.fromarray(rgba), ["transparent"])
+    np.testing.assert_array_equal(found, drawn == 15)

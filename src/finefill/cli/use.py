@@ -167,6 +167,11 @@ def complete(
             f"--label {labels[0]}: chooses from annotations: give --coco FILE, --labelme FILE or "
             "--annotations FILE"
         )
+    if line_width is not None and not (labelme or others):
+        raise FinefillError(
+            f"--line-width {line_width:g}: draws the lines of annotations: give --labelme FILE or "
+            "--annotations FILE"
+        )
     if convention is None:
         load_ahead(model)
     with _warnings_on_stderr(strict=strict):

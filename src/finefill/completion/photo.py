@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, overload
@@ -98,6 +98,7 @@ def complete(
     *,
     fill: Fill = "auto",
     wrap: Wrap | None = None,
+    values: Collection[str] = (),
 ) -> NDArray[np.uint8]: ...
 @overload
 def complete(
@@ -107,6 +108,7 @@ def complete(
     *,
     fill: Fill = "auto",
     wrap: Wrap | None = None,
+    values: Collection[str] = (),
 ) -> Image.Image: ...
 def complete(
     image: NDArray[np.uint8] | Image.Image,
@@ -115,6 +117,7 @@ def complete(
     *,
     fill: Fill = "auto",
     wrap: Wrap | None = None,
+    values: Collection[str] = (),
 ) -> NDArray[np.uint8] | Image.Image:
     """Complete the masked part of a photograph.
 
@@ -129,6 +132,8 @@ def complete(
             which continues facades, windows and tiles; "auto": what suits each hole's surroundings.
         wrap: for tiles and panoramas: "x": what leaves the image, as it is shown, at the left goes
             on at the right; "y": at the top and the bottom; "xy": both; None: neither.
+        values: of a Pillow mask, what is to be completed: numbers of a grey or palette mask,
+            "#RRGGBB", "transparent", "opaque"; none: what the mask itself tells.
 
     Returns:
         What was given, array or Pillow image of the same size and mode; pixels outside the mask
@@ -151,7 +156,7 @@ def complete(
             f"the model is a {type(model).__name__}: give a name, the path of a file, or an Engine"
         )
     engine = model if isinstance(model, Engine) else load(model)
-    hole = _mask_of(mask)
+    hole = _mask_of(mask, values)
     if isinstance(image, np.ndarray):
         check_arrays(image, hole)
         return _told(fill_with_report(engine, image, check(hole), fill=fill, wrap=wrap), fill)
@@ -442,7 +447,11 @@ def _resized(image: RGB, size: tuple[int, int], how: Image.Resampling) -> RGB:
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), how))
 
 
-def _mask_of(mask: NDArray[Any] | Image.Image) -> Mask:
+def _mask_of(mask: NDArray[Any] | Image.Image, values: Collection[str]) -> Mask:
+    if isinstance(values, str):
+        raise FinefillError(f"the values are a text, {values!r}: give a list, [{values!r}]")
     if isinstance(mask, Image.Image):
-        return of_image(mask)
+        return of_image(mask, values)
+    if values:
+        raise FinefillError("values choose from a Pillow mask: compare an array, mask == 15")
     return binarize(np.asarray(mask))

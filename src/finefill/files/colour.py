@@ -95,16 +95,37 @@ def colours_of(profile: object, space: str, name: str) -> Colours | None:
     """
     if not isinstance(profile, bytes) or not profile:
         return None
-    from PIL import ImageCms
-
     try:
-        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if _SPACES.get(opened.profile.xcolor_space) != space:
-            return None
-        colours = Colours(opened, space)
-        return None if space != "CMYK" and colours.is_srgb() else colours
-    except (ImageCms.PyCMSError, OSError, ValueError):
+        colours = _converter(profile, space)
+    except ValueError:
         warnings.warn(
             f"{name}: its colour profile is damaged: its colours are taken for sRGB", stacklevel=4
         )
         return None
+    return None if colours is None or (space != "CMYK" and colours.is_srgb()) else colours
+
+
+def is_unused(profile: object, space: str) -> bool:
+    """Whether there is a profile that is damaged, or for other samples than those of ``space``."""
+    if not isinstance(profile, bytes) or not profile:
+        return False
+    try:
+        return _converter(profile, space) is None
+    except ValueError:
+        return True
+
+
+def _converter(profile: bytes, space: str) -> Colours | None:
+    """The conversion by a profile; None where it is for other samples.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    from PIL import ImageCms
+
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        fits = _SPACES.get(opened.profile.xcolor_space) == space
+        return Colours(opened, space) if fits else None
+    except (ImageCms.PyCMSError, OSError) as error:
+        raise ValueError("damaged colour profile") from error

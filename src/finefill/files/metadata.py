@@ -66,6 +66,7 @@ class Kept:
         named: the format that the file's name tells; empty where it tells none.
         resolution: of the stored pixels; None where the file tells none.
         lost: what the file has that no output will have, each in some words.
+        layout: how it stores its samples, in words, where an output of its format does not.
     """
 
     exif: bytes = b""
@@ -82,6 +83,7 @@ class Kept:
     named: str = ""
     resolution: Resolution | None = None
     lost: tuple[str, ...] = ()
+    layout: tuple[str, ...] = ()
 
     def not_held(self, fmt: str) -> list[str]:
         """What there is that a format does not hold, in words."""
@@ -93,7 +95,7 @@ class Kept:
             "comment": comment,
             "IPTC": self.iptc,
             "resources of Photoshop": self.resources,
-            "TIFF's own tags": self.tags.keys() - tiff.GEO - _RESOLUTION,
+            "TIFF's own tags": self.tags.keys() - tiff.GEO - _RESOLUTION - tiff.INKS,
             "coordinates on the map (GeoTIFF)": self.tags.keys() & tiff.GEO,
         }
         names = [name for name, data in found.items() if data and fmt not in _HOLDS[name]]
@@ -168,6 +170,8 @@ def kept_of(image: Image.Image, file: IO[bytes], picture: tiff.Picture | None = 
         kept = replace(kept, lost=tuple(containers.gif_lost(file)))
     elif image.format in ("AVIF", "HEIF", "JXL"):
         kept = replace(kept, lost=tuple(containers.boxes_lost(file)))
+    if image.format in ("TIFF", "HEIF", "JXL"):  # which decoders turn upright
+        kept = replace(kept, exif=tiff.with_size(kept.exif, image.size))
     records, others = iptc.split(resources)
     packet = image.info.get("xmp", b"")
     packet, lost = xmp.cleaned(packet.encode() if isinstance(packet, str) else packet)
@@ -287,6 +291,8 @@ def _of_tiff(kept: Kept, picture: tiff.Picture, mode: str) -> tuple[Kept, bytes]
             continue
         elif tag in _TIFF_LOST:
             lost.append(_TIFF_LOST[tag])
+        elif tag in tiff.INKS | {tiff.DOTS} and mode != "CMYK":
+            continue
         elif tag in tiff.TEXTS:
             texts[tag] = value
         elif tag not in tiff.LAYOUT or tag in _RESOLUTION:

@@ -120,6 +120,7 @@ def _decode(
                 warnings.warn(f"{name} has several pictures: only the first is used", stacklevel=4)
             if picture is not None and not picture.preview:
                 _tell_others(picture, name)
+            layout = _layout(image, picture)
             metadata.forget_texts(image)  # "interlace" would change how the pixels are read
             _scale_key(image)
             _load(image)
@@ -137,7 +138,8 @@ def _decode(
             if picture is not None and not picture.data(tiff.RESOLUTION):
                 image.info.pop("dpi", None)  # made up by Pillow
             kept = metadata.kept_of(image, file, picture)
-            kept = replace(kept, named=EXTENSIONS.get(os.path.splitext(name)[1].lower(), ""))
+            named = EXTENSIONS.get(os.path.splitext(name)[1].lower(), "")
+            kept = replace(kept, named=named, layout=layout)
             if kept.lost and keep_deep:
                 warnings.warn(f"{name}: left out: {'; '.join(kept.lost)}", stacklevel=4)
             if kept.negative and image.mode.startswith("I;16"):
@@ -311,6 +313,22 @@ def _tell_others(picture: tiff.Picture, name: str) -> None:
     ):
         if holds:
             warnings.warn(f"{name}: {text}", stacklevel=5)
+
+
+def _layout(image: Image.Image, picture: tiff.Picture | None) -> tuple[str, ...]:
+    """How an image, not yet decoded, stores its samples, where nobody here writes them so."""
+    if picture is not None:
+        few = picture.bits if picture.bits in (2, 4) else 0
+        odd = {
+            "tiles (strips are written)": picture.tiled,
+            "BigTIFF (classic TIFF is written)": picture.big,
+        }
+    else:
+        tiles = getattr(image, "tile", []) if image.format == "PNG" else []
+        few = {"L;2": 2, "L;4": 4}.get(str(tiles[0][3]), 0) if tiles else 0
+        odd = {}
+    bits = [f"{few} bits a sample (8 are written, of the same levels)"] if few else []
+    return (*bits, *(words for words, holds in odd.items() if holds))
 
 
 def _scale_key(image: Image.Image) -> None:

@@ -32,11 +32,15 @@ TEXTS = {
     0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298,
     0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0xC4A5,
 }  # fmt: skip
+# What inks CMYK samples are, their number, and which samples are none and all of one (TIFF 6.0,
+# section 16); the first two mostly say what the mode says.
+INKS, DOTS = {332, 334}, 336
+PIXELS = {40962, 40963}  # EXIF's width and height of the picture
 # Tags that say how the pixels are stored, which the written file says itself.
 LAYOUT = {
     254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 282,
     283, 284, 288, 289, 290, 291, 292, 293, 296, 297, 317, 320, 321, 322, 323, 324, 325, 326, 327,
-    328, 332, 334, 336, 337, 338, 339, 340, 341, 342, 347, 512, 513, 514, 515, 517, 518, 519, 520,
+    328, 337, 338, 339, 340, 341, 342, 347, 512, 513, 514, 515, 517, 518, 519, 520,
     521, 529, 530, 531, 532, 559, 32781, 32995, 32996, 32997, 32998, 34675,
 }  # fmt: skip
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8,
@@ -87,6 +91,7 @@ class Picture:
         size: (width, height), as stored.
         preview: (width, height) of the file's first picture, where that is a preview of this one.
         raw: the file holds a sensor's samples, as cameras write them.
+        big: the file is BigTIFF.
         odd: it is BigTIFF in big-endian order, which Pillow does not read.
         masked: another of the file's pages is a mask of it (TIFF 6.0, NewSubfileType).
         scaled: there are other pages, and all but masks are smaller versions of it.
@@ -98,6 +103,7 @@ class Picture:
     size: tuple[int, int]
     preview: tuple[int, int] | None = None
     raw: bool = False
+    big: bool = False
     odd: bool = False
     masked: bool = False
     scaled: bool = False
@@ -124,6 +130,11 @@ class Picture:
     def signed(self) -> bool:
         """Whether samples are whole numbers with a sign."""
         return _number(self.table, 339, 1) == 2
+
+    @property
+    def tiled(self) -> bool:
+        """Whether the samples lie in tiles (TIFF 6.0, section 15)."""
+        return 322 in self.table
 
     @property
     def channels(self) -> int:
@@ -182,6 +193,7 @@ def picture_of(file: IO[bytes]) -> Picture:
         _size(table),
         preview,
         raw,
+        tables.big,
         odd,
         masked=len(unmasked) < len(rest),
         scaled=bool(unmasked) and all(map(_is_reduced, unmasked)),
@@ -362,6 +374,39 @@ def with_orientation(exif: bytes, orientation: int) -> bytes:
                 struct.pack_into(order + "HIHH", data, at + 2, SHORT, 1, orientation, 0)
     except struct.error:  # a damaged block
         return exif
+    return bytes(data)
+
+
+def with_size(exif: bytes, size: tuple[int, int]) -> bytes:
+    """An EXIF block whose width and height change places if they are those before a turn.
+
+    Args:
+        exif: the block; all else stays at its place.
+        size: (width, height) of the turned picture.
+    """
+    width, height = size
+    inner = exif_table(exif).get(EXIF)
+    if width == height or not isinstance(inner, dict):
+        return exif
+    told = [inner.get(tag) for tag in sorted(PIXELS)]
+    if [one.numbers for one in told if isinstance(one, Value)] != [(height,), (width,)]:
+        return exif
+    data = bytearray(exif)
+    start = len(exif) - len(exif.removeprefix(b"Exif\0\0"))
+    order = {b"II": "<", b"MM": ">"}[exif[start : start + 2]]
+
+    def entries(table: int) -> dict[int, int]:
+        (count,) = struct.unpack_from(order + "H", data, start + table)
+        places = range(start + table + 2, start + table + 2 + 12 * count, 12)
+        return {struct.unpack_from(order + "H", data, at)[0]: at for at in places}
+
+    (first,) = struct.unpack_from(order + "I", data, start + 4)
+    (below,) = struct.unpack_from(order + "I", data, entries(first)[EXIF] + 8)
+    across, down = (entries(below)[tag] + 2 for tag in sorted(PIXELS))  # type, count and value
+    data[across : across + 10], data[down : down + 10] = (
+        data[down : down + 10],
+        data[across : across + 10],
+    )
     return bytes(data)
 
 

@@ -11,6 +11,7 @@ import stat
 import struct
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +21,7 @@ from PIL import Image, ImageChops
 
 from finefill.errors import FinefillError, OperationError
 from finefill.files import deep, heif, jxl, metadata, resolution, tiff
-from finefill.files.colour import Colours
+from finefill.files.colour import Colours, is_unused
 from finefill.files.formats import (
     KEEPS_ORIENTATION_TAG,
     KEEPS_PROFILE,
@@ -93,7 +94,8 @@ def write_photo(
 
     Warns:
         UserWarning: the format does not hold all that the file is (alpha, 16 bits, ICC profile,
-            inks, more than 256 colours) or says, or EXIF, XMP or a comment is
+            inks, more than 256 colours) or says, or is not written in the file's own layout (2 or
+            4 bits, tiles, BigTIFF); EXIF, XMP or a comment is
             too long for JPEG: left out; the orientation stays. Samples of 16 bits that use little
             of their range are written with 8; soft alpha goes to GIF.
     """
@@ -136,10 +138,19 @@ def write_photo(
             f"{path}: {fmt} does not keep {', '.join(lost)}: choose {' or '.join(keep)} to keep it",
             stacklevel=2,
         )
+    if photo.kept.layout and photo.stored.format == fmt:
+        warnings.warn(
+            f"{path}: {fmt} as it is written here does not keep its layout: "
+            f"{', '.join(photo.kept.layout)}; the pixels are the same",
+            stacklevel=2,
+        )
+    kept = photo.kept
+    if upright and photo.orientation > 4:
+        kept = replace(kept, exif=tiff.with_size(kept.exif, image.size))
     with replacing(path) as file:
         try:
             options = metadata.options(
-                photo.kept, fmt, photo.orientation, upright=upright, name=str(path)
+                kept, fmt, photo.orientation, upright=upright, name=str(path)
             )
             tags, told = options.pop("tags", {}), options.pop("resolution", None)
             if told is not None and (told.unit != resolution.ASPECT or fmt == "JPEG"):
@@ -260,6 +271,10 @@ def _lost(
         lost.append("its alpha (it goes onto white)")
     if photo.colours is not None and not (keeps_profile and fmt in KEEPS_PROFILE):
         lost.append("its colour profile (its colours become sRGB)")
+    elif not (keeps_profile and fmt in KEEPS_PROFILE) and is_unused(
+        photo.stored.info.get("icc_profile"), space_of(photo.stored.mode)
+    ):
+        lost.append("its colour profile (damaged, or of other samples than it has)")
     if before.mode == "CMYK" != after.mode:
         lost.append(INKS)
     elif before.mode == "YCbCr" != after.mode:

@@ -251,8 +251,10 @@ def _text(size: tuple[int, ...]) -> str:
     return f"{size[1]}x{size[0]}"
 
 
-def of_image(image: Image.Image) -> Mask:
+def of_image(image: Image.Image, values: Collection[str] = ()) -> Mask:
     """The mask that a Pillow image shows, (H, W) bool; see :func:`read_mask`."""
+    if values:
+        return _with_values(_pixels(image, "the mask", image.format in LOSSY), values, "the mask")
     return _meant(image, "the mask", lossy=image.format in LOSSY, keep_polarity=True)
 
 
@@ -287,9 +289,11 @@ def _pixels(image: Image.Image, name: str, lossy: bool) -> _Pixels:
     if image.mode[0] in "IF" and not transparent:
         values = np.asarray(image)
         if not 0 <= values.min(initial=0) <= values.max(initial=0) < 2**31:
+            bits = 8 if values.max(initial=0) < 256 else 16
+            below = " without values below 0 (0 is what stays)" if values.min(initial=0) < 0 else ""
             raise FinefillError(
                 f"{name}: its values run from {values.min():g} to {values.max():g}: save it as "
-                "8-bit grey"
+                f"{bits}-bit grey{below}"
             )
         return _Pixels(values.astype(np.int64)[..., None])
     if image.mode in ("1", "L") and not transparent:
