@@ -21,7 +21,7 @@ from finefill.completion.exemplar.look import activity, halve, look_at
 from finefill.completion.exemplar.poisson import System, solve
 from finefill.completion.exemplar.repeats import correlation, repeats
 from finefill.completion.exemplar.seams import Cutting, cut
-from finefill.completion.exemplar.tiles import tiles_of
+from finefill.completion.exemplar.tiles import channel_sum, tiles_of
 from finefill.completion.exemplar.window import Canvas, Panel, lay_out, scaled_slices
 from finefill.completion.plan import Box
 from finefill.errors import FinefillError
@@ -51,6 +51,23 @@ def chessboard(height, width, side):
     rows, columns = np.mgrid[:height, :width] // side
     grey = np.where((rows + columns) % 2, 40, 200).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
+
+
+def test_sums_over_channels():
+    values = np.array([[[1, 2, 3], [255, 255, 255]]], np.int16)
+    assert channel_sum(values).tolist() == [[6, 765]]
+    assert channel_sum(np.float32([1, 2, 4, 0.5])) == 7.5
+    thousand = np.random.default_rng(5).random((10, 100, 4), np.float32)
+    assert np.array_equal(channel_sum(thousand), thousand.sum(2))  # rounded alike
+
+
+def test_places_of_a_canvas_are_the_pixels_of_its_hole():
+    hole = np.zeros((6, 8), bool)
+    hole[2, 5] = hole[4, 3] = True
+    pixels, known = np.zeros((6, 8, 3), np.uint8), ~hole
+    canvas = lay_out([(pixels, known), (pixels[:, ::-1], known[:, ::-1])], hole, 2)
+    assert canvas.places.tolist() == [[4, 7], [6, 5]]  # two more: the margin
+    assert lay_out([(pixels, known)], np.zeros_like(hole), 2).places.shape == (0, 2)
 
 
 @pytest.mark.parametrize("side", [30, 64, 100])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from finefill.completion.exemplar.tiles import Indices
+from finefill.completion.exemplar.tiles import Indices, channel_sum
 from finefill.completion.exemplar.window import Canvas
 
 RING = 3  # pixels around a region that it is to continue
@@ -142,12 +142,14 @@ def _best_shift(
 
     None, (0, 0), where too little of it is known there.
     """
-    at = ring + offset + shifts[:, None]  # (k, s, 2)
-    limits = np.array(canvas.known.shape) - 1
-    at = np.clip(at, 0, limits)
-    known = canvas.known[at[..., 0], at[..., 1]]
-    found = canvas.pixels[at[..., 0], at[..., 1]].astype(np.int16)
-    difference = np.minimum(np.abs(found - wanted).sum(2), LARGEST)
+    height, width = canvas.known.shape
+    rows, columns = (ring + offset).T
+    at = np.clip(rows + shifts[:, :1], 0, height - 1) * width  # (k, s)
+    at += np.clip(columns + shifts[:, 1:], 0, width - 1)
+    known = canvas.known.ravel().take(at)
+    found = canvas.pixels.reshape(-1, 3).take(at, axis=0).astype(np.int16)
+    found -= wanted
+    difference = np.minimum(channel_sum(np.abs(found)), LARGEST)  # at most 3 x 255
     count = known.sum(1)
     cost = (difference * known).sum(1) / np.maximum(count, 1)
     cost = (cost + 1) * (1 + STAY * np.abs(shifts).sum(1))  # of equals, the nearest

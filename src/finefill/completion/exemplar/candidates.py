@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from finefill.completion.blend import patches
 from finefill.completion.exemplar.look import (
     Contexts,
     Look,
@@ -19,7 +20,7 @@ from finefill.completion.exemplar.look import (
     near_places,
 )
 from finefill.completion.exemplar.repeats import repeats
-from finefill.completion.exemplar.tiles import PIECE, TILE, Indices, Tiles
+from finefill.completion.exemplar.tiles import PIECE, TILE, Indices, Tiles, channel_sum
 from finefill.completion.exemplar.window import Values
 from finefill.masks import Mask
 
@@ -151,13 +152,13 @@ def known_difference(problem: Problem, offsets: Indices) -> Values:
     border = np.flatnonzero(problem.known.any((1, 2)))
     corners = problem.tiles.corners[border]
     pixels = problem.look.canvas.pixels
-    pieces = sliding_window_view(pixels, (PIECE, PIECE), axis=(0, 1))  # (h, w, 3, PIECE, PIECE)
-    wanted = pieces[corners[:, 0], corners[:, 1]]
+    wanted = patches(pixels, corners, PIECE)
     at = corners[:, None] + np.where(possible[border, :, None], offsets[border], 0)
     for number, row in enumerate(border):
-        found = pieces[at[number, :, 0], at[number, :, 1]] - wanted[number]
+        found = patches(pixels, at[number], PIECE)
+        found -= wanted[number]
         found *= found
-        squares = np.minimum(found.sum(1), STRANGE)
+        squares = np.minimum(channel_sum(found.reshape(-1, PIECE, PIECE, 3)), STRANGE)
         difference[row] = np.tensordot(squares, problem.known[row], 2)
     difference[~possible] = IMPOSSIBLE
     return difference
@@ -203,13 +204,15 @@ def _compared(look: Look, wanted: Contexts) -> Iterator[tuple[int, int, Values]]
         rows, columns, first = -(-height // 2), -(-width // 2), left // 2
         cost = np.empty((len(factors), rows, columns), np.float32)
         most = max(1, POSITIONS // columns)  # rows at a time
+        memory = np.empty(factors.shape[1] * min(most, rows) * columns, np.float32)
         for top in range(0, rows, most):
             count = min(most, rows - top)
-            seen = np.empty((factors.shape[1], count, columns), np.float32)
+            seen = memory[: factors.shape[1] * count * columns].reshape(-1, count, columns)
             line = 0
             for places, images in planes:
+                corners = (places + np.array((margin + top, first))).tolist()
                 for image in images:
-                    for y, x in places + np.array((margin + top, first)):
+                    for y, x in corners:
                         seen[line] = image[y : y + count, x : x + columns]
                         line += 1
             product = factors @ seen.reshape(len(seen), -1)

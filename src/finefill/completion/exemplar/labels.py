@@ -22,7 +22,7 @@ from finefill.completion.exemplar.candidates import (
     known_difference,
 )
 from finefill.completion.exemplar.look import REACH, far_places, near_places
-from finefill.completion.exemplar.tiles import AROUND, TILE, Indices
+from finefill.completion.exemplar.tiles import AROUND, TILE, Indices, channel_sum
 from finefill.completion.exemplar.window import Values
 
 # Chosen on validation photographs.
@@ -76,10 +76,10 @@ def surroundings_difference(problem: Problem, offsets: Indices) -> Values:
     ):
         flat, shift = image.reshape(-1, image.shape[2]), places[:, 0] * width + places[:, 1]
         for some in _parts(len(cost)):
-            found = flat[corner[some, :, None] + shift]
+            found = flat.take(corner[some, :, None] + shift, axis=0)
             found -= values[some, None]
             found *= found
-            squares = np.minimum(found.sum(3), STRANGE)
+            squares = np.minimum(channel_sum(found), STRANGE)
             cost[some] += np.matmul(squares, weight[some, :, None])[..., 0]
     lively = look.wide[..., 3].ravel()
     expected = lively[problem.centres[:, 0] * width + problem.centres[:, 1]]
@@ -96,6 +96,7 @@ def overlaps(problem: Problem, offsets: Indices) -> list[Edges]:
     canvas, tiles = problem.look.canvas, problem.tiles
     width = canvas.known.shape[1]
     flat, hole = canvas.pixels.reshape(-1, 3), canvas.hole.ravel()
+    which = offsets[..., 0] * (2 * width) + offsets[..., 1]
     safe = np.where(problem.possible(offsets)[..., None], offsets, 0)
     corners = tiles.corners[:, 0] * width + tiles.corners[:, 1]
     sources = corners[:, None] + safe[..., 0] * width + safe[..., 1]
@@ -113,14 +114,14 @@ def overlaps(problem: Problem, offsets: Indices) -> list[Edges]:
             weight = hole[corners[first[some], None] + band].astype(np.float32)[:, None, :, None]
             shape = len(weight), offsets.shape[1], 3 * len(band)
             ends = [
-                (flat[sources[node[some], :, None] + shift] * weight).reshape(shape)
+                (flat.take(sources[node[some], :, None] + shift, axis=0) * weight).reshape(shape)
                 for node, shift in ((first, band), (second, band - step))
             ]
             costs[some] = squared_distances(*ends)
             # Saturates: a window cut a pixel off costs no more than a cut through another thing.
             most = STRANGE * weight.sum((1, 2))[:, :, None]
             costs[some] *= most / (most + costs[some] + 1)
-        differ = (offsets[first][:, :, None] != offsets[second][:, None]).any(-1)
+        differ = which[first][:, :, None] != which[second][:, None]
         costs += np.float32(problem.look.noise * len(band)) * differ
         found.append(Edges(pairs, costs, lines[first]))
     return found
@@ -160,12 +161,13 @@ def min_sum(unary: Values, graph: Sequence[Edges], sweeps: int) -> Indices:
         order = np.argsort(edges.lines, kind="stable")
         first, second = edges.pairs[order].T
         messages = np.zeros((2, len(order), unary.shape[1]), np.float32)
-        both = edges.costs[order], edges.costs[order].swapaxes(1, 2).copy()
+        ordered = edges.costs[order]
+        both = [ordered.transpose(axes).copy() for axes in ((1, 0, 2), (2, 0, 1))]
         cuts = [0, *(np.flatnonzero(np.diff(edges.lines[order])) + 1), len(order)]
         for some in [slice(*ends) for ends in itertools.pairwise(cuts)]:
             ahead, behind = messages[:, some]
-            forth.append(_Line(first[some], second[some], both[0][some], ahead, behind))
-            back.append(_Line(second[some], first[some], both[1][some], behind, ahead))
+            forth.append(_Line(first[some], second[some], both[0][:, some], ahead, behind))
+            back.append(_Line(second[some], first[some], both[1][:, some], behind, ahead))
     for _ in range(sweeps):
         for line in forth:
             line.send(belief)
@@ -182,7 +184,8 @@ class _Line:
     Attributes:
         source: (e,) nodes, all different, as are those of ``target``.
         target: (e,) nodes.
-        costs: (e, K, K), by the label of the source and of the target.
+        costs: (K, e, K), by the label of the source first, so that the least over it is found
+            row by row; by the label of the target last.
         messages: (e, K), from sources to targets, renewed by :meth:`send`.
         answers: (e, K), from targets to sources.
     """
@@ -197,7 +200,7 @@ class _Line:
         """Renew the messages; add what is new in them to the targets' beliefs."""
         told = belief[self.source]
         told -= self.answers
-        new = (told[:, :, None] + self.costs).min(1)
+        new = (told.T[:, :, None] + self.costs).min(0)
         new -= new.min(1, keepdims=True)
         belief[self.target] += new - self.messages
         self.messages[:] = new

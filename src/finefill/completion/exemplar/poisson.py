@@ -195,7 +195,7 @@ def _trust(jump: Values) -> Values:
 
 
 def _floats(colours: NDArray[np.uint8], places: Indices) -> Values:
-    return colours[places].astype(np.float32)
+    return colours.take(places, axis=0).astype(np.float32)
 
 
 def _cycle(levels: Sequence[System], residual: Values) -> Values:

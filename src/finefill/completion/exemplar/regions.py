@@ -116,7 +116,7 @@ def match(canvas: Canvas) -> Regions | None:
     if not problem.possible(offered).any(1).all():
         return None
     offsets, region_of = np.unique(choose_labels(problem, offered), axis=0, return_inverse=True)
-    pixels = np.argwhere(canvas.hole)
+    pixels = canvas.places
     tiles, prices = choices_of_tiles(problem.tiles, pixels, problem.look.noise)
     coarse = Regions(pixels, region_of.ravel()[tiles[:, 0]], offsets, problem.look.noise)
     return replace(coarse, label=cut(canvas, coarse, region_of.ravel()[tiles], prices, COARSE))
@@ -134,7 +134,7 @@ def at_full_size(low: Canvas, high: Canvas, regions: Regions, used: list[int]) -
     Returns:
         None where a pixel can be copied from nowhere.
     """
-    around, pixels = labels_around(low, high, regions), np.argwhere(high.hole)
+    around, pixels = labels_around(low, high, regions), high.places
     fine = Regions(pixels, around[:, 0], enlarged(low, high, regions, used), regions.noise)
     zoom = high.sizes[0][0] / low.sizes[0][0]
     if zoom > 1:
@@ -156,9 +156,7 @@ def labels_around(low: Canvas, high: Canvas, regions: Regions) -> Indices:
             number = np.where(number < 0, np.roll(number, (row, column), (0, 1)), number)
     zoom = np.array(high.sizes[0]) / low.sizes[0]
     rows, columns = (
-        np.minimum((np.argwhere(high.hole) - high.margin) / zoom, np.array(low.sizes[0]) - 1)
-        .astype(np.intp)
-        .T
+        np.minimum((high.places - high.margin) / zoom, np.array(low.sizes[0]) - 1).astype(np.intp).T
     ) + low.margin
     around = [number[rows + row, columns + column] for row, column in STEPS]
     return np.stack([np.where(label >= 0, label, around[0]) for label in around], axis=1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from finefill.completion.exemplar.tiles import Indices
@@ -42,9 +41,10 @@ def repeats(canvas: Canvas) -> Indices:
     # Half of the plane: the rest is the same, turned.
     rows, columns = (np.arange(2 * side - 1) - (side - 1) for side in (height, width))
     likeness[(np.hypot(rows[:, None], columns) < NEAREST) | (rows[:, None] < 0)] = -1
-    around = sliding_window_view(likeness, (3, 3)).reshape(2 * height - 3, 2 * width - 3, 9)
+    around = np.maximum(np.maximum(likeness[:-2], likeness[1:-1]), likeness[2:])
+    around = np.maximum(np.maximum(around[:, :-2], around[:, 1:-1]), around[:, 2:])
     inner = likeness[1:-1, 1:-1]
-    peaks = np.argwhere((inner == around.max(2)) & (inner >= ALIKE)) + 1
+    peaks = np.argwhere((inner == around) & (inner >= ALIKE)) + 1
     best = np.argsort(-likeness[tuple(peaks.T)], kind="stable")[: REPEATS // 2]
     offsets = peaks[best] - np.array((height - 1, width - 1))
     both: Indices = np.stack([offsets, -offsets], axis=1).reshape(-1, 2)

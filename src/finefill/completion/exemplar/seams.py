@@ -151,7 +151,7 @@ def _numbered(pixels: Indices) -> tuple[Indices, int, int]:
 
 
 def _floats(colours: NDArray[np.generic], places: Indices) -> Values:
-    return colours[places].astype(np.float32)
+    return colours.take(places, axis=0).astype(np.float32)
 
 
 def _squares(choices: Values, one: Values) -> Values:

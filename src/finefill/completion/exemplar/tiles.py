@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,17 @@ AROUND = 4  # pixels on each side of a tile that belong to its piece
 PIECE = TILE + 2 * AROUND
 
 Indices = NDArray[np.intp]
+
+
+def channel_sum(values: NDArray[Any]) -> NDArray[Any]:
+    """Sums over the channels, the last axis of (…, C), C at least 2: (…), of the same type.
+
+    NumPy's own sum gives the same but takes many times as long over so short an axis.
+    """
+    total: NDArray[Any] = values[..., 0] + values[..., 1]
+    for channel in range(2, values.shape[-1]):
+        total += values[..., channel]
+    return total
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,17 @@ class Canvas:
     lefts: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]
     margin: int
+
+    @cached_property
+    def places(self) -> NDArray[np.intp]:
+        """(p, 2), rows and columns of the hole's pixels, row by row."""
+        rows, columns = (np.flatnonzero(self.hole.any(axis)) for axis in (1, 0))
+        if not rows.size:
+            return np.empty((0, 2), np.intp)
+        top, left = rows[0], columns[0]
+        part = self.hole[top : rows[-1] + 1, left : columns[-1] + 1]
+        places: NDArray[np.intp] = np.argwhere(part) + np.array((top, left))
+        return places
 
     def panel_of(self, columns: NDArray[np.intp]) -> NDArray[np.intp]:
         """The panels, by number, that columns lie in."""
