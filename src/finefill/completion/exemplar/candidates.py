@@ -235,10 +235,11 @@ def _constant(values: Values, weight: Values) -> Values:
 
 
 def _minima_only(cost: Values) -> Values:
-    """Costs (n, h, w) that no one beside is lower than; infinite elsewhere."""
+    """Costs (n, h, w) that no one beside is lower than; infinite elsewhere. In place."""
     least = np.full_like(cost, np.inf)
     np.minimum(least[:, 1:], cost[:, :-1], out=least[:, 1:])
     np.minimum(least[:, :-1], cost[:, 1:], out=least[:, :-1])
     np.minimum(least[:, :, 1:], cost[:, :, :-1], out=least[:, :, 1:])
     np.minimum(least[:, :, :-1], cost[:, :, 1:], out=least[:, :, :-1])
-    return np.where(cost <= least, cost, np.float32(np.inf))
+    np.copyto(cost, np.inf, where=cost > least)
+    return cost

@@ -198,10 +198,10 @@ class _Line:
 
     def send(self, belief: Values) -> None:
         """Renew the messages; add what is new in them to the targets' beliefs."""
-        told = belief[self.source]
+        told = belief.take(self.source, axis=0)
         told -= self.answers
         new = (told.T[:, :, None] + self.costs).min(0)
-        new -= new.min(1, keepdims=True)
+        new -= new.T.copy().min(0)[:, None]
         belief[self.target] += new - self.messages
         self.messages[:] = new
 

@@ -145,6 +145,7 @@ def _all_known_around(known: Mask) -> Mask:
 def _noise(canvas: Canvas) -> float:
     """Median squared difference, over the channels, of known neighbours in a row."""
     both = canvas.known[:, 1:] & canvas.known[:, :-1]
-    difference = (canvas.pixels[:, 1:] - canvas.pixels[:, :-1])[both]
+    difference = (canvas.pixels[:, 1:] - canvas.pixels[:, :-1]).reshape(-1, 3)
+    difference = difference.take(np.flatnonzero(both), axis=0)
     squares = np.einsum("pc,pc->p", difference, difference)
     return min(max(float(np.median(squares)), LEAST), MOST) if squares.size else LEAST

@@ -43,10 +43,11 @@ class System:
         """A x, for x of (C, h, w)."""
         product = self.diagonal * x
         right, below = self.right[:, :-1], self.below[:-1]
-        product[:, :, :-1] -= right * x[:, :, 1:]
-        product[:, :, 1:] -= right * x[:, :, :-1]
-        product[:, :-1] -= below * x[:, 1:]
-        product[:, 1:] -= below * x[:, :-1]
+        for one, of in zip(product, x, strict=True):  # a channel at a time stays in the cache
+            one[:, :-1] -= right * of[:, 1:]
+            one[:, 1:] -= right * of[:, :-1]
+            one[:-1] -= below * of[1:]
+            one[1:] -= below * of[:-1]
         return product
 
     def coarser(self) -> System:
@@ -201,13 +202,19 @@ def _floats(colours: NDArray[np.uint8], places: Indices) -> Values:
 def _cycle(levels: Sequence[System], residual: Values) -> Values:
     """About the x of A x = residual: a Jacobi step, the same at half the size, a Jacobi step."""
     system = levels[0]
-    x = DAMPING * residual / system.diagonal
+    x = DAMPING * residual
+    x /= system.diagonal
     if len(levels) == 1:
         return x
     height, width = system.diagonal.shape
-    coarse = _cycle(levels[1:], _fours(residual - system.times(x)))
+    rest = system.times(x)
+    coarse = _cycle(levels[1:], _fours(np.subtract(residual, rest, out=rest)))
     x += COARSER * coarse.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
-    x += DAMPING * (residual - system.times(x)) / system.diagonal
+    rest = system.times(x)
+    np.subtract(residual, rest, out=rest)
+    rest *= DAMPING
+    rest /= system.diagonal
+    x += rest
     return x
 
 
@@ -221,6 +228,8 @@ def _fours(values: Values) -> Values:
 def _even(values: Values) -> Values:
     """(…, h, w) with even sides, zeros added."""
     height, width = values.shape[-2:]
+    if not (height % 2 or width % 2):
+        return values
     rest = [(0, 0)] * (values.ndim - 2)
     return np.pad(values, [*rest, (0, height % 2), (0, width % 2)])
 

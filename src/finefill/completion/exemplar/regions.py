@@ -149,15 +149,16 @@ def labels_around(low: Canvas, high: Canvas, regions: Regions) -> Indices:
 
     Those of the smaller canvas's pixel that it lies in, and of the four beside that.
     """
-    number = np.full(low.known.shape, -1, np.intp)
-    number[tuple(regions.pixels.T)] = regions.label
+    # Only around the hole: the canvas is many times as large.
+    corner = regions.pixels.min(0) - low.margin
+    number = np.full(regions.pixels.max(0) + 1 + low.margin - corner, -1, np.intp)
+    number[tuple((regions.pixels - corner).T)] = regions.label
     for _ in range(2):  # roundings may lead out of the hole
         for row, column in STEPS[1:]:
             number = np.where(number < 0, np.roll(number, (row, column), (0, 1)), number)
     zoom = np.array(high.sizes[0]) / low.sizes[0]
-    rows, columns = (
-        np.minimum((high.places - high.margin) / zoom, np.array(low.sizes[0]) - 1).astype(np.intp).T
-    ) + low.margin
+    at = np.minimum((high.places - high.margin) / zoom, np.array(low.sizes[0]) - 1)
+    rows, columns = (at.astype(np.intp) + low.margin - corner).T
     around = [number[rows + row, columns + column] for row, column in STEPS]
     return np.stack([np.where(label >= 0, label, around[0]) for label in around], axis=1)
 
