@@ -17,5 +17,17 @@ class EmptyMaskError(FinefillError):
     """Nothing is to be completed: a mask is empty, or nothing is annotated in a photo."""
 
 
+class NotThereError(FinefillError):
+    """Labels or values to take are not in a mask or in annotations.
+
+    Attributes:
+        missing: these, as the user gave them.
+    """
+
+    def __init__(self, text: str, missing: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.missing = missing
+
+
 class OperationError(FinefillError):
     """A model fails, or a disk: what was asked for may be right."""

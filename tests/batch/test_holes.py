@@ -227,7 +227,20 @@ def test_annotations_beside_and_for_all(files: Files) -> None:
     found = files.run(masks=everything, labels=("car",))
     assert {name: entry.hole_pixels for name, entry in found.items()} == {"a.png": 100, "b.png": 49}
     assert set(files.results(masks=everything, labels=("car",)).values()) == {"skipped"}
-    assert "choose from car" in files.run(masks=everything, labels=("man",))["b.png"].error
+    found = files.run(masks=everything, labels=("man",))
+    assert {name: entry.result for name, entry in found.items()} == {
+        "a.png": "done",
+        "b.png": "empty",
+    }
+    assert found["a.png"].hole_pixels == 25
+    assert found["b.png"].lacks == ["man"]
+    assert "choose from car" in found["b.png"].warnings[0]
+    found = files.run(masks=everything, labels=("man", "car"))  # where they are
+    assert {name: entry.hole_pixels for name, entry in found.items()} == {"a.png": 125, "b.png": 49}
+    with pytest.raises(FinefillError, match=r"lorry: not one photo has .*choose from car, man"):
+        files.run(masks=everything, labels=("lorry",))
+    with pytest.raises(FinefillError, match=r"^lorry: not one photo"):
+        files.run(masks=everything, labels=("car", "lorry"))
 
     line = {"label": "x", "shape_type": "line", "points": [[10, 10], [19, 10]]}
     (files.masks / "a.json").write_text(json.dumps({"shapes": [line]}))
@@ -273,3 +286,22 @@ def test_accents_in_annotations(files: Files) -> None:
         everything.write_text(json.dumps(content))
         (entry,) = files.run(masks=everything).values()
         assert (entry.error, entry.hole_pixels) == ("", expected)
+
+
+def test_values_that_one_mask_lacks(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("a", 2), ("b", 3)):
+        files.photo(f"{name}.png")
+        labels = np.zeros(files.hole.shape, np.uint8)
+        labels[10:14, 20:25] = value
+        files.masks.mkdir(exist_ok=True)
+        Image.fromarray(labels).save(files.masks / f"{name}.png")
+    found = files.run(mask_values=("2",))
+    assert {
+        name: (entry.result, entry.lacks, entry.hole_pixels or 0) for name, entry in found.items()
+    } == {
+        "a.png": ("done", [], 20),
+        "b.png": ("empty", ["2"], 0),
+    }
+    assert "choose from 0, 3" in found["b.png"].warnings[0]
+    assert run_command(monkeypatch, *files.command("--mask-value", "7")) == 2
+    assert files.run(mask_values=("2", "3"))["b.png"].hole_pixels == 20

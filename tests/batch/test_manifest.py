@@ -52,6 +52,7 @@ def test_manifest(files: Files) -> None:
         "windows": [[36, 80, 0, 44, 1.0], [0, 80, 0, 96, 1.0]],
         "ways": ["specks", "network"],
         "confidence": None,
+        "lacks": [],
         "result": "done",
         "error": "",
         "warnings": [],

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import hashlib
 import os
 import re
 import unicodedata
+import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from finefill.batch import places
 from finefill.batch.places import Place, digest, opened
-from finefill.errors import EmptyMaskError, FinefillError
+from finefill.errors import EmptyMaskError, FinefillError, NotThereError
 from finefill.files import Photo, usable
 from finefill.masks import Mask, regions
 
 if TYPE_CHECKING:
-    from finefill.batch.task import Task
+    from finefill.batch.task import Entry, Task
     from finefill.masks import Placing
 
 ANNOTATIONS = (".json", ".xml", ".txt", ".csv")  # see `finefill.masks.regions.annotated`
@@ -219,42 +220,81 @@ def is_annotation(place: Place) -> bool:
     return os.path.splitext(place.name)[1].lower() in ANNOTATIONS
 
 
-def read(task: Task, photo: Photo, masks: tuple[Place, ...]) -> tuple[Mask, str]:
-    """The union of a photo's masks and annotations, and their digest, see :func:`together`.
+def read(task: Task, photo: Photo, masks: tuple[Place, ...], entry: Entry) -> Mask:
+    """The union of a photo's masks and annotations.
 
-    The digest is that of the very bytes that are decoded, should a file change meanwhile.
+    Fills in the entry's ``mask_sha256``, see :func:`together`, and ``lacks``. The digest is that of
+    the very bytes that are decoded, should a file change meanwhile.
+
+    Warns:
+        UserWarning: a file has none of the labels or values to take.
     """
+    size = photo.rgb.shape[:2]
+    hole, digests = np.zeros(size, bool), []
+    wanted: set[str] = set()
+    found: set[str] = set()
+    for place in masks:
+        names = task.labels if is_annotation(place) else task.mask_values
+        wanted.update(names)
+        with opened(place) as file:
+            digests.append(digest(file))
+            try:
+                drawn, there = _chosen(functools.partial(_read, task, photo, place, file), names)
+            except EmptyMaskError:  # others may say more
+                continue
+            except NotThereError as error:  # as there are no cars in some photos
+                warnings.warn(str(error), stacklevel=2)
+                continue
+            hole |= drawn
+            found.update(there)
+    entry.mask_sha256 = together(digests)
+    entry.lacks = sorted(wanted - found)
+    return hole
+
+
+def _chosen(read: Callable[[Sequence[str]], Mask], names: Sequence[str]) -> tuple[Mask, list[str]]:
+    """What has one of the labels or values, and those that are there.
+
+    Raises:
+        NotThereError: none of them is.
+    """
+    there = list(names)
+    while True:
+        try:
+            return read(there), there
+        except NotThereError as error:
+            there = [name for name in there if name not in error.missing]
+            if not there:
+                raise
+
+
+def _read(task: Task, photo: Photo, place: Place, file: IO[bytes], names: Sequence[str]) -> Mask:
+    """One mask, or annotations, with only the labels or values of these names."""
     from finefill.masks import read_mask
 
     size = photo.rgb.shape[:2]
-    hole, digests = np.zeros(size, bool), []
     placing: Placing = {"orientation": photo.orientation, "drawn": task.mask_drawn}
-    for place in masks:
-        with opened(place) as file:
-            digests.append(digest(file))
-            with contextlib.suppress(EmptyMaskError):  # others may say more
-                if is_annotation(place):
-                    hole |= regions.annotated(
-                        str(place),
-                        str(task.source),  # with the folders, which tell images of one name apart
-                        size,
-                        task.labels,
-                        text=file.read(),
-                        resize=task.resize_mask,
-                        line_width=task.line_width,
-                        **placing,
-                    )
-                else:
-                    hole |= read_mask(
-                        file,
-                        size,
-                        resize=task.resize_mask,
-                        keep_polarity=task.keep_polarity,
-                        max_pixels=task.max_pixels,
-                        values=task.mask_values,
-                        **placing,
-                    )
-    return hole, together(digests)
+    file.seek(0)
+    if is_annotation(place):
+        return regions.annotated(
+            str(place),
+            str(task.source),  # with the folders, which tell images of one name apart
+            size,
+            names,
+            text=file.read(),
+            resize=task.resize_mask,
+            line_width=task.line_width,
+            **placing,
+        )
+    return read_mask(
+        file,
+        size,
+        resize=task.resize_mask,
+        keep_polarity=task.keep_polarity,
+        max_pixels=task.max_pixels,
+        values=names,
+        **placing,
+    )
 
 
 def together(digests: list[str]) -> str:

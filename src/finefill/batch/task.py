@@ -94,6 +94,7 @@ class Entry:
         fill: what was asked for, as ``wrap``.
         ways: by which way each of the windows was filled: network, regions, plain or specks.
         confidence: 0 to 1, of the window with the lowest; None where it was not measured.
+        lacks: those of ``labels`` and ``mask_values`` that its masks do not have.
         seconds: for all of it, reading and writing included.
         time: when it ended, UTC.
         warnings: what should be looked at, in sentences.
@@ -130,6 +131,7 @@ class Entry:
     confidence: float | None = None
     seconds: float | None = None
     time: str = ""
+    lacks: list[str] | None = None
     result: str = "failed"
     error: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -290,7 +292,7 @@ def _complete(
         entry.photo_sha256 = digest(file)
         photo = read_photo(file, max_pixels=task.max_pixels)
     entry.height, entry.width = photo.rgb.shape[:2]
-    drawn, entry.mask_sha256 = holes.read(task, photo, (mask_place, *task.more_masks))
+    drawn = holes.read(task, photo, (mask_place, *task.more_masks), entry)
     mask = check(grow(drawn, task.grow, task.wrap), str(mask_place))
     entry.hole_pixels = int(mask.sum())
     entry.groups = len(groups(mask, NEAR))

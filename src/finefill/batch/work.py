@@ -10,6 +10,7 @@ from finefill.batch import local
 from finefill.batch.manifest import open_manifest
 from finefill.batch.plan import Plan, steps
 from finefill.batch.task import Entry
+from finefill.errors import FinefillError
 
 
 def run(plan: Plan, stop: threading.Event | None = None) -> Generator[Entry, None, None]:
@@ -21,8 +22,9 @@ def run(plan: Plan, stop: threading.Event | None = None) -> Generator[Entry, Non
 
     Raises:
         FinefillError: the manifest cannot be written, another run writes there too, or worker
-            processes die one after the other.
+            processes die one after the other; or, at the end, not one photo has a label or value.
     """
+    wanted = _Wanted((*plan.batch.labels, *plan.batch.mask_values))
     stop = stop or threading.Event()
     with contextlib.closing(open_manifest(plan.batch.out)) as manifest:
         done: Mapping[str, bytes] = {} if plan.batch.overwrite else manifest.done
@@ -31,9 +33,41 @@ def run(plan: Plan, stop: threading.Event | None = None) -> Generator[Entry, Non
             for entry in entries:
                 if entry.result != "skipped":
                     manifest.add(entry)
+                wanted.look_at(entry)
                 yield entry
         finally:
             entries.close()
+    if not stop.is_set():
+        wanted.check()
+
+
+class _Wanted:
+    """Labels and values to take: one that no photo has is an error of typing."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._found: set[str] = set()
+        self._lacking: dict[str, str] = {}
+
+    def look_at(self, entry: Entry) -> None:
+        """Note what one photo has."""
+        if entry.result == "skipped":
+            self._found.update(self._names)
+        elif entry.lacks is not None:
+            here = {*entry.labels, *entry.mask_values}
+            self._found.update(here.difference(entry.lacks))
+            said = "; ".join(entry.warnings)
+            for name in entry.lacks:
+                self._lacking.setdefault(name, f"{entry.photo}: {said}" if said else "")
+
+    def check(self) -> None:
+        """Raise a FinefillError for a name that was nowhere."""
+        for name, said in self._lacking.items():
+            if name not in self._found:
+                raise FinefillError(
+                    f"{name}: not one photo has this label or mask value"
+                    + (f"; {said}" if said else "")
+                )
 
 
 def _entries(

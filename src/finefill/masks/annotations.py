@@ -16,7 +16,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 import numpy as np
 
-from finefill.errors import EmptyMaskError, FinefillError
+from finefill.errors import EmptyMaskError, FinefillError, NotThereError
 from finefill.files import MAX_PIXELS, decode
 from finefill.masks import shapes
 from finefill.masks.meaning import Mask
@@ -401,7 +401,7 @@ def choose(
 
     Raises:
         EmptyMaskError: there are none.
-        FinefillError: none has one of the labels.
+        NotThereError: none has one of the labels.
     """
     if not named:
         raise EmptyMaskError(f"{where}: nothing is annotated there: give --box or --polygon")
@@ -409,7 +409,9 @@ def choose(
     if missing := [label for label in labels if label not in present]:
         names = ", ".join(sorted(present - {""}))
         remedy = f"choose from {names}" if names else "nothing has a label there: leave out --label"
-        raise FinefillError(f"{where}: nothing is labelled {', '.join(missing)}: {remedy}")
+        raise NotThereError(
+            f"{where}: nothing is labelled {', '.join(missing)}: {remedy}", tuple(missing)
+        )
     return [entry for name, entry in named if not labels or name in labels]
 
 

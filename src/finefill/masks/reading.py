@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageColor
 
-from finefill.errors import FinefillError
+from finefill.errors import FinefillError, NotThereError
 from finefill.files import MAX_PIXELS, Source, decode, name_of, orientation_of, turn
 from finefill.masks.meaning import (
     BLACK,
@@ -403,7 +403,7 @@ def _with_values(pixels: _Pixels, wanted: Collection[str], name: str) -> Mask:
         if pixels.visible is not None:
             found &= pixels.visible
         if not found.any():
-            raise FinefillError(f"{name}: --mask-value {text}: {_there(pixels, numbers)}")
+            raise NotThereError(f"{name}: --mask-value {text}: {_there(pixels, numbers)}", (text,))
         result |= found
     return result
 
