@@ -305,3 +305,19 @@ def test_values_that_one_mask_lacks(files: Files, monkeypatch: pytest.MonkeyPatc
     assert "choose from 0, 3" in found["b.png"].warnings[0]
     assert run_command(monkeypatch, *files.command("--mask-value", "7")) == 2
     assert files.run(mask_values=("2", "3"))["b.png"].hole_pixels == 20
+
+
+def test_one_pattern_of_names(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files.photo("a.png")
+    for name in ("a-x.png", "a-y.png"):
+        files.mask(name)
+    first, second = (("--mask-name", f"{{stem}}-{end}.png") for end in "xy")
+    assert run_command(monkeypatch, *files.command(*first, *second)) == 2
+    assert "'--mask-name': give it once, not 2 times: {stem}-x.png, {stem}-y.png" in (
+        capsys.readouterr().err
+    )
+    assert not files.out.exists()
+    assert run_command(monkeypatch, *files.command(*first)) == 0
+    assert Path(files.lines()[0]["mask"]).name == "a-x.png"

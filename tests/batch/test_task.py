@@ -336,3 +336,23 @@ def test_files_of_others_are_not_replaced(
     assert (files.out / "other.png").read_bytes() == b"in nobody's way"
     (files.out / "b" / "c.png").write_bytes(b"changed")  # now a batch's folder
     assert files.results() == {"a.png": "skipped", "b/c.png": "done"}
+
+
+def test_an_earlier_output_that_stays_is_told(files: Files) -> None:
+    """Its photo is empty, or fails, in a later run: the file is kept as it is."""
+    for name in ("a.png", "b.png", "new.png"):
+        files.photo(name)
+        files.mask(name)
+    (files.masks / "new.png").unlink()
+    assert files.run()["new.png"].warnings == []  # it failed, but there is nothing to tell
+    before = pictures(files.out)
+    assert set(before) == {"a.png", "b.png"}
+    Image.new("L", SIZE).save(files.masks / "a.png")
+    (files.masks / "b.png").write_bytes(b"no image")
+    found = files.run()
+    assert (found["a.png"].result, found["a.png"].warnings) == ("empty", [task.EMPTY, task.LEFT])
+    assert (found["b.png"].result, found["b.png"].warnings) == ("failed", [task.LEFT])
+    found = files.run(strict=True)
+    assert (found["a.png"].result, found["a.png"].warnings) == ("failed", [task.LEFT])
+    assert pictures(files.out) == before
+    assert {line["photo"]: line["warnings"] for line in files.lines()}["a.png"] == [task.LEFT]

@@ -23,6 +23,7 @@ EMPTY = (
     "nothing to complete: its mask is empty, so nothing is written: draw what is to go, or copy "
     "the photo where the output needs it"
 )
+LEFT = "the output of an earlier run is still there: delete it if it is not wanted"
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,8 @@ def complete_file(task: Task, engine: Engine) -> Entry:
     told = [*task.warnings, *_texts(caught), *found]
     # What it was refused for is told once.
     entry.warnings = [one for one in told if _strictly(one).removeprefix(named) != entry.error]
+    if entry.result != "done" and _is_there(task.target):
+        entry.warnings.append(LEFT)
     entry.seconds = round(time.perf_counter() - start, 3)
     entry.time = now()
     return entry
@@ -260,6 +263,14 @@ def is_done(task: Task) -> bool:
         for measured in {True, task.confidence}
         for warned in {False, not task.strict}
     }  # fmt: skip
+
+
+def _is_there(place: Place) -> bool:
+    try:
+        size(place)
+    except (OSError, FinefillError):
+        return False
+    return True
 
 
 def _texts(caught: list[warnings.WarningMessage]) -> list[str]:

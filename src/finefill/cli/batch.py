@@ -76,7 +76,8 @@ def _place(context: click.Context, parameter: click.Parameter, value: str) -> Pl
 @click.option("--keep-polarity", is_flag=True, help="Take masks that look inverted as they are.")
 @click.option(
     "--mask-name",
-    default="",
+    multiple=True,
+    callback=options.once,
     metavar="PATTERN",
     help="Names of the masks, with {stem} or {name} for the photo's and * for anything; several "
     "add up.  [default: a.*, a.jpg.* or a_mask*.* for a.jpg]",

@@ -97,6 +97,21 @@ def mask_drawn(how: str) -> Option:
     )
 
 
+def once(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str:
+    """The callback of an option that may be given once, but is taken for one of several.
+
+    With ``multiple=True``; otherwise click takes the last one and drops the others.
+
+    Raises:
+        click.BadParameter: it is given again.
+    """
+    if len(given) > 1:
+        raise click.BadParameter(
+            f"give it once, not {len(given)} times: {', '.join(given)}", context, option
+        )
+    return given[0] if given else ""
+
+
 def strict(how: str) -> Option:
     """Refuse what would be warned of; ``how`` says that in a sentence."""
     return click.option("--strict", is_flag=True, help=how)
