@@ -555,6 +555,16 @@ def test_several_masks_add_up(client: Client, photo: NDArray[np.uint8]) -> None:
     assert where[second].mean() > 0.9
     small = ("mask", encoded(first[:100]))
     check_problem(client.post("/v1/complete", files=[*files, small]), 400, "mask 3")
+    black = ("mask", encoded(np.zeros((256, 256), bool)))
+    told = client.post("/v1/complete", files=[*files, black])
+    assert told.content == response.content
+    warning = "mask 3: the mask is empty: the others are completed"
+    assert warning in json.loads(told.headers["x-finefill-warnings"])
+    check_problem(
+        client.post("/v1/complete", files=[files[0], black, black]),
+        400,
+        "mask 1: the mask is empty",
+    )
 
 
 def test_warnings_are_refused_if_asked_for(client: Client, photo: NDArray[np.uint8]) -> None:

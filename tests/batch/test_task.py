@@ -232,10 +232,13 @@ def test_photos_with_nothing_to_complete_are_counted_apart(
     (files.masks / "yolo.txt").write_text("")
     assert run_command(monkeypatch, *files.command("--jobs", 1)) == 0
     captured = capsys.readouterr()
-    assert captured.out.startswith("done 2, skipped 0, failed 0, empty 2, warnings 2, ")
+    assert captured.out.startswith("done 2, skipped 0, failed 0, empty 2, warnings 3, ")
     reason = task.EMPTY
     assert captured.err.splitlines() == [
-        f"{name}: warning: {reason}" for name in ("black.png", "yolo.png")
+        f"black.png: warning: {reason}",
+        f"two.png: warning: {files.masks / 'two_mask2.png'}: the mask is empty: the others are "
+        "completed",
+        f"yolo.png: warning: {reason}",
     ]
     lines = {line["photo"]: line for line in files.lines()}
     results = {name: (line["result"], line["error"]) for name, line in lines.items()}

@@ -634,3 +634,23 @@ def test_registering_a_model(tmp_path: Path, model_path: Path) -> None:
 def test_engines_are_kept(model_path: Path) -> None:
     assert catalog.load(str(model_path)) is catalog.load(model_path)
     assert catalog.load(model_path).card["name"] == "small"
+
+
+def test_an_empty_mask_among_others(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Masks add up: only where all are empty, nothing is to be completed."""
+    black = files.folder / "black.png"
+    Image.new("L", (120, 100)).save(black)
+    assert files.run(monkeypatch) == 0
+    expected = files.out.read_bytes()
+    capsys.readouterr()
+    assert files.run(monkeypatch, "--mask", black) == 0
+    warning = f"finefill: warning: {black}: the mask is empty: the others are completed"
+    assert warning in capsys.readouterr().err.splitlines()
+    assert files.out.read_bytes() == expected
+    assert files.run(monkeypatch, "--mask", black, "--strict") == 2
+    Image.new("L", (120, 100)).save(files.mask)
+    assert files.run(monkeypatch, "--mask", black) == 2
+    assert f"{files.mask}: the mask is empty: paint" in capsys.readouterr().err
+    assert files.run(monkeypatch, "--mask", black, "--box", "40,30,40,30") == 0

@@ -19,7 +19,7 @@ from finefill.batch import places
 from finefill.batch.places import Place, digest, opened
 from finefill.errors import EmptyMaskError, FinefillError, NotThereError
 from finefill.files import Photo, usable
-from finefill.masks import Mask, regions
+from finefill.masks import Mask, regions, tell_empty
 
 if TYPE_CHECKING:
     from finefill.batch.task import Entry, Task
@@ -227,10 +227,11 @@ def read(task: Task, photo: Photo, masks: tuple[Place, ...], entry: Entry) -> Ma
     the very bytes that are decoded, should a file change meanwhile.
 
     Warns:
-        UserWarning: a file has none of the labels or values to take.
+        UserWarning: a file has none of the labels or values to take, or is empty.
     """
     size = photo.rgb.shape[:2]
     hole, digests = np.zeros(size, bool), []
+    empty: list[str] = []
     wanted: set[str] = set()
     found: set[str] = set()
     for place in masks:
@@ -240,7 +241,8 @@ def read(task: Task, photo: Photo, masks: tuple[Place, ...], entry: Entry) -> Ma
             digests.append(digest(file))
             try:
                 drawn, there = _chosen(functools.partial(_read, task, photo, place, file), names)
-            except EmptyMaskError:  # others may say more
+            except EmptyMaskError as error:  # others may say more
+                empty.append(str(error))
                 continue
             except NotThereError as error:  # as there are no cars in some photos
                 warnings.warn(str(error), stacklevel=2)
@@ -249,6 +251,8 @@ def read(task: Task, photo: Photo, masks: tuple[Place, ...], entry: Entry) -> Ma
             found.update(there)
     entry.mask_sha256 = together(digests)
     entry.lacks = sorted(wanted - found)
+    if hole.any():
+        tell_empty(hole, empty)
     return hole
 
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,42 +178,60 @@ def complete(
         read = files.read_photo(photo, max_pixels=max_pixels)
         size = read.rgb.shape[:2]
         placing: masks.Placing = {"orientation": read.orientation, "drawn": drawn}
-        hole = np.zeros(size, bool)
-        for path in mask_paths:
-            hole |= masks.read_mask(
-                path,
-                size,
-                resize=resize_mask,
-                keep_polarity=keep_polarity,
-                max_pixels=max_pixels,
-                values=values,
-                **placing,
-            )
+        mask = functools.partial(
+            masks.read_mask,
+            size=size,
+            resize=resize_mask,
+            keep_polarity=keep_polarity,
+            max_pixels=max_pixels,
+            values=values,
+            **placing,
+        )
+        reads: list[Callable[[], masks.Mask]] = [
+            functools.partial(mask, path) for path in mask_paths
+        ]
         for draw, texts in ((regions.box, boxes), (regions.polygon, polygons)):
             for text in texts:
                 drawing = functools.partial(draw, text)
-                hole |= masks.by_numbers(drawing, size, wrap=wrap, **placing)
+                reads.append(
+                    functools.partial(masks.by_numbers, drawing, size, wrap=wrap, **placing)
+                )
         if coco:
-            hole |= regions.coco(coco, str(photo), size, labels, resize=resize_mask, **placing)
+            reads.append(
+                functools.partial(
+                    regions.coco, coco, str(photo), size, labels, resize=resize_mask, **placing
+                )
+            )
         if labelme:
-            hole |= regions.labelme(
-                labelme,
-                size,
-                labels,
-                resize=resize_mask,
-                line_width=line_width,
-                photo=str(photo),
-                **placing,
+            reads.append(
+                functools.partial(
+                    regions.labelme,
+                    labelme,
+                    size,
+                    labels,
+                    resize=resize_mask,
+                    line_width=line_width,
+                    photo=str(photo),
+                    **placing,
+                )
             )
-        for path in others:
-            hole |= regions.annotated(
-                path, str(photo), size, labels, resize=resize_mask, line_width=line_width, **placing
-            )
+        annotations = functools.partial(
+            regions.annotated,
+            photo=str(photo),
+            size=size,
+            labels=labels,
+            resize=resize_mask,
+            line_width=line_width,
+            **placing,
+        )
+        reads.extend(functools.partial(annotations, path) for path in others)
+        hole, empty = masks.union(size, reads)
         outlined = hole  # paint and holes cover their object: their edge is none
         if alpha:
             hole = hole | regions.erased(read, str(photo))
         if colour:
             hole = hole | regions.colour(read.rgb, colour, tolerance=tolerance, name=str(photo))
+        masks.tell_empty(hole, empty)
         alone = outlined is hole
         hole = masks.check(masks.grow(hole, grow, wrap), str(photo))
         outlined = hole if alone else masks.grow(outlined, grow, wrap)  # of large photos one less

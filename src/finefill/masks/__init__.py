@@ -37,7 +37,9 @@ __all__ = [
     "random_strokes",
     "read_mask",
     "scale",
+    "tell_empty",
     "too_tight",
+    "union",
 ]
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
         grow,
         inverted,
         scale,
+        tell_empty,
+        union,
     )
     from finefill.masks.reading import Placing, by_numbers, fit, of_image, placed, read_mask
     from finefill.masks.tight import too_tight
@@ -87,6 +91,8 @@ else:
                 "grow",
                 "inverted",
                 "scale",
+                "tell_empty",
+                "union",
             ],
             "reading": ["Placing", "by_numbers", "fit", "of_image", "placed", "read_mask"],
             "tight": ["too_tight"],

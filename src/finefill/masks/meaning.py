@@ -6,7 +6,7 @@ A mask in memory is a bool array (H, W), True = to be completed.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -273,6 +273,42 @@ def check(mask: Mask, name: str = "the mask") -> Mask:
             f"{name}: the mask is full, nothing is left to complete from: paint what stays black"
         )
     return mask
+
+
+def union(size: tuple[int, int], masks: Iterable[Callable[[], Mask]]) -> tuple[Mask, list[str]]:
+    """What several masks say together: they add up.
+
+    Args:
+        size: (height, width) of all.
+        masks: each reads one, (height, width) bool, or raises an EmptyMaskError.
+
+    Returns:
+        Their union, (height, width) bool, and what the errors of empty ones say, for
+        :func:`tell_empty`.
+    """
+    result = np.zeros(size, bool)
+    empty: list[str] = []
+    for read in masks:
+        try:
+            result |= read()
+        except EmptyMaskError as error:
+            empty.append(str(error))
+    return result, empty
+
+
+def tell_empty(mask: Mask, empty: Sequence[str]) -> None:
+    """Tell that some of the masks that add up to ``mask`` are empty.
+
+    Raises:
+        EmptyMaskError: so are all: what the first one's error says.
+
+    Warns:
+        UserWarning: there is something to complete in others.
+    """
+    if empty and not mask.any():
+        raise EmptyMaskError(empty[0])
+    for text in empty:  # without the remedy, which ends each error
+        warnings.warn(f"{text.rpartition(': ')[0]}: the others are completed", stacklevel=2)
 
 
 def composite(image: NDArray[np.uint8], fill: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:

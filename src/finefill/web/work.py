@@ -12,6 +12,7 @@ import os
 import signal
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,9 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
     photo = files.read_photo(_Named(folder / IMAGE, "the image"), max_pixels=limit)
     size = photo.rgb.shape[:2]
     placing: masks.Placing = {"orientation": photo.orientation, "drawn": order.mask_drawn}
-    hole = np.zeros(size, bool)
-    for number, name in enumerate(mask_files(order.masks), 1):
-        hole |= masks.read_mask(
+
+    def mask(number: int, name: str) -> masks.Mask:
+        return masks.read_mask(
             _Named(folder / name, "the mask" if order.masks == 1 else f"mask {number}"),
             size,
             resize=order.resize_mask,
@@ -101,12 +102,19 @@ def _complete(engine: Engine, order: Order, folder: Path) -> tuple[str, str, int
             values=order.mask_values,
             **placing,
         )
+
+    reads: list[Callable[[], masks.Mask]] = [
+        functools.partial(mask, number, name)
+        for number, name in enumerate(mask_files(order.masks), 1)
+    ]
     for text in order.boxes:
         drawing = functools.partial(regions.box, text)
-        hole |= masks.by_numbers(drawing, size, wrap=order.wrap, **placing)
+        reads.append(functools.partial(masks.by_numbers, drawing, size, wrap=order.wrap, **placing))
+    hole, empty = masks.union(size, reads)
     outlined = hole  # what is erased has no object's edge
     if order.mask_alpha:
         hole = hole | regions.erased(photo, "the image")
+    masks.tell_empty(hole, empty)
     hole = masks.check(masks.grow(hole, order.grow, order.wrap), "the image")
     shown = files.for_network(photo, hole)
     hidden = files.hidden_of(shown)
