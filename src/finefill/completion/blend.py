@@ -113,42 +113,42 @@ def spread(values: _Values, weight: _Values) -> _Values:
     """Fill what has no value with smooth averages of the nearest that have one.
 
     Args:
-        values: (h, w, 3), each times its weight.
+        values: (h, w, C), each times its weight.
         weight: (h, w, 1) in [0, 1]: 1 where there is a value, 0 where there is none.
 
     Returns:
-        (h, w, 3) float32; the values where the weight is 1.
+        (h, w, C) float32; the values where the weight is 1.
     """
-    return _spread(np.concatenate([values, weight], axis=2))[..., :3]
+    return _spread(np.concatenate([values, weight], axis=2))[..., :-1]
 
 
 def _spread(weighted: _Values) -> _Values:
-    """:func:`spread` of (h, w, 4), the weight behind the values; of the result the first three."""
+    """:func:`spread` of (h, w, C + 1), the weight behind the values; of the result the first C."""
     height, width = weighted.shape[:2]
     if max(height, width) <= 2:
         total = weighted.sum((0, 1))
-        return np.broadcast_to(total / np.maximum(total[3], LEAST), weighted.shape)
+        return np.broadcast_to(total / np.maximum(total[-1], LEAST), weighted.shape)
     smooth = _double(_spread(_known_where_any(_halve(weighted))))[:height, :width]
-    smooth *= ONE - weighted[..., 3:]
+    smooth *= ONE - weighted[..., -1:]
     smooth += weighted
     return smooth
 
 
 def _known_where_any(means: _Values) -> _Values:
     """Means of four pixels, changed in place: one value among them is enough to know them."""
-    weights = means[..., 3:]
+    weights = means[..., -1:]
     means *= np.minimum(4 * weights, ONE) / np.maximum(weights, LEAST)
     return means
 
 
 def blur_where(image: _Values, chosen: Mask, radius: int) -> _Values:
     """Mean of the chosen pixels around each pixel; 0 where there is none."""
-    both = np.empty((*chosen.shape, 4), np.float32)
-    both[..., 3] = chosen
-    np.multiply(image, both[..., 3:], out=both[..., :3])
+    both = np.empty((*chosen.shape, image.shape[2] + 1), np.float32)
+    both[..., -1] = chosen
+    np.multiply(image, both[..., -1:], out=both[..., :-1])
     both = blur(both, radius)
-    means = both[..., :3]
-    means /= np.maximum(both[..., 3:], LEAST)
+    means = both[..., :-1]
+    means /= np.maximum(both[..., -1:], LEAST)
     return means
 
 

@@ -200,9 +200,11 @@ class _Line:
         """Renew the messages; add what is new in them to the targets' beliefs."""
         told = belief.take(self.source, axis=0)
         told -= self.answers
-        new = (told.T[:, :, None] + self.costs).min(0)
-        new -= new.T.copy().min(0)[:, None]
-        belief[self.target] += new - self.messages
+        new = np.minimum.reduce(told.T[:, :, None] + self.costs, axis=0)
+        new -= np.minimum.reduce(new.T.copy(), axis=0)[:, None]
+        told = belief.take(self.target, axis=0)
+        told += new - self.messages
+        belief[self.target] = told
         self.messages[:] = new
 
 

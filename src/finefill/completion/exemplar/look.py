@@ -92,11 +92,11 @@ def activity(image: Values, known: Mask, hole: Mask) -> Values:
     gradient = np.zeros_like(grey)
     gradient[1:] += np.abs(grey[1:] - grey[:-1])
     gradient[:, 1:] += np.abs(grey[:, 1:] - grey[:, :-1])
-    mean = blur_where(np.repeat(gradient[..., None], 3, axis=2), both, 3)
+    mean = blur_where(gradient[..., None], both, 3)
     weight = both[..., None].astype(np.float32)
     drawn = blur(gradient[..., None], 3)
     expected = np.minimum(spread(mean * weight, weight), LIVELIER * drawn)
-    return np.where(hole[..., None], expected, mean)[..., :1].astype(np.float32)
+    return np.where(hole[..., None], expected, mean).astype(np.float32)
 
 
 def halve(image: Values) -> Values:
