@@ -709,7 +709,21 @@ def test_addresses_in_answers_hold_below_a_path_too(
 
 
 def test_what_is_there(client: Client) -> None:
-    assert client.head("/healthz").status_code == client.head("/").status_code == 200
+    everything = (
+        "/healthz",
+        "/",
+        "/v1/models",
+        "/v1/formats",
+        "/docs",
+        "/docs.css",
+        "/openapi.json",
+    )
+    for path in everything:
+        head, whole = client.head(path), client.get(path)
+        assert (path, head.status_code, head.content) == (path, 200, b"")
+        assert head.headers["content-length"] == str(len(whole.content))
+        assert head.headers["content-type"] == whole.headers["content-type"]
+    assert client.head("/metrics").status_code == 200
     assert client.get("/healthz").json() == {"status": "ok", "version": finefill.__version__}
     (model,) = client.get("/v1/models").json()["models"]
     card = finefill.load("places").card

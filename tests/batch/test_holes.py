@@ -321,3 +321,14 @@ def test_one_pattern_of_names(
     assert not files.out.exists()
     assert run_command(monkeypatch, *files.command(*first)) == 0
     assert Path(files.lines()[0]["mask"]).name == "a-x.png"
+
+
+def test_masks_that_are_wholly_transparent(files: Files) -> None:
+    files.photo("a.png")
+    blank = np.zeros((*files.hole.shape, 4), np.uint8)
+    files.masks.mkdir(exist_ok=True)
+    Image.fromarray(blank).save(files.masks / "a.png")
+    assert files.results(mask_values=("opaque",)) == {"a.png": "empty"}
+    (entry,) = files.run(mask_values=("transparent",)).values()
+    assert entry.result == "failed"
+    assert "the mask is full" in entry.error

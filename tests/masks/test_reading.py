@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill import FinefillError
+from finefill.errors import EmptyMaskError
 from finefill.masks.reading import inverted, read_mask
 from tests.masks.pictures import GREY, HOLE, SIZE, encoded
 
@@ -81,6 +82,16 @@ def test_transparent_may_mean_complete(share: float) -> None:
     np.testing.assert_array_equal(read_mask(encoded(image), SIZE, values=("transparent",)), hole)
     with pytest.raises(FinefillError, match="no part of it is transparent"):
         read_mask(encoded(Image.fromarray(GREY)), SIZE, values=("transparent",))
+
+
+def test_nothing_of_a_mask_is_opaque() -> None:
+    """Wholly transparent: as of any mask, nothing of it is opaque, and all is transparent."""
+    blank = encoded(strokes())
+    with pytest.raises(EmptyMaskError, match="the mask is empty"):
+        read_mask(blank, SIZE, values=("opaque",))
+    for values in (("transparent",), ("opaque", "Transparent")):
+        with pytest.raises(FinefillError, match="the mask is full"):
+            read_mask(blank, SIZE, values=values)
 
 
 @pytest.mark.parametrize("opacity", [255, 128])

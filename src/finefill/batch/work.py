@@ -41,6 +41,10 @@ def run(plan: Plan, stop: threading.Event | None = None) -> Generator[Entry, Non
         wanted.check()
 
 
+# No errors of typing, whatever the masks are.
+_ALPHA = ("opaque", "transparent")
+
+
 class _Wanted:
     """Labels and values to take: one that no photo has is an error of typing."""
 
@@ -63,7 +67,7 @@ class _Wanted:
     def check(self) -> None:
         """Raise a FinefillError for a name that was nowhere."""
         for name, said in self._lacking.items():
-            if name not in self._found:
+            if name not in self._found and name.strip().lower() not in _ALPHA:
                 raise FinefillError(
                     f"{name}: not one photo has this label or mask value"
                     + (f"; {said}" if said else "")

@@ -53,7 +53,8 @@ class _Pixels:
         values: (H, W, C) whole numbers, C = 1 for grey and 3 for colours; black where the file is
             transparent.
         indices: (H, W), into the palette, where the file has one.
-        visible: (H, W) bool, where something is to be seen; None: everywhere.
+        visible: (H, W) bool, where something is to be seen; None: everywhere, or nowhere.
+        blank: nothing is to be seen anywhere, all is transparent; its colours may say more.
         lossy: whether the pixels went through lossy compression.
     """
 
@@ -61,6 +62,7 @@ class _Pixels:
     indices: NDArray[np.uint8] | None = None
     visible: Mask | None = None
     lossy: bool = False
+    blank: bool = False
 
 
 def read_mask(
@@ -317,7 +319,8 @@ def _pixels(image: Image.Image, name: str, lossy: bool) -> _Pixels:
         rgb = np.where(visible[..., None], rgb, np.uint8(0))
     if (rgb == rgb[..., :1]).all():
         rgb = rgb[..., :1]
-    return _Pixels(np.ascontiguousarray(rgb), indices, visible, lossy)
+    blank = transparent and not rgba[..., 3].any()
+    return _Pixels(np.ascontiguousarray(rgb), indices, visible, lossy, blank)
 
 
 def _from_alpha(pixels: _Pixels, visible: Mask, name: str) -> Mask | None:
@@ -378,6 +381,9 @@ def _with_values(pixels: _Pixels, wanted: Collection[str], name: str) -> Mask:
     tolerance = 24 if pixels.lossy else 0
     for text in wanted:
         if (word := text.strip().lower()) in ("transparent", "opaque"):
+            if pixels.blank:
+                result |= word == "transparent"
+                continue
             if pixels.visible is None:
                 raise FinefillError(
                     f"{name}: --mask-value {text}: no part of it is transparent: give a number or "

@@ -371,9 +371,6 @@ def _add_rest(app: FinefillAPI, metrics: Metrics) -> None:
             pool.check()
         return JSONResponse(healthy)
 
-    # As load balancers ask.
-    app.add_api_route("/healthz", health, methods=["HEAD"], include_in_schema=False)
-
     card = {"name": "places", "domain": "outdoor scenes", "licence": "…", "terms": "…",
             "trained_size": 128, "hole_range": [48, 80], "default": True}  # fmt: skip
 
@@ -418,6 +415,17 @@ def _add_rest(app: FinefillAPI, metrics: Metrics) -> None:
     @app.get("/docs.css", include_in_schema=False)
     async def docs_style() -> Response:
         return Response(docs.STYLE, media_type="text/css")
+
+    # As load balancers ask, and who looks before fetching.
+    for path, answer in (
+        ("/healthz", health),
+        ("/v1/models", models),
+        ("/v1/formats", formats),
+        ("/metrics", metrics_text),
+        ("/docs", docs_page),
+        ("/docs.css", docs_style),
+    ):
+        app.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
 
 
 async def _wait(request: Request, job: Job, timeout: float) -> None:
