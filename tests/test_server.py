@@ -724,6 +724,7 @@ def test_what_is_there(client: Client) -> None:
         assert head.headers["content-length"] == str(len(whole.content))
         assert head.headers["content-type"] == whole.headers["content-type"]
     assert client.head("/metrics").status_code == 200
+    assert client.get("/v1/formats?colour=1").json() == client.get("/v1/formats").json()
     assert client.get("/healthz").json() == {"status": "ok", "version": finefill.__version__}
     (model,) = client.get("/v1/models").json()["models"]
     card = finefill.load("places").card
