@@ -45,8 +45,11 @@ from finefill.web.settings import Settings  # noqa: E402  # needs the extra
 from finefill.web.static import FOLDER, TYPES, routes  # noqa: E402  # needs the extra
 
 DOCS = Path(__file__).parent.parent / "docs" / "server.md"
-# Holes far from each other, completed one after the other: some seconds of work.
-SLOW = [[x, y, 50, 50] for y in (20, 130, 240, 350) for x in range(20, 560, 105)]
+# Holes far from each other, completed one after the other by the slower way: seconds of work.
+SLOW = {
+    "boxes": json.dumps([[x, y, 50, 50] for y in (20, 130, 240, 350) for x in range(20, 560, 105)]),
+    "fill": "regions",
+}
 Client = Any  # httpx.Client
 
 
@@ -843,7 +846,7 @@ def test_full_queue_lost_worker_and_time_limit(
 ) -> None:
     slow: dict[str, Any] = {
         "files": {"image": encoded(demo_rgb, "BMP")},
-        "data": {"boxes": json.dumps(SLOW)},
+        "data": SLOW,
     }
     quick = {**slow, "data": {"boxes": "40,40,30,30"}}
     others = set(_workers(os.getpid()))  # of the server that the other tests use
@@ -881,8 +884,7 @@ def test_full_queue_lost_worker_and_time_limit(
 def test_time_limit(temporary: Path, demo_rgb: NDArray[np.uint8]) -> None:
     image = encoded(demo_rgb, "BMP")
     with serving(timeout=0.8) as client:
-        boxes = {"boxes": json.dumps(SLOW)}
-        response = client.post("/v1/complete", files={"image": image}, data=boxes)
+        response = client.post("/v1/complete", files={"image": image}, data=SLOW)
         check_problem(response, 504, "not completed within 0.8 seconds")
         until(lambda: metric(client, "finefill_queue_running") == 0)
         small = encoded(demo_rgb[:32, :32])
@@ -934,7 +936,7 @@ def test_sigterm_finishes_what_runs(tmp_path: Path, demo_rgb: NDArray[np.uint8])
     line = process.stdout.readline()
     match = re.fullmatch(r"finefill serves (http://127\.0\.0\.1:\d+) \(Ctrl-C ends it\)\n", line)
     assert match, line
-    slow = {"files": {"image": encoded(demo_rgb)}, "data": {"boxes": json.dumps(SLOW[:12])}}
+    slow = {"files": {"image": encoded(demo_rgb)}, "data": SLOW}
     with httpx.Client(base_url=match[1], timeout=60) as client, ThreadPoolExecutor(2) as threads:
         until(lambda: client.get("/healthz").status_code == 200)
         running = threads.submit(client.post, "/v1/complete", **slow)
