@@ -351,14 +351,16 @@ def _copy_regions(
         The way of each window's hole.
     """
     ways: dict[Box, Way] = {}
+    unseen = unknown if hidden is None else unknown | hidden
     for parts in wholes(unknown, [window.hole for window in windows]):
         way: Way = "network"
         hole = bounds(parts)
-        unseen = unknown if hidden is None else unknown | hidden
         if fill == "regions" or _suits_regions(result, unseen, hole):
             way = _put_regions(result, unknown, unseen, hole)
         for part in parts:
             unknown[part.slices] = False
+            if hidden is not None:
+                unseen[part.slices] = hidden[part.slices]
             ways[part] = way
     return ways
 
