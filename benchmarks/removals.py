@@ -179,6 +179,10 @@ def compare(
             cell = text(own, digits)
             cells.append(cell if name == "places" else f"{cell} ({text(own - base, digits, '+')})")
         lines.append(f"| {name} | {' | '.join(cells)} | {np.median(values[name]['seconds']):.2f} |")
+    facts["methods"] = {  # far more digits than the table shows
+        name: {key: [float(f"{v:.6g}") for v in column] for key, column in columns.items()}
+        for name, columns in facts["methods"].items()
+    }
     with replacing(out.with_suffix(".json")) as file:
         file.write(json.dumps(facts, indent=1).encode())
     with replacing(out.with_suffix(".md")) as file:

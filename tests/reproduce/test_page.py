@@ -44,7 +44,9 @@ class TestPage:
             methods = stored["masks"][kind]["methods"]
             assert list(methods) == ["rec", "mean", "no-dilation"]
             for numbers in methods.values():
-                assert f"| {numbers['psnr']['mean']:.2f} |" in text
+                psnr = numbers["psnr"]
+                assert f"| {psnr['mean']:.2f} [{psnr['low']:.2f}, {psnr['high']:.2f}] |" in text
+                assert f"| {numbers['l1']['mean']:.4f} |" in text  # not every column has room
             assert set(stored["masks"][kind]["differences"]) == {"mean", "no-dilation"}
         assert "We find that it works." in text
         assert "48 samples, seed 0, cpu" in text
@@ -55,6 +57,41 @@ class TestPage:
             with Image.open(tmp_path / name) as picture:
                 assert 100 < min(picture.size) <= max(picture.size) <= 1600
         assert not (tmp_path / "figure7-center.webp").exists()  # one sheet a section
+
+    def test_an_interval_is_beside_the_mean_and_none_beside_a_number_of_the_set(
+        self, tmp_path: Path
+    ) -> None:
+        methods = {
+            name: {
+                "psnr": {"mean": mean, "low": mean - 0.25, "high": mean + 1 / 3},
+                "lite0": {"mean": 0.7780549, "low": 0.7693336, "high": 0.7873050464332103},
+                "lite0_fd": {"mean": 45.96},
+                "u_ids": {"mean": 0.005, "low": 0.0, "high": 0.0125},
+                "l1": {"mean": 0.25, "low": 0.2, "high": 0.3},
+                "seconds_per_image": 0.0125,
+            }
+            for name, mean in (("ours", 16.75), ("raw", 17.0))
+        }
+        hashed = {"sha256": "0" * 64}
+        summary = {"data": {"images": 9, **hashed}, "masks": hashed, "seed": 0, "methods": methods}
+        facts = {
+            "command": "x",
+            "rows": {
+                name: {"title": name, "samples": 1, "seed": 0, "device": "cpu", "data": "d"}
+                for name in methods
+            },
+            "masks": {"center": summary},
+        }
+        page.write_section(tmp_path, "figure8", facts, {}, "celeba")
+        text = (tmp_path / "README.md").read_text(encoding="utf-8")
+        assert (
+            "| ours (`ours`) | 0.2500 | 16.75 [16.50, 17.08] | 0.778 [0.769, 0.787] | 46.0 | "
+            "0.005 [0.000, 0.013] |" in text
+        )
+        stored = json.loads((tmp_path / "figure8-celeba.json").read_text(encoding="utf-8"))
+        kept = stored["masks"]["center"]["methods"]["ours"]
+        assert kept["psnr"] == {"mean": 16.75, "low": 16.5, "high": 17.083333}
+        assert kept["lite0"]["high"] == 0.78730505
 
     def test_sections_of_earlier_calls_stay(self, bench: Bench, tmp_path: Path) -> None:
         for name in ("figure8", "figure2"):

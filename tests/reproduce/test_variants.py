@@ -77,3 +77,13 @@ class TestVariants:
             Budget(size=100)
         with pytest.raises(FinefillError, match="--samples 5"):
             Budget(5)
+
+
+class TestWithout:
+    def test_rows_are_left_out_of_every_experiment_that_has_them(self) -> None:
+        chosen = experiments.select(("table1", "figure5"))
+        table, figure = experiments.without(chosen, ["gfc", "adv"])
+        assert table.variants == ("ce-center", "ce-random", OURS)
+        assert figure.variants == ("dcgan", OURS)
+        assert figure.classical == experiments.CLASSICAL  # they need no training
+        assert experiments.without(chosen, []) == chosen

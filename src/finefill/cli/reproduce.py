@@ -57,6 +57,13 @@ FIGURE9 = "figure9"
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--limit", type=click.IntRange(min=2), help="Only the first so many test images.")
+@click.option(
+    "--without",
+    "left_out",
+    multiple=True,
+    metavar="VARIANT",
+    help="A row to leave out, not trained and not measured, by its name; may be repeated.",
+)
 @click.option("--max-minutes", type=float, help="Stop training cleanly after this time.")
 @click.option("--train-only", is_flag=True, help="Help another process on the same -o training.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
@@ -75,6 +82,7 @@ def reproduce(
     crop: int | None,
     seed: int,
     limit: int | None,
+    left_out: tuple[str, ...],
     max_minutes: float | None,
     train_only: bool,
     device: str,
@@ -100,6 +108,7 @@ def reproduce(
     chosen = known.select(tuple(name for name in experiments if name != FIGURE9))
     budget = Budget(samples, size, seed, crop)
     plans = variants.variants(budget)
+    chosen = known.without(chosen, left_out)
     chosen = [_reachable(experiment, plans, vgg) for experiment in chosen]
     if chosen and (not photos or runs is None):
         raise FinefillError("give training photographs with --train and a folder with -o")
@@ -119,7 +128,7 @@ def reproduce(
         click.echo(f"stopped: {runs} (run the same command again to go on)")
         return
     if not train_only:
-        _measure(chosen, plans, budget, test, runs, results, subject, photos, limit)
+        _measure(chosen, plans, budget, test, runs, results, subject, photos, limit, left_out)
 
 
 def _reachable(experiment: Experiment, plans: dict[str, Variant], vgg: Path | None) -> Experiment:
@@ -153,6 +162,7 @@ def _measure(
     subject: str,
     photos: tuple[Path, ...],
     limit: int | None,
+    left_out: tuple[str, ...],
 ) -> None:
     from finefill.evaluation import metrics, protocol
     from finefill.reproduce import Bench, measure, page
@@ -183,6 +193,7 @@ def _measure(
                 "--crop": () if budget.crop is None else (budget.crop,),
                 "--seed": (budget.seed,),
                 "--limit": () if limit is None else (limit,),
+                "--without": left_out,
             },
         )
         page.write_section(results, experiment.name, facts, images, subject)

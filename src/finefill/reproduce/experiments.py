@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -159,6 +160,31 @@ def select(names: tuple[str, ...]) -> list[Experiment]:
                 f"unknown experiment {name!r}: choose from {', '.join(EXPERIMENTS)}, figure9, all"
             )
     return [EXPERIMENTS[name] for name in dict.fromkeys(names)]
+
+
+def without(experiments: Iterable[Experiment], left_out: Iterable[str]) -> list[Experiment]:
+    """The experiments without some of their variants, where a machine is too slow for all.
+
+    Raises:
+        FinefillError: no experiment has such a variant, or one compares the others with it.
+    """
+    found = list(experiments)
+    for name in dict.fromkeys(left_out):
+        if name not in variants_of(found):
+            raise FinefillError(
+                f"--without {name}: no such row; there are {', '.join(variants_of(found))}"
+            )
+        for experiment in found:
+            if experiment.baseline == name:
+                raise FinefillError(
+                    f"--without {name}: {experiment.name} compares the others with it: leave out "
+                    "another row, or the experiment"
+                )
+    gone = set(left_out)
+    return [
+        dataclasses.replace(e, variants=tuple(name for name in e.variants if name not in gone))
+        for e in found
+    ]
 
 
 def variants_of(experiments: Iterable[Experiment]) -> list[str]:

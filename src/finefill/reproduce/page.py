@@ -15,7 +15,8 @@ from finefill.reproduce.experiments import EXPERIMENTS, Experiment
 
 PAGE = "README.md"
 FIGURE9 = "figure9"
-# Key, title, digits; columns that were not measured are left out.
+# Key, title, digits; columns that were not measured are left out. Of those in BOUNDED the interval
+# is written too: one for each column would make a table that nobody can read.
 COLUMNS = (
     ("l1", "L1 ↓", 4),
     ("l2", "L2 ↓", 4),
@@ -28,6 +29,7 @@ COLUMNS = (
     ("frechet", "VGG16 Fréchet (trained on) ↓", 4),
     ("seam", "seam → 0", 3),
 )
+BOUNDED = ("psnr", "lite0", "u_ids", "vgg16")
 COMPARED = (
     ("psnr", "PSNR (dB)", 2),
     ("lite0", "Lite0 distance", 3),
@@ -62,9 +64,18 @@ def write_section(
         _write(folder / f"{section}-curves.png", _curves(facts))
         _write(folder / f"{section}-parameters.png", _parameters(facts))
     stored = {"experiment": name, "subject": subject, **facts, "images": pictures}
-    text = json.dumps(stored, indent=0, ensure_ascii=False) + "\n"
+    text = json.dumps(_short(stored), indent=0, ensure_ascii=False) + "\n"
     _write(folder / f"{section}.json", text.encode())
     write_page(folder)
+
+
+def _short(value: Any) -> Any:
+    """The same with numbers of eight significant digits, far more than any table shows."""
+    if isinstance(value, Mapping):
+        return {key: _short(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_short(item) for item in value]
+    return float(f"{value:.8g}") if isinstance(value, float) else value
 
 
 def write_page(folder: Path) -> None:
@@ -137,7 +148,10 @@ def _table(
             known = "parameters" in row
             cells.append(f"{row['parameters'] / 1e6:.2f}M" if known else "")
             cells.append(f"{row['gflop']:.2f}" if known else "")
-        cells += [_mean(methods[name].get(key), digits) for key, _, digits in shown]
+        cells += [
+            _mean(methods[name].get(key), digits, bounded=key in BOUNDED)
+            for key, _, digits in shown
+        ]
         cells += [f"{1e3 * methods[name]['seconds_per_image']:.0f}"] if timed else []
         if paper:
             cells.append("{:.4f} / {:.4f} / {:.2f}".format(*paper[name]) if name in paper else "")
@@ -164,10 +178,16 @@ def _masks(kind: str) -> str:
     return names.get(base, base) + (f", {rest}" if rest else "")
 
 
-def _mean(value: Any, digits: int) -> str:
+def _mean(value: Any, digits: int, *, bounded: bool) -> str:
+    """A mean, ``bounded`` with its bootstrap 95% interval; a measure of the set has none."""
     if value is None:
         return ""
-    return f"{value['mean'] if isinstance(value, dict) else value:.{digits}f}"
+    if not isinstance(value, dict):
+        return f"{value:.{digits}f}"
+    text = f"{value['mean']:.{digits}f}"
+    if bounded and "low" in value:
+        text += f" [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
+    return text
 
 
 def _interval(value: Any, digits: int) -> str:
