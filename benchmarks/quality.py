@@ -1,11 +1,12 @@
 """How good the fills are: docs/results/quality, and the table of README and docs/quality.md.
 
-    python benchmarks/quality.py --data DATA [--only NAME …] [--keep METHOD …]
+    python benchmarks/quality.py --data DATA [--runs RUNS] [--only NAME …] [--keep METHOD …]
     python benchmarks/quality.py --data DATA --sheets
 
-DATA holds scenes-test.tar, faces-test.tar, celeba-test.tar and streets-test.tar. Needs the extra
-``reproduce``. Each table is a call of ``finefill evaluate``, written down beside it; the page is
-made of what there is, so that one table can be made anew, or some of its rows.
+DATA holds scenes-test.tar, faces-test.tar, celeba-test.tar and streets-test.tar; RUNS the trainings
+of ``finefill reproduce table1`` on CelebA (without them Context Encoder's row stays). Needs the
+extra ``reproduce``. Each table is a call of ``finefill evaluate``, written down beside it; the page
+is made of what there is, so that one table can be made anew, or some of its rows.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ ALL = (*CLASSICAL, "--baseline", "ns", "--baseline", "mean")
 SCENES = ("--model", "places", "--data", "scenes-test.tar")
 FACES = ("--model", "faces", "--data", "faces-test.tar")
 OBJECTS = ("--masks", "objects", "--objects", "streets-test.tar")
+CONTEXT_ENCODER = "ce-random"  # a run; trained on random squares, as these are
 WAYS = ("--fill", "auto", "--fill", "network")
 TABLES: dict[str, tuple[str, ...]] = {
     "scenes-center": (*SCENES, *ALL, "--masks", "center"),
@@ -45,6 +47,10 @@ TABLES: dict[str, tuple[str, ...]] = {
     "celeba-random": (
         "--model", "faces", *CLASSICAL, "--data", "celeba-test.tar", "--size", "88",
         "--masks", "random",
+    ),
+    "celeba-paper": (
+        "--model", "faces", "--run", CONTEXT_ENCODER, *CLASSICAL, "--data", "celeba-test.tar",
+        "--crop", "80", "--size", "64", "--masks", "random",
     ),
     "streets-objects": (
         "--model", "places", *WAYS, *CLASSICAL, "--data", "streets-test.tar", "--whole", *OBJECTS,
@@ -65,20 +71,32 @@ BEST = {"lite0": min, "lite0_fd": min, "u_ids": max, "fooled": max, "psnr": max,
 
 
 def measure(
-    name: str, data: Path, limit: int, threads: int, output: Path, kept: Sequence[str]
+    name: str,
+    data: Path,
+    runs: Path | None,
+    limit: int,
+    threads: int,
+    output: Path,
+    kept: Sequence[str],
 ) -> None:
     """One table: ``NAME.json``; rows of the methods ``kept`` (of a model: all) stay as they are."""
     file = output / f"{name}.json"
+    if runs is None and "--run" in TABLES[name]:
+        kept = [*kept, CONTEXT_ENCODER]
     before = json.loads(file.read_text(encoding="utf-8")) if kept else {}
     limit = before["limit"] if before else limit
     asked = without(TABLES[name], kept)
     words = [str(data / word) if word.endswith(".tar") else word for word in asked]
+    words = [str(runs / word) if runs and word == CONTEXT_ENCODER else word for word in words]
     with tempfile.TemporaryDirectory() as folder:
         words += ["--limit", str(limit), "--threads", str(threads), "-o", folder]
         subprocess.run([sys.executable, "-m", "finefill", "evaluate", *words], check=True)
         facts = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
     shown = ["finefill", "evaluate", *TABLES[name], "--limit", str(limit), "-o", "out"]
-    facts["command"] = " ".join(f"DATA/{w}" if w.endswith(".tar") else w for w in shown)
+    places = {CONTEXT_ENCODER: f"RUNS/{CONTEXT_ENCODER}"}
+    facts["command"] = " ".join(
+        f"DATA/{word}" if word.endswith(".tar") else places.get(word, word) for word in shown
+    )
     for model in facts["models"].values():  # the card is in the model's file
         model["card"] = {key: model["card"][key] for key in ("name", "version", "date")}
     facts["limit"] = limit
@@ -104,7 +122,7 @@ def measure(
 def without(asked: Sequence[str], kept: Sequence[str]) -> list[str]:
     """The words of a call but for the methods that are kept, and a kept model's ways to fill."""
     models = {v for k, v in pairwise(asked) if k == "--model"}
-    drop = {("--model", name) for name in kept} | {("--baseline", name) for name in kept}
+    drop = {(option, name) for option in ("--model", "--run", "--baseline") for name in kept}
     if models <= set(kept):
         drop |= {(k, v) for k, v in pairwise(asked) if k == "--fill"}
     words: list[str] = []
@@ -119,7 +137,7 @@ def without(asked: Sequence[str], kept: Sequence[str]) -> list[str]:
 
 def in_order(asked: Sequence[str], methods: dict[str, Any]) -> dict[str, Any]:
     """Rows in the order in which the call names the methods."""
-    names = [value for key, value in pairwise(asked) if key in ("--model", "--baseline")]
+    names = [value for key, value in pairwise(asked) if key in ("--model", "--run", "--baseline")]
     found = sorted(methods, key=lambda method: names.index(method.partition(",")[0]))
     return {method: methods[method] for method in found}
 
@@ -164,8 +182,8 @@ def page(output: Path) -> str:
 
 # What README and docs/quality.md show, and what docs/results/README.md does.
 SHORT = (
-    ("faces-random", "scenes-random", "streets-objects"),
-    (("lite0", 3), ("lite0_fd", 0), ("u_ids", 3)),
+    ("faces-random", "celeba-paper", "scenes-random", "streets-objects"),
+    (("lite0", 3), ("lite0_fd", 0), ("u_ids", 3), ("psnr", 1)),
     ("ns", "mean"),
 )
 REACHED = (
@@ -176,7 +194,8 @@ REACHED = (
 NAMES = {"faces": "**finefill**", "places": "**finefill**", "patchmatch": "PatchMatch",
          "places, network alone": "`places`, network alone", "places, network": "`places`, "
          "network and detail", "telea": "Telea (OpenCV)",
-         "ns": "Navier-Stokes (OpenCV)", "mean": "mean colour"}  # fmt: skip
+         "ns": "Navier-Stokes (OpenCV)", "mean": "mean colour",
+         CONTEXT_ENCODER: "Context Encoder"}  # fmt: skip
 MARKS = "<!-- quality:begin -->", "<!-- quality:end -->"
 
 
@@ -272,6 +291,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--runs", type=Path, help="where Context Encoder was trained on CelebA")
     parser.add_argument("--only", nargs="+", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--limit", type=int, default=140)
     parser.add_argument(
@@ -287,7 +307,7 @@ def main() -> None:
         sheet(model, given.data, given.limit, given.output)
     given.keep += ALL[1::2] if given.models_only else ()
     for name in given.only if given.data and not given.sheets else ():
-        measure(name, given.data, given.limit, given.threads, given.output, given.keep)
+        measure(name, given.data, given.runs, given.limit, given.threads, given.output, given.keep)
     (given.output / "README.md").write_text(page(given.output), encoding="utf-8")
     for document in (ROOT / "README.md", ROOT / "docs" / "quality.md"):
         put(document, short(given.output, *SHORT))
