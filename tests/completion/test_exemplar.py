@@ -8,7 +8,13 @@ import pytest
 from finefill.completion import fill_with_report, load
 from finefill.completion.exemplar import allowed, fill_hole, structured, thin
 from finefill.completion.exemplar.align import Regions, align, enlarged
-from finefill.completion.exemplar.candidates import Problem, candidates, distinct, search
+from finefill.completion.exemplar.candidates import (
+    IMPOSSIBLE,
+    Problem,
+    candidates,
+    distinct,
+    search,
+)
 from finefill.completion.exemplar.choose import directedness, gradients, uprightness
 from finefill.completion.exemplar.labels import (
     Edges,
@@ -18,9 +24,9 @@ from finefill.completion.exemplar.labels import (
     surroundings_difference,
 )
 from finefill.completion.exemplar.look import activity, halve, look_at
-from finefill.completion.exemplar.poisson import System, solve
-from finefill.completion.exemplar.repeats import correlation, repeats
-from finefill.completion.exemplar.seams import Cutting, cut
+from finefill.completion.exemplar.poisson import System, _doubled, _halved, solve
+from finefill.completion.exemplar.repeats import _quick, correlation, repeats
+from finefill.completion.exemplar.seams import Cutting, _first_good, _in_run, cut
 from finefill.completion.exemplar.tiles import channel_sum, tiles_of
 from finefill.completion.exemplar.window import Canvas, Panel, lay_out, scaled_slices
 from finefill.completion.plan import Box
@@ -259,16 +265,42 @@ def test_cut_goes_where_both_show_the_same():
     known[[9, 14], 2:14] = True
     places = np.argwhere(hole)
     regions = Regions(places, np.zeros(6, int), np.array([[5, 0], [10, 0]]), 20.0)
-    choices = np.tile([0, 1], (6, 1))
+    choices = np.repeat([[0], [1]], 6, axis=1)
     label = cut(
         flat_canvas(pixels, known, hole),
         regions,
         choices,
-        np.zeros((6, 2), np.float32),
+        np.zeros((2, 6), np.float32),
         Cutting(choices=2, sweeps=4, price=0.5),
     )
     assert label[:2].tolist() == [0, 0]
     assert label[4:].tolist() == [1, 1]
+
+
+def test_the_first_different_good_choices():
+    choices = np.array([[7, 7], [7, 8], [9, 8], [5, 7]])
+    prices = np.float32([[0, 0], [1, 1], [2, 2], [3, 3]])
+    good = np.array([[True, False], [True, False], [True, False], [True, True]])
+    chosen, paid = _first_good(choices, prices, good, 3)
+    assert chosen.tolist() == [[7, 7], [9, 7], [5, 7]]
+    assert paid.tolist() == [[0, 3], [2, IMPOSSIBLE], [3, IMPOSSIBLE]]
+
+
+def test_places_in_a_row():
+    chosen = np.array([[1, 1, 0, 1], [0, 1, 1, 1]], bool)
+    assert _in_run(chosen, 1).tolist() == [[0, 1, -1, 0], [-1, 0, 1, 2]]
+    assert _in_run(chosen, 0).tolist() == [[0, 0, -1, 0], [-1, 1, 0, 1]]
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (5, 7)])
+def test_halving_a_system_is_the_transpose_of_doubling(shape):
+    fine, coarse = np.prod(shape), -(-shape[0] // 2) * -(-shape[1] // 2)
+    up = _doubled(
+        np.eye(coarse, dtype=np.float32).reshape(coarse, -(-shape[0] // 2), -1), (coarse, *shape)
+    )
+    down = _halved(np.eye(fine, dtype=np.float32).reshape(fine, *shape))
+    assert np.allclose(up.reshape(coarse, fine), down.reshape(fine, coarse).T)
+    assert np.allclose(up.sum(0), 1)  # what is constant stays so
 
 
 def test_cut_keeps_to_what_is_known():
@@ -280,8 +312,8 @@ def test_cut_keeps_to_what_is_known():
     label = cut(
         flat_canvas(pixels, known, hole),
         regions,
-        np.tile([0, 1], (4, 1)),
-        np.zeros((4, 2), np.float32),
+        np.repeat([[0], [1]], 4, axis=1),
+        np.zeros((2, 4), np.float32),
         Cutting(choices=2, sweeps=1, price=0.5),
     )
     assert label.tolist() == [1, 1, 1, 1]
@@ -326,7 +358,9 @@ def test_equations_are_solved(shape):
     assert np.allclose(matrix, matrix.T)
     wanted = random.normal(size=(3, *shape)).astype(np.float32)
     exact = np.linalg.solve(matrix, wanted.reshape(3, -1).T.astype(float)).T.reshape(wanted.shape)
-    assert np.abs(solve(system, wanted) - exact).max() < 0.03 * np.abs(exact).max()
+    for enough, wrong in ((3e-2, 0.1), (1e-4, 1e-3)):
+        found = solve(system, wanted, enough)
+        assert np.abs(found - exact).max() < wrong * np.abs(exact).max()
 
 
 def test_brightness_is_matched():
@@ -455,6 +489,10 @@ def test_correlation_by_hand():
     assert abs(likeness[39, 59 + 7]) < 1e-3
     assert overlap[39, 59] == pytest.approx(39 * 59)
     assert overlap[39 - 3, 59 + 5] == pytest.approx(36 * 54)
+
+
+def test_lengths_of_quick_transforms():
+    assert [_quick(length) for length in (447, 450, 7, 1021)] == [450, 450, 8, 1024]
 
 
 def test_a_wall_of_windows_repeats_itself():

@@ -161,9 +161,11 @@ def min_sum(unary: Values, graph: Sequence[Edges], sweeps: int) -> Indices:
         order = np.argsort(edges.lines, kind="stable")
         first, second = edges.pairs[order].T
         messages = np.zeros((2, len(order), unary.shape[1]), np.float32)
-        ordered = edges.costs[order]
-        both = [ordered.transpose(axes).copy() for axes in ((1, 0, 2), (2, 0, 1))]
         cuts = [0, *(np.flatnonzero(np.diff(edges.lines[order])) + 1), len(order)]
+        each = len(order) // (len(cuts) - 1)  # edges of a line
+        both = [
+            _by_source(edges.costs[order].transpose(axes), each) for axes in ((1, 0, 2), (2, 0, 1))
+        ]
         for some in [slice(*ends) for ends in itertools.pairwise(cuts)]:
             ahead, behind = messages[:, some]
             forth.append(_Line(first[some], second[some], both[0][:, some], ahead, behind))
@@ -175,6 +177,13 @@ def min_sum(unary: Values, graph: Sequence[Edges], sweeps: int) -> Indices:
             line.send(belief)
     best: Indices = belief.argmin(1)
     return best
+
+
+def _by_source(costs: Values, each: int) -> Values:
+    """(K, e, K) laid out so that what there is more of, labels or edges of a line, is the last."""
+    if each > len(costs):
+        return costs.swapaxes(1, 2).copy().swapaxes(1, 2)
+    return costs.copy()
 
 
 @dataclass(frozen=True)

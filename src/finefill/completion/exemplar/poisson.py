@@ -18,11 +18,12 @@ from finefill.completion.exemplar.window import Canvas, Values
 
 TRUST = 14  # levels of 255; a jump of so much counts half
 ITERATIONS = 40
-ENOUGH = 1e-2  # of the right side's norm: a residual of so much is small enough
-DAMPING = np.float32(0.6)  # of a Jacobi step
-COARSER = np.float32(1.6)  # of a coarse correction: a constant on 2x2 pixels is too stiff
+ENOUGH = 3e-2  # of the right side's norm: a residual of so much is small enough
+DAMPING = np.float32(0.9)  # of a Jacobi step
 TINY = np.float32(1e-12)
 SMALLEST = 4  # pixels, of a side of the coarsest system
+CACHED = 10_000  # pixels, of a plane; larger ones are multiplied one at a time to stay in the cache
+HALF, QUARTER = np.float32(0.5), np.float32(0.25)
 
 
 @dataclass(frozen=True)
@@ -43,22 +44,35 @@ class System:
         """A x, for x of (C, h, w)."""
         product = self.diagonal * x
         right, below = self.right[:, :-1], self.below[:-1]
-        for one, of in zip(product, x, strict=True):  # a channel at a time stays in the cache
-            one[:, :-1] -= right * of[:, 1:]
-            one[:, 1:] -= right * of[:, :-1]
-            one[:-1] -= below * of[1:]
-            one[1:] -= below * of[:-1]
+        for one, of in zip(product, x, strict=True) if x[0].size > CACHED else ((product, x),):
+            part = right * of[..., 1:]
+            one[..., :-1] -= part
+            np.multiply(right, of[..., :-1], out=part)
+            one[..., 1:] -= part
+            part = below * of[..., 1:, :]
+            one[..., :-1, :] -= part
+            np.multiply(below, of[..., :-1, :], out=part)
+            one[..., 1:, :] -= part
         return product
 
     def coarser(self) -> System:
-        """A for what is constant on 2x2 pixels."""
+        """A at half the size: there differences of neighbours reach over twice the distance."""
         right, below = _even(self.right), _even(self.below)
-        inner = right[::2, ::2] + right[1::2, ::2] + below[::2, ::2] + below[::2, 1::2]
-        return System(
-            np.maximum(_fours(self.diagonal) - 2 * inner, np.float32(1e-6)),
-            right[::2, 1::2] + right[1::2, 1::2],
-            below[1::2, ::2] + below[1::2, 1::2],
-        )
+        # What a diagonal has beyond its pixel's weights ties it to what is known.
+        tied = _even(self.diagonal - _weights_around(self.right, self.below))
+        ties = tied[::2, ::2] + tied[::2, 1::2] + tied[1::2, ::2] + tied[1::2, 1::2]
+        right = HALF * (right[::2, 1::2] + right[1::2, 1::2])
+        below = HALF * (below[1::2, ::2] + below[1::2, 1::2])
+        diagonal = np.maximum(ties + _weights_around(right, below), np.float32(1e-6))
+        return System(diagonal, right, below)
+
+
+def _weights_around(right: Values, below: Values) -> Values:
+    """The sum of the weights of each pixel's differences to the four around it: (h, w)."""
+    total = right + below
+    total[:, 1:] += right[:, :-1]
+    total[1:] += below[:-1]
+    return total
 
 
 def blended(canvas: Canvas, pixels: Indices, offsets: Indices) -> Values:
@@ -137,13 +151,16 @@ def equations(
     return system, np.ascontiguousarray(np.moveaxis(dense(wanted, 0), 2, 0))
 
 
-def solve(system: System, wanted: Values) -> Values:
-    """x of A x = b, (C, h, w), by conjugate gradients, preconditioned by one multigrid cycle."""
+def solve(system: System, wanted: Values, accuracy: float = ENOUGH) -> Values:
+    """x of A x = b, (C, h, w), by conjugate gradients, preconditioned by one multigrid cycle.
+
+    Until the residual's norm is ``accuracy`` of that of b.
+    """
     levels = [system]
     while min(levels[-1].diagonal.shape) > SMALLEST:
         levels.append(levels[-1].coarser())
     x, residual = np.zeros_like(wanted), wanted.copy()
-    enough = ENOUGH**2 * float(np.vdot(wanted, wanted))
+    enough = accuracy**2 * float(np.vdot(wanted, wanted))
     better = _cycle(levels, residual)
     direction = better.copy()
     slope = _dots(residual, better)
@@ -202,27 +219,51 @@ def _floats(colours: NDArray[np.uint8], places: Indices) -> Values:
 def _cycle(levels: Sequence[System], residual: Values) -> Values:
     """About the x of A x = residual: a Jacobi step, the same at half the size, a Jacobi step."""
     system = levels[0]
-    x = DAMPING * residual
-    x /= system.diagonal
+    x = residual / system.diagonal
+    x *= DAMPING
     if len(levels) == 1:
         return x
-    height, width = system.diagonal.shape
-    rest = system.times(x)
-    coarse = _cycle(levels[1:], _fours(np.subtract(residual, rest, out=rest)))
-    x += COARSER * coarse.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
     rest = system.times(x)
     np.subtract(residual, rest, out=rest)
-    rest *= DAMPING
+    x += _doubled(_cycle(levels[1:], _halved(rest)), residual.shape)
+    rest = system.times(x)
+    np.subtract(residual, rest, out=rest)
     rest /= system.diagonal
+    rest *= DAMPING
     x += rest
     return x
 
 
-def _fours(values: Values) -> Values:
-    """Sums of 2x2 pixels of (…, h, w)."""
-    padded = _even(values)
-    pairs = padded[..., ::2, :] + padded[..., 1::2, :]
-    return pairs[..., ::2] + pairs[..., 1::2]
+def _doubled(x: Values, shape: tuple[int, ...]) -> Values:
+    """(C, h, w) at twice the size, interpolated linearly, edges repeated, and cut to a shape."""
+    for axis in (1, 2):
+        x = x.swapaxes(axis, 1)
+        longer = np.empty((x.shape[0], 2 * x.shape[1], x.shape[2]), np.float32)
+        far = QUARTER * x
+        near = x - far
+        np.add(near[:, 1:], far[:, :-1], out=longer[:, 2::2])
+        np.add(near[:, :-1], far[:, 1:], out=longer[:, 1:-1:2])
+        longer[:, 0], longer[:, -1] = x[:, 0], x[:, -1]
+        x = longer.swapaxes(axis, 1)
+    return x[:, : shape[1], : shape[2]]
+
+
+def _halved(x: Values) -> Values:
+    """(C, h, w) at half the size: the transpose of :func:`_doubled`, as matrices."""
+    x = _even(x)
+    for axis in (1, 2):
+        x = x.swapaxes(axis, 1)
+        first, second = x[:, ::2], x[:, 1::2]
+        shorter = first + second
+        shorter *= np.float32(0.75)
+        far = QUARTER * second
+        shorter[:, 1:] += far[:, :-1]
+        shorter[:, -1] += far[:, -1]
+        np.multiply(first, QUARTER, out=far)
+        shorter[:, :-1] += far[:, 1:]
+        shorter[:, 0] += far[:, 0]
+        x = shorter.swapaxes(axis, 1)
+    return x
 
 
 def _even(values: Values) -> Values:
@@ -230,8 +271,9 @@ def _even(values: Values) -> Values:
     height, width = values.shape[-2:]
     if not (height % 2 or width % 2):
         return values
-    rest = [(0, 0)] * (values.ndim - 2)
-    return np.pad(values, [*rest, (0, height % 2), (0, width % 2)])
+    even = np.zeros((*values.shape[:-2], height + height % 2, width + width % 2), np.float32)
+    even[..., :height, :width] = values
+    return even
 
 
 def _dots(first: Values, second: Values) -> Values:

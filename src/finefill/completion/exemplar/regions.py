@@ -118,7 +118,7 @@ def match(canvas: Canvas) -> Regions | None:
     offsets, region_of = np.unique(choose_labels(problem, offered), axis=0, return_inverse=True)
     pixels = canvas.places
     tiles, prices = choices_of_tiles(problem.tiles, pixels, problem.look.noise)
-    coarse = Regions(pixels, region_of.ravel()[tiles[:, 0]], offsets, problem.look.noise)
+    coarse = Regions(pixels, region_of.ravel()[tiles[0]], offsets, problem.look.noise)
     return replace(coarse, label=cut(canvas, coarse, region_of.ravel()[tiles], prices, COARSE))
 
 
@@ -135,7 +135,7 @@ def at_full_size(low: Canvas, high: Canvas, regions: Regions, used: list[int]) -
         None where a pixel can be copied from nowhere.
     """
     around, pixels = labels_around(low, high, regions), high.places
-    fine = Regions(pixels, around[:, 0], enlarged(low, high, regions, used), regions.noise)
+    fine = Regions(pixels, around[0], enlarged(low, high, regions, used), regions.noise)
     zoom = high.sizes[0][0] / low.sizes[0][0]
     if zoom > 1:
         fine = replace(fine, offsets=align(high, fine, reach(zoom)))
@@ -145,7 +145,7 @@ def at_full_size(low: Canvas, high: Canvas, regions: Regions, used: list[int]) -
 
 
 def labels_around(low: Canvas, high: Canvas, regions: Regions) -> Indices:
-    """The labels that a pixel of a larger canvas's hole may have: (p, 5).
+    """The labels that a pixel of a larger canvas's hole may have: (5, p).
 
     Those of the smaller canvas's pixel that it lies in, and of the four beside that.
     """
@@ -160,7 +160,7 @@ def labels_around(low: Canvas, high: Canvas, regions: Regions) -> Indices:
     at = np.minimum((high.places - high.margin) / zoom, np.array(low.sizes[0]) - 1)
     rows, columns = (at.astype(np.intp) + low.margin - corner).T
     around = [number[rows + row, columns + column] for row, column in STEPS]
-    return np.stack([np.where(label >= 0, label, around[0]) for label in around], axis=1)
+    return np.stack([np.where(label >= 0, label, around[0]) for label in around])
 
 
 def _all_known(canvas: Canvas, regions: Regions) -> Regions | None:

@@ -62,24 +62,37 @@ def correlation(grey: Values, known: Mask) -> tuple[Values, Values]:
         The correlation, offset 0 in the middle, and how many known pixels it was taken over.
     """
     both = known[:-1, :-1] & known[1:, :-1] & known[:-1, 1:]
-    gradient = (grey[:-1, 1:] - grey[:-1, :-1]) + 1j * (grey[1:, :-1] - grey[:-1, :-1])
-    length = np.abs(gradient)
+    across, down = grey[:-1, 1:] - grey[:-1, :-1], grey[1:, :-1] - grey[:-1, :-1]
+    length = np.hypot(across, down)
     # Strong edges say where, not how much.
-    gradient = gradient / (length + FLAT) * both
-    size = 2 * grey.shape[0], 2 * grey.shape[1]
+    share = both / (length + FLAT)
+    height, width = grey.shape
+    size = _quick(2 * height - 1), _quick(2 * width - 1)
 
-    def transform(values: NDArray[Any]) -> NDArray[np.complex128]:
-        return np.fft.fft2(values, size)
+    def transform(values: NDArray[Any]) -> NDArray[np.complexfloating]:
+        return np.fft.rfft2(values.astype(np.float64), size)
 
-    def inverse(values: NDArray[np.complex128]) -> Values:
-        whole = np.fft.fftshift(np.fft.ifft2(values).real)
-        correlated: Values = whole[1:, 1:].astype(np.float32)
-        return correlated
+    def inverse(spectrum: NDArray[np.complexfloating]) -> Values:
+        whole = np.fft.irfft2(spectrum, size).astype(np.float32)
+        # Negative offsets stand at its end.
+        whole = np.roll(whole, (height - 1, width - 1), (0, 1))
+        return whole[: 2 * height - 1, : 2 * width - 1]
 
-    squares, ones = transform(np.abs(gradient) ** 2), transform(both)
-    field = transform(gradient)
-    product = inverse(np.conj(field) * field)
+    ones, squares = transform(both), transform((share * length) ** 2)
+    product = inverse(sum(np.abs(transform(share * of)) ** 2 for of in (across, down)))
     first = inverse(np.conj(squares) * ones)
-    second = inverse(np.conj(ones) * squares)
-    count = inverse(np.conj(ones) * ones)
+    second = first[::-1, ::-1]  # what is at one offset from here is there at its opposite
+    count = inverse(np.abs(ones) ** 2)
     return product / np.sqrt(np.maximum(first * second, np.float32(1e-3))), count
+
+
+def _quick(length: int) -> int:
+    """The next length that a Fourier transform is quick for: factors of 2, 3 and 5 alone."""
+    while True:
+        rest = length
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return length
+        length += 1
