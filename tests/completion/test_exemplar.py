@@ -221,7 +221,7 @@ def test_search_finds_the_period():
 
 
 def test_half_the_scale_tells_offsets_at_twice_their_size():
-    """Squares of 8, at half the scale of 4: what fits there moves by 8 and 8, or 16, or 24 and 8."""
+    """Squares of 8, at half the scale of 4: what fits moves by 8 and 8, or 16, or 24 and 8."""
     photo, mask = chessboard(96, 120, 8), with_hole((96, 120), 32, 60, 42, 74)
     canvas = matching_canvas(photo, mask, mask, np.full((96, 120, 3), 120, np.float32))
     half = halved(canvas)

@@ -90,14 +90,15 @@ def candidates(problem: Problem, kept: int = KEPT, further: Indices | None = Non
     Args:
         problem: the tiles.
         kept: how many.
-        further: (n, K, 2), offsets from elsewhere, which come first; None: none.
+        further: (n, K, 2), offsets from elsewhere, which come first, the first of them corrected
+            by a pixel; None: none.
     """
     own, costs = corrected(problem, search(problem))
     order = np.argsort(costs, axis=1, kind="stable")[:, :LENT, None]
     best = np.take_along_axis(own, order, 1)
     lent = [own]
     if further is not None and further.size:
-        lent = [corrected(problem, further)[0], further, own]
+        lent = [corrected(problem, further[:, :1])[0], further, own]
     again = repeats(problem.look.canvas)
     lent.append(np.broadcast_to(again, (len(own), *again.shape)))
     for row, column in LENDERS:
