@@ -12,6 +12,7 @@ from finefill.errors import FinefillError
 
 GENERATORS = ("paper", "plus", "context_encoder", "gfc")
 DISCRIMINATORS = ("image", "patch", "local", "local+image", "features")
+AUGMENTS = ("colour", "shift", "cutout")
 MASKS = ("square", "box", "strokes", "wide", "object", "silhouette", "center")
 
 
@@ -42,6 +43,10 @@ class Recipe:
     dilations: tuple[int, ...] = (1, 2, 4, 8)
     dilated: bool = True
     intermediate: bool = True
+    # Of "plus": copies features of known places into the hole (nets/attention.py). Its weights,
+    # which begin at 0, may learn `attention_rate` times as fast as the rest.
+    attention: bool = False
+    attention_rate: float = 1.0
     # One score, as in the paper; "patch": a score for each cell; "local": one for the window
     # around the hole; "local+image": that and one for the image; "features": heads on the features
     # of the perceptual network, at `judged_layers`, for each of their cells.
@@ -52,6 +57,8 @@ class Recipe:
     two_sided_smoothing: bool = True
     # Eq. 5 and 6, or "relativistic": which of the two, original and completed, is the original.
     adversarial: str = "paper"
+    # The same augmentation of original and completed before the discriminator: kinds, see AUGMENTS.
+    augment: tuple[str, ...] = ()
     # Perceptual network (§3.3, §4.5): w_l by layer. `perceptual_window` > 0 looks only at a
     # window of that many pixels around each hole, which saves time; 0 at the whole image.
     vgg_layers: tuple[tuple[str, float], ...] = (
@@ -127,6 +134,11 @@ class Recipe:
             ),
             "adversarial must be paper or relativistic": self.adversarial
             not in ("paper", "relativistic"),
+            "attention needs generator=plus": self.attention and self.generator != "plus",
+            "attention_rate must be more than 0": not self.attention_rate > 0,
+            f"augment knows {', '.join(AUGMENTS)}": not set(self.augment) <= set(AUGMENTS),
+            "augment needs discriminator=image or patch": bool(self.augment)
+            and self.discriminator not in ("image", "patch"),
             "precision must be auto, bf16 or fp32": self.precision not in ("auto", "bf16", "fp32"),
             f"mask_mix knows {', '.join(MASKS)}": not self.mask_mix
             or any(kind not in MASKS for kind, _ in self.mask_mix),

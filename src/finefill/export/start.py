@@ -86,11 +86,14 @@ def unfold(
         name: module
         for name, module in net.named_modules()
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+        # What adds nothing at first may be missing in the model.
+        and (not name.startswith(net.added) or f"{name}.weight" in weights)
     }
     norms = {  # by the convolution that each comes after
         f"{name}.0": (f"{name}.1", block[1].eps)
         for name, block in net.named_modules()
         if isinstance(block, nn.Sequential) and len(block) > 1 and isinstance(block[1], _BatchNorm)
+        if f"{name}.0" in convs
     }
     shapes = {f"{name}.weight": tuple(conv.weight.shape) for name, conv in convs.items()}
     if weights.keys() != shapes.keys() | {f"{name}.bias" for name in convs} or any(

@@ -47,6 +47,9 @@ class CompletionNet(nn.Module):
     """
 
     size_multiple: int  # height and width must be multiples of this many pixels
+    # What the names of parts begin with that add nothing at first. Weights of a network without
+    # them fit too.
+    added: tuple[str, ...] = ()
 
     def parameter_count(self) -> int:
         """Number of trainable parameters."""

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from finefill.nets.attention import CopyAttention
 from finefill.nets.generator import CompletionNet, conv_bn_relu, through_encoder
 
 BLOCK = 2  # side in pixels of the blocks stacked as channels
@@ -85,6 +86,7 @@ class PlusGenerator(CompletionNet):
         widths: channels of each level, at most 128 each.
         depths: convolutions of each level of the encoder, at least 1 each.
         dilations: dilation rate of each residual block.
+        attention: copy features of known places into the hole, after half of the residual blocks.
 
     Raises:
         ValueError: widths and depths do not match, or a limit of the paper is exceeded.
@@ -95,6 +97,8 @@ class PlusGenerator(CompletionNet):
         widths: Sequence[int] = (48, 96, 128),
         depths: Sequence[int] = (1, 2, 1),
         dilations: Sequence[int] = (1, 2, 4, 8, 1, 2, 4, 8, 1, 2),
+        *,
+        attention: bool = False,
     ) -> None:
         super().__init__()
         if len(widths) != len(depths) or min(*depths, *dilations) < 1:
@@ -119,6 +123,8 @@ class PlusGenerator(CompletionNet):
             self.join.append(conv_bn_relu(width, width))
             inputs = width
         self.last = nn.Conv2d(inputs, BLOCK * BLOCK * 3, 3, padding=1)
+        # The last part, so that the others keep their places in an optimizer's state.
+        self.attention = CopyAttention(widths[-1], self.size_multiple) if attention else None
 
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -128,6 +134,9 @@ class PlusGenerator(CompletionNet):
                 nn.init.zeros_(block.second[1].weight)  # type: ignore[arg-type]  # BN's own weight
         nn.init.normal_(self.last.weight, std=0.002)  # start from the smooth surroundings
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]  # bias is on by default
+        if self.attention is not None:
+            self.attention.begin()
+            self.added = ("attention.",)
         self.check_limits(widths)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
@@ -138,7 +147,10 @@ class PlusGenerator(CompletionNet):
         for level in self.encoder:
             x = level(x)
             features.append(x)  # level l: (N, widths[l], H / 2^(l+1), W / 2^(l+1))
-        x = self.context(x)
+        for number, block in enumerate(self.context):
+            if self.attention is not None and number == len(self.context) // 2:
+                x = self.attention(x, mask)
+            x = block(x)
         for step, (up, carry, join) in enumerate(zip(self.up, self.carry, self.join, strict=True)):
             x = F.interpolate(up(x), scale_factor=2.0, mode="nearest")
             x = join(x + carry(features[-2 - step]))

@@ -25,7 +25,9 @@ def generator(recipe: Recipe) -> CompletionNet:
     """
     net: CompletionNet
     if recipe.generator == "plus":
-        net = PlusGenerator(recipe.widths, recipe.depths, recipe.dilations)
+        net = PlusGenerator(
+            recipe.widths, recipe.depths, recipe.dilations, attention=recipe.attention
+        )
     elif recipe.generator == "context_encoder":
         net = ContextEncoder(recipe.size)
     elif recipe.generator == "gfc":

@@ -102,7 +102,7 @@ def net_tensors(prefix: str, net: nn.Module) -> dict[str, Tensor]:
 
 
 def load_net(prefix: str, net: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of :func:`net_tensors`.
+    """The inverse of :func:`net_tensors`; a generator's ``added`` parts may be missing.
 
     Raises:
         FinefillError: the checkpoint holds another architecture.
@@ -112,6 +112,9 @@ def load_net(prefix: str, net: nn.Module, tensors: Mapping[str, Tensor]) -> None
         for name, tensor in tensors.items()
         if name.startswith(f"{prefix}.")
     }
+    for part in getattr(net, "added", ()):
+        if not any(name.startswith(part) for name in own):  # as it begins
+            own |= {n: tensor for n, tensor in net.state_dict().items() if n.startswith(part)}
     try:
         net.load_state_dict(own)
     except RuntimeError as error:

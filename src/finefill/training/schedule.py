@@ -34,7 +34,7 @@ def set_rates(parts: Parts, step: int) -> None:
         (parts.optimizer, parts.discriminator_optimizer), rates(parts.recipe, step), strict=True
     ):
         for group in optimizer.param_groups if optimizer is not None else ():
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)
 
 
 def label_source(recipe: Recipe, number: int) -> torch.Generator:

@@ -37,12 +37,22 @@ def first_stage(recipe: Recipe, device: torch.device, world: World = ALONE) -> P
     return Parts(
         recipe=recipe,
         generator=net,
-        optimizer=torch.optim.Adam(net.parameters(), betas=(recipe.rec_beta1, 0.999), fused=True),
+        optimizer=torch.optim.Adam(
+            rate_groups(recipe, net), betas=(recipe.rec_beta1, 0.999), fused=True
+        ),
         average=average,
         device=device,
         precision=choose_precision(recipe.precision, device),
         world=world,
     )
+
+
+def rate_groups(recipe: Recipe, net: CompletionNet) -> list[dict[str, Any]]:
+    """A generator's weights by what the learning rate is multiplied with, in their order."""
+    added = [p for name, p in net.named_parameters() if name.startswith(net.added)]
+    old = [p for name, p in net.named_parameters() if not name.startswith(net.added)]
+    groups: list[dict[str, Any]] = [{"params": old}]
+    return [*groups, {"params": added, "factor": recipe.attention_rate}] if added else groups
 
 
 def begin(parts: Parts, photos: Source, start: Start | None) -> None:
@@ -134,9 +144,11 @@ def warm_up(parts: Parts, photos: Source, step: int) -> None:
     for number in range(parts.recipe.discriminator_warmup):
         image, mask = next_batch(parts, photos, step + number)
         with torch.no_grad():
-            scene = see(parts, image, mask, perceptual=parts.recipe.discriminator == "features")
-        # Its own stream of labels: negative seeds do not occur in the steps themselves.
-        discriminator_step(parts, scene, label_source(parts.recipe, -1 - number))
+            # Its own random numbers: negative seeds do not occur in the steps themselves.
+            source = label_source(parts.recipe, -1 - number)
+            looks = parts.recipe.discriminator == "features"
+            scene = see(parts, image, mask, perceptual=looks, source=source)
+        discriminator_step(parts, scene, source)
 
 
 def balance(parts: Parts, photos: Source, step: int, report: Report) -> None:
@@ -156,7 +168,8 @@ def measure(parts: Parts, photos: Source, step: int, report: Report) -> None:
         parts.discriminator.requires_grad_(False)
     for number in range(recipe.balance_batches):
         image, mask = next_batch(parts, photos, step + number)
-        terms = generator_terms(parts, see(parts, image, mask))
+        source = label_source(recipe, step + number)
+        terms = generator_terms(parts, see(parts, image, mask, source=source))
         norms = parts.world.gradient_norms(terms, list(parts.generator.parameters()))
         sums = {name: total + norms[name] for name, total in sums.items()}
     means = {name: total / recipe.balance_batches for name, total in sums.items()}

@@ -18,7 +18,7 @@ from finefill.nets import (
     VGG16Features,
     around_holes,
 )
-from finefill.training import losses
+from finefill.training import augment, losses
 from finefill.training.ahead import Ahead
 from finefill.training.build import AnyDiscriminator
 from finefill.training.distributed import World
@@ -67,6 +67,8 @@ class Scene:
     features: dict[str, Tensor] = field(default_factory=dict)  # of the original, constant
     completed_features: dict[str, Tensor] = field(default_factory=dict)
     window: Tensor | None = None
+    # What the discriminator sees of both.
+    augmentation: augment.Augmentation = field(default_factory=augment.Augmentation)
 
 
 def generate(parts: Parts, image: Tensor, mask: Tensor, net: nn.Module | None = None) -> Tensor:
@@ -84,10 +86,19 @@ def see(
     net: nn.Module | None = None,
     *,
     perceptual: bool = True,
+    source: torch.Generator | None = None,
 ) -> Scene:
-    """Complete a batch, and look at it with the perceptual network if there is one by now."""
+    """Complete a batch, and look at it with the perceptual network if there is one by now.
+
+    ``source`` gives the augmentation's random numbers; without it nothing is augmented.
+    """
     output = generate(parts, image, mask, net)
     scene = Scene(image, mask, output, losses.composite(image, output, mask))
+    if source is not None and parts.recipe.augment:
+        drawn = augment.draw(parts.recipe.augment, len(mask) * parts.world.size, source)
+        scene.augmentation = augment.Augmentation(
+            **{name: parts.world.own(n) for name, n in vars(drawn).items() if n is not None}
+        )
     if parts.vgg is not None and perceptual:
         original, completed, scene.window = image, scene.completed, mask
         if side := parts.recipe.perceptual_window:
@@ -112,9 +123,9 @@ def discriminate(
     if isinstance(parts.discriminator, FeatureDiscriminator):
         seen = scene.completed_features if completed else scene.features
     elif completed and parts.recipe.discriminator_sees == "output":
-        seen = scene.output
+        seen = scene.augmentation.image(scene.output)
     else:
-        seen = scene.completed if completed else scene.original
+        seen = scene.augmentation.image(scene.completed if completed else scene.original)
     with parts.autocast():
         logits: Tensor = net(seen, judged_hole(parts, scene))
     return logits.float()
@@ -125,7 +136,7 @@ def judged_hole(parts: Parts, scene: Scene) -> Tensor:
     if isinstance(parts.discriminator, FeatureDiscriminator):
         assert scene.window is not None
         return scene.window
-    return scene.mask
+    return scene.augmentation.mask(scene.mask)
 
 
 def constant(scene: Scene) -> Scene:
@@ -205,10 +216,10 @@ def matching(parts: Parts, scene: Scene) -> Tensor:
     assert isinstance(parts.discriminator, PatchDiscriminator)
     with parts.autocast():
         with torch.no_grad():
-            original = parts.discriminator.features(scene.original)
-        completed = parts.discriminator.features(scene.completed)
+            original = parts.discriminator.features(scene.augmentation.image(scene.original))
+        completed = parts.discriminator.features(scene.augmentation.image(scene.completed))
     layers = dict.fromkeys(original, 1 / len(original))
-    return feature_distance(parts, original, completed, scene.mask, layers)
+    return feature_distance(parts, original, completed, judged_hole(parts, scene), layers)
 
 
 def generator_terms(parts: Parts, scene: Scene) -> dict[str, Tensor]:
@@ -250,10 +261,11 @@ def train_step(
         parts: networks and optimizers, changed in place.
         image: (N, 3, H, W) in [-1, 1]; mask: (N, 1, H, W), 1 = hole; of several processes each
             has its slice of the batch, and all take the step of the whole.
-        labels: source of the smoothed labels.
+        labels: source of the smoothed labels and of the augmentation.
         perceptual: whether the perceptual term counts in this step; see ``perceptual_every``.
     """
-    scene = see(parts, image, mask, parts.learner("generator"), perceptual=perceptual)
+    net = parts.learner("generator")
+    scene = see(parts, image, mask, net, perceptual=perceptual, source=labels)
     scalars: dict[str, Tensor] = {}
     if parts.discriminator is not None:
         parts.discriminator.requires_grad_(True)
