@@ -16,6 +16,7 @@ from finefill.completion.exemplar.candidates import (
     search,
 )
 from finefill.completion.exemplar.choose import directedness, gradients, uprightness
+from finefill.completion.exemplar.coarser import halved, offsets_at_half
 from finefill.completion.exemplar.labels import (
     Edges,
     min_sum,
@@ -28,7 +29,13 @@ from finefill.completion.exemplar.poisson import System, _doubled, _halved, solv
 from finefill.completion.exemplar.repeats import _quick, correlation, repeats
 from finefill.completion.exemplar.seams import Cutting, _first_good, _in_run, cut
 from finefill.completion.exemplar.tiles import channel_sum, tiles_of
-from finefill.completion.exemplar.window import Canvas, Panel, lay_out, scaled_slices
+from finefill.completion.exemplar.window import (
+    Canvas,
+    Panel,
+    lay_out,
+    matching_canvas,
+    scaled_slices,
+)
 from finefill.completion.plan import Box
 from finefill.errors import FinefillError
 
@@ -211,6 +218,44 @@ def test_search_finds_the_period():
     for offsets in (search(problem), candidates(problem)):
         assert (offsets[..., 1] % 36 == 0).any(1).all()
     assert (search(problem)[:, 0, 1] % 36 == 0).all()
+
+
+def test_half_the_scale_tells_offsets_at_twice_their_size():
+    """Squares of 8, at half the scale of 4: what fits moves by 8 and 8, or 16, or 24 and 8."""
+    photo, mask = chessboard(96, 120, 8), with_hole((96, 120), 32, 60, 42, 74)
+    canvas = matching_canvas(photo, mask, mask, np.full((96, 120, 3), 120, np.float32))
+    half = halved(canvas)
+    assert half.sizes[0] == (48, 60)
+    assert half.places.min(0).tolist() == [half.margin + 16, half.margin + 21]
+    assert half.places.max(0).tolist() == [half.margin + 29, half.margin + 36]
+    tiles = tiles_of(canvas.hole)
+    offsets = offsets_at_half(canvas, tiles)
+    assert offsets.shape == (len(tiles.cells), 5, 2)
+    sources = 4 * tiles.cells[:, None] + 2 + offsets
+    here = offsets[canvas.panel_of(sources[..., 1]) == 0]
+    assert len(here)
+    assert (here % 8 == 0).all()
+    assert (here.sum(1) % 16 == 0).all()
+
+
+def test_offsets_from_elsewhere_are_candidates_first():
+    problem = problem_of(chessboard(96, 120, 8), with_hole((96, 120), 32, 60, 42, 74))
+    further = np.broadcast_to(np.array([(0, 48)]), (len(problem.tiles.cells), 1, 2))
+    possible = problem.possible(further)[:, 0]
+    assert possible.any()
+    assert not possible.all()  # beyond the right edge
+    offered = candidates(problem, 7, further)
+    assert offered.shape == (len(further), 7, 2)
+    assert (offered[possible, 0] == (0, 48)).all()
+    assert not (offered[~possible] == (0, 48)).all(2).any()
+
+
+def test_nothing_at_half_the_scale():
+    """Eight known columns: four at half the scale, and no piece is so narrow."""
+    photo, mask = np.full((96, 64, 3), 90, np.uint8), with_hole((96, 64), 0, 96, 8, 64)
+    canvas = matching_canvas(photo, mask, mask, photo.astype(np.float32))
+    tiles = tiles_of(canvas.hole)
+    assert offsets_at_half(canvas, tiles).shape == (len(tiles.cells), 0, 2)
 
 
 def test_distinct_keeps_the_first_possible_ones():

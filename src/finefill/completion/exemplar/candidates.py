@@ -84,19 +84,28 @@ class Problem:
         return possible
 
 
-def candidates(problem: Problem) -> Indices:
-    """(n, KEPT, 2): distinct possible offsets of each tile, the last repeated where few are."""
+def candidates(problem: Problem, kept: int = KEPT, further: Indices | None = None) -> Indices:
+    """(n, kept, 2): distinct possible offsets of each tile, the last repeated where few are.
+
+    Args:
+        problem: the tiles.
+        kept: how many.
+        further: (n, K, 2), offsets from elsewhere, which come first, the first of them corrected
+            by a pixel; None: none.
+    """
     own, costs = corrected(problem, search(problem))
     order = np.argsort(costs, axis=1, kind="stable")[:, :LENT, None]
     best = np.take_along_axis(own, order, 1)
     lent = [own]
+    if further is not None and further.size:
+        lent = [corrected(problem, further[:, :1])[0], further, own]
     again = repeats(problem.look.canvas)
     lent.append(np.broadcast_to(again, (len(own), *again.shape)))
     for row, column in LENDERS:
         lender = problem.tiles.beside(row, column)
         lent.append(np.where((lender >= 0)[:, None, None], best[lender], best))
     every = np.concatenate(lent, axis=1)
-    return distinct(every, problem.possible(every), KEPT)
+    return distinct(every, problem.possible(every), kept)
 
 
 def search(problem: Problem) -> Indices:

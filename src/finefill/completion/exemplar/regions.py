@@ -9,6 +9,7 @@ from PIL import Image
 
 from finefill.completion.exemplar.align import Regions, align, enlarged, reach
 from finefill.completion.exemplar.candidates import Problem, candidates
+from finefill.completion.exemplar.coarser import offsets_at_half
 from finefill.completion.exemplar.labels import choose_labels
 from finefill.completion.exemplar.look import look_at
 from finefill.completion.exemplar.poisson import blended
@@ -112,7 +113,7 @@ def match(canvas: Canvas) -> Regions | None:
     None where a tile has nothing that it could be copied from.
     """
     problem = Problem(look_at(canvas), tiles_of(canvas.hole))
-    offered = candidates(problem)
+    offered = candidates(problem, further=offsets_at_half(canvas, problem.tiles))
     if not problem.possible(offered).any(1).all():
         return None
     offsets, region_of = np.unique(choose_labels(problem, offered), axis=0, return_inverse=True)
