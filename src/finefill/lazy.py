@@ -9,7 +9,10 @@ from typing import Any
 
 
 def lazy(
-    package: str, names: Iterable[str], homes: Mapping[str, Iterable[str]]
+    package: str,
+    names: Iterable[str],
+    homes: Mapping[str, Iterable[str]],
+    offering: str | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """``__getattr__`` and ``__dir__`` of a package (PEP 562) that imports nothing by itself.
 
@@ -17,6 +20,7 @@ def lazy(
         package: its full name.
         names: all that it offers. What has no home among ``homes`` is a module of the package.
         homes: module of the package -> the names that come from there.
+        offering: full name of the module of the package that offers them; None: the package.
     """
     home = {name: module for module, some in homes.items() for name in some}
     offered = sorted(names)
@@ -27,7 +31,7 @@ def lazy(
         found: Any = importlib.import_module(f"{package}.{home.get(name, name)}")
         if name in home:
             found = getattr(found, name)
-        setattr(sys.modules[package], name, found)
+        setattr(sys.modules[offering or package], name, found)
         return found
 
     return get, lambda: offered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import importlib
 import os
@@ -31,8 +32,12 @@ COMMANDS = {
 }
 
 
-# New objects before cycles are looked for; what is imported holds as many, and none to be freed.
-MANY = 50_000
+# New objects before cycles are looked for; what is imported holds fewer, and none to be freed.
+MANY = 100_000
+# Of malloc in glibc, by their numbers in malloc.h, for commands that end soon: one heap for all
+# threads (M_ARENA_MAX), which grows by 4 MB at a time (M_TOP_PAD) and keeps what is freed
+# (M_TRIM_THRESHOLD); larger pieces still go back to the system (M_MMAP_THRESHOLD).
+MALLOC = {-8: 1, -2: 4 << 20, -1: 1 << 30, -3: 4 << 20}
 
 
 class LazyGroup(click.Group):
@@ -48,6 +53,8 @@ class LazyGroup(click.Group):
             # Threads of NumPy's linear algebra take longer to start than they save here, and are in
             # the way of ONNX Runtime's. It reads this when it is imported.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        if COMMANDS[cmd_name] == "use":
+            _grow_in_steps()
         module = importlib.import_module(f"finefill.cli.{COMMANDS[cmd_name]}")
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
@@ -58,6 +65,21 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="finefill")
 def cli() -> None:
     """Complete images: fill holes so that one can't tell."""
+
+
+def _grow_in_steps() -> None:
+    """Get memory from the system in large pieces.
+
+    In small ones it takes a twentieth of a short command's time: the heap of the thread that loads
+    the model grows page by page.
+    """
+    if sys.platform == "linux":
+        import ctypes  # NumPy imports it too
+
+        with contextlib.suppress(AttributeError):  # of C's libraries only glibc has it
+            mallopt = ctypes.CDLL(None).mallopt
+            for parameter, value in MALLOC.items():
+                mallopt(parameter, value)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -215,16 +215,19 @@ def complete(
                     **placing,
                 )
             )
-        annotations = functools.partial(
-            regions.annotated,
-            photo=str(photo),
-            size=size,
-            labels=labels,
-            resize=resize_mask,
-            line_width=line_width,
-            **placing,
+        reads.extend(
+            functools.partial(
+                regions.annotated,
+                path,
+                str(photo),
+                size,
+                labels,
+                resize=resize_mask,
+                line_width=line_width,
+                **placing,
+            )
+            for path in others
         )
-        reads.extend(functools.partial(annotations, path) for path in others)
         hole, empty = masks.union(size, reads)
         outlined = hole  # paint and holes cover their object: their edge is none
         if alpha:

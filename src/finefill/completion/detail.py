@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -44,8 +44,7 @@ BICUBIC = 3  # pixels that its filter sees on each side, and one for rounding
 _Values = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Matches:
+class Matches(NamedTuple):
     """Which known patch lends its detail to which patch of the fill: corners as (K, 2) rows."""
 
     targets: NDArray[np.intp]

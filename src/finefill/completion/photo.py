@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +37,7 @@ SEEN = 0.2  # of a window; where less is, the colours spread from there stand fo
 LOOKED_AT = 80  # pixels, of a hole whose surroundings are looked at
 
 
-@dataclass(frozen=True)
-class Filled:
+class Filled(NamedTuple):
     """What became of one window.
 
     Attributes:
@@ -57,8 +55,7 @@ class Filled:
     warning: str
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """A completed photo and how its holes were filled.
 
     Attributes:
@@ -283,7 +280,7 @@ def fill_with_report(
     if any(shift):
         result = np.roll(result, (-shift[0], -shift[1]), (0, 1))
         filled = [
-            replace(one, window=wrapping.moved(one.window, shift, mask.shape)) for one in filled
+            one._replace(window=wrapping.moved(one.window, shift, mask.shape)) for one in filled
         ]
     return Report(result, tuple(filled), notes)
 

@@ -10,8 +10,7 @@ photo's resolution. The plan is a plain list that can be looked at;
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +43,7 @@ LONGEST = 4.0  # of its shorter side, that a hole may be long to be completed as
 FULLEST = 0.25  # of its bounding box, that such a hole fills at least
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """Rows ``top`` to ``bottom`` and columns ``left`` to ``right``, the ends excluded."""
 
     top: int
@@ -80,8 +78,7 @@ class Box:
         )
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """One piece of work for the network.
 
     Attributes:

@@ -6,7 +6,6 @@ and rolled back. Then a hole at a border is filled from both sides of it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -73,7 +72,7 @@ def moved(window: Window, shift: Shift, shape: tuple[int, ...]) -> Window:
         return Box(top, top + box.shape[0], left, left + box.shape[1])
 
     known = tuple(map(back, window.known))
-    return replace(window, box=back(window.box), hole=back(window.hole), known=known)
+    return window._replace(box=back(window.box), hole=back(window.hole), known=known)
 
 
 def _cut(masked: NDArray[np.int_]) -> int:

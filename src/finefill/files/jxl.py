@@ -7,8 +7,7 @@ codestream (ISO 18181-1, annex D), EXIF and XMP from the boxes around it (ISO 18
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +25,7 @@ _LINEAR, _SRGB = 8, 13
 EFFORT = 4  # of 9: libjxl's own 7 takes ten times as long for files that are hardly smaller
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """What a codestream begins with.
 
     Attributes:

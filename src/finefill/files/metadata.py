@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from finefill.files import containers, gaps, iptc, resolution, stacks, tiff, xmp
 from finefill.files.containers import Chunks
@@ -245,6 +244,8 @@ def options(
                 found[part] = data
         found["extra"] = iptc.segments(resources)
     elif fmt == "PNG":
+        from PIL.PngImagePlugin import PngInfo  # not for files of other formats
+
         texts = PngInfo()
         for chunk, contents in kept.chunks:
             texts.add(chunk, contents)

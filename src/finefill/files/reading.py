@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from finefill.errors import FinefillError, NotAnImageError, TooLargeError
 from finefill.files import containers, deep, heif, jxl, metadata, stacks, tiff
@@ -188,6 +189,8 @@ def _opened(
     if file.read(4) in _PROGRAMS:
         raise NotAnImageError(f"{name}: EPS is a program, not an image: save it as PNG first")
     file.seek(0)
+    if (image := _opened_jpeg(file)) is not None:
+        return image, None
     try:
         with _no_limits():
             return Image.open(file), None
@@ -213,6 +216,18 @@ def _opened(
         if holds:
             warnings.warn(f"{name}{text}", stacklevel=5)
     return jxl.opened(data, found, told, name)
+
+
+def _opened_jpeg(file: IO[bytes]) -> Image.Image | None:
+    """A JPEG file, opened without Pillow's readers of other formats, which take long to import."""
+    found = None
+    if file.read(3) == b"\xff\xd8\xff":
+        file.seek(0)
+        # What Image.open passes over, before it asks the other readers.
+        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+            found = JpegImagePlugin.jpeg_factory(file)
+    file.seek(0)
+    return found
 
 
 def _check_size(width: int, height: int, max_pixels: int, name: str) -> None:
@@ -352,6 +367,8 @@ def _no_limits() -> Iterator[None]:
     What a PNG file says may be longer too: profiles of cameras and printers are. Several threads
     may be inside at once; the limits are back when the last one leaves.
     """
+    from PIL import PngImagePlugin  # files of some formats come without
+
     global _inside, _limits
     with _limits_lock:
         if not _inside:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import IO, NamedTuple
 
@@ -81,8 +80,7 @@ def short(number: int) -> Value:
     return Value(SHORT, struct.pack("<H", number))
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """The picture of a TIFF file that is the photo.
 
     Attributes:

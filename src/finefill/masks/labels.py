@@ -7,8 +7,7 @@ between a lower and a higher one is a soft edge's; a thick one is an object that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +26,7 @@ PEAKS = 256  # noisy areas
 SMALLEST = 16  # steady pixels of a noisy area
 
 
-@dataclass(frozen=True)
-class Areas:
+class Areas(NamedTuple):
     """The values that cover areas of a mask.
 
     Attributes:

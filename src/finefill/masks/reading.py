@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +44,7 @@ class Placing(TypedDict):
     drawn: str | None
 
 
-@dataclass(frozen=True)
-class _Pixels:
+class _Pixels(NamedTuple):
     """What a mask file shows.
 
     Attributes:

@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 from finefill.errors import FinefillError
+from finefill.lazy import lazy
 from finefill.masks import shapes
-from finefill.masks.annotation_tools import annotated
-from finefill.masks.annotations import coco, labelme
 from finefill.masks.meaning import Mask
 from finefill.masks.painted import TOLERANCE, colour, erased
 from finefill.masks.shapes import Size
 
 __all__ = ["TOLERANCE", "annotated", "box", "coco", "colour", "erased", "labelme", "polygon"]
+
+if TYPE_CHECKING:
+    from finefill.masks.annotation_tools import annotated
+    from finefill.masks.annotations import coco, labelme
+else:
+    __getattr__, _ = lazy(  # most masks need none of them
+        "finefill.masks",
+        ["annotated", "coco", "labelme"],
+        {"annotation_tools": ["annotated"], "annotations": ["coco", "labelme"]},
+        offering=__name__,
+    )
 
 
 def box(text: str, size: Size, wrap: str | None = None) -> Mask:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +51,7 @@ def structured(small: RGB, hole: Mask) -> bool:
     return directedness(field) >= DIRECTED or uprightness(field) >= UPRIGHT
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """Gradients of an image.
 
     Attributes:
