@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -406,11 +405,11 @@ def test_conventions_made_in_python_are_looked_at_too(tmp_path: Path) -> None:
     image, mask = two_colours((64, 64), (24, 24, 16, 16))
     assert Engine(path, convention=good).fill(image, mask)[30, 30].tolist() == list(MEAN)
     wrong: dict[str, Any] = {
-        "size_multiple is 0": replace(good, size_multiple=0),
-        r"image.range is \[1, 1\]": replace(good, image=replace(good.image, range=(1, 1))),
-        "give RGB or BGR": replace(good, image=replace(good.image, channels="GBR")),  # type: ignore[arg-type]  # wrong on purpose
-        "not usable: 'NoneType'": replace(good, mask=None),  # type: ignore[arg-type]  # wrong on purpose
-        "not usable": replace(good, image=object()),  # type: ignore[arg-type]  # wrong on purpose
+        "size_multiple is 0": good._replace(size_multiple=0),
+        r"image.range is \[1, 1\]": good._replace(image=good.image._replace(range=(1, 1))),
+        "give RGB or BGR": good._replace(image=good.image._replace(channels="GBR")),  # type: ignore[arg-type]  # wrong on purpose
+        "not usable: 'NoneType'": good._replace(mask=None),  # type: ignore[arg-type]  # wrong on purpose
+        "not usable": good._replace(image=object()),  # type: ignore[arg-type]  # wrong on purpose
     }
     for message, convention in wrong.items():
         with pytest.raises(FinefillError, match=message):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,8 +65,7 @@ class Ports(NamedTuple):
         return f"inputs {ins}; outputs {outs}"
 
 
-@dataclass(frozen=True)
-class Binding:
+class Binding(NamedTuple):
     """A convention and the file it is used with: numbers in, numbers out.
 
     Attributes:
@@ -270,7 +268,7 @@ def card_of(binding: Binding, path: Path) -> dict[str, Any]:
         if convention.trained_size is not None:  # of the same make, but smaller
             smallest, largest = convention.hole_range or (1, trained)
             largest = min(largest, trained // 2)
-            convention = replace(convention, hole_range=(min(smallest, largest), largest))
+            convention = convention._replace(hole_range=(min(smallest, largest), largest))
     assert trained is not None
     sides = hole_range(convention, trained, str(path))
     card: dict[str, Any] = {

@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -28,8 +27,7 @@ Channels = Literal["RGB", "BGR"]
 Range = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class ImageInput:
+class ImageInput(NamedTuple):
     """The image as the network takes it.
 
     Attributes:
@@ -48,8 +46,7 @@ class ImageInput:
     hole: float | Literal["kept", "smooth"] = 0.0
 
 
-@dataclass(frozen=True)
-class MaskInput:
+class MaskInput(NamedTuple):
     """The mask as the network takes it.
 
     Attributes:
@@ -67,8 +64,7 @@ class MaskInput:
     layout: Layout = "NCHW"
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """What the network returns.
 
     Attributes:
@@ -87,8 +83,7 @@ class Output:
     composited: bool = False
 
 
-@dataclass(frozen=True)
-class Convention:
+class Convention(NamedTuple):
     """How to use a completion network.
 
     Attributes:
@@ -123,10 +118,9 @@ class Convention:
 
     def to_json(self) -> dict[str, Any]:
         """The content of a JSON file that says the same; nothing is left to a default."""
-        found = asdict(self)
-        for part in (found, *(found[key] for key in ("image", "mask", "output"))):
-            for key in [key for key, value in part.items() if value is None]:
-                del part[key]
+        found = _said(self)
+        for key in ("image", "mask", "output"):
+            found[key] = _said(getattr(self, key))
         return json.loads(json.dumps(found))  # type: ignore[no-any-return]  # lists for tuples
 
     def text(self) -> str:
@@ -241,8 +235,7 @@ def of_card(card: Mapping[str, Any]) -> Convention:
         str(card.get(key, "")) for key in ("version", "domain", "licence", "terms")
     )
     smallest, largest = card["hole_range"]
-    return replace(
-        BUILT_IN["finefill"],
+    return BUILT_IN["finefill"]._replace(
         size_multiple=int(card["size_multiple"]),
         trained_size=int(card["trained_size"]),
         hole_range=(int(smallest), int(largest)),
@@ -272,7 +265,12 @@ def hole_range(convention: Convention, trained: int, where: str) -> tuple[int, i
     return smallest, largest
 
 
-# --- reading JSON
+# --- JSON
+
+
+def _said(part: Convention | ImageInput | MaskInput | Output) -> dict[str, Any]:
+    """What is not left open."""
+    return {key: value for key, value in part._asdict().items() if value is not None}
 
 
 class _Kind(NamedTuple):
@@ -446,8 +444,7 @@ BUILT_IN = {
     ),
     "lama": _LAMA,
     # Its pipeline blends some pixels of what it is given in the hole into the fill, at the edge.
-    "migan": replace(
-        _LAMA,
+    "migan": _LAMA._replace(
         image=ImageInput("image", (0.0, 255.0), hole="smooth"),
         mask=MaskInput("mask", None, 255.0, 0.0),
         size_multiple=1,

@@ -10,7 +10,6 @@ import io
 import math
 import struct
 import zlib
-from fractions import Fraction
 from typing import IO, NamedTuple
 
 from PIL import Image
@@ -76,6 +75,8 @@ def of_table(table: Table) -> Resolution | None:
 
 def table_of(found: Resolution) -> Table:
     """The tags of TIFF and EXIF."""
+    from fractions import Fraction  # few files come here
+
     sides = [Fraction(side).limit_denominator(10_000) for side in found[:2]]
     table: Table = {
         RESOLUTION + at: Value(5, struct.pack("<II", side.numerator, side.denominator))
