@@ -16,6 +16,7 @@ def test_bad_commands(tmp_path: Path, photos: Path) -> None:
         (["table1"], "give training photographs with --train"),
         (["table1", "--size", "50"], "--size 50"),
         (["figure9", "--model", "nobody"], "nobody: unknown model"),
+        (["table1", "--train", str(photos), "-o", "runs", "--exclude", "no.txt"], "no.txt"),
         (["figure5", "--without", "raw"], "--without raw: no such row; there are dcgan, gfc, adv"),
         (["figure5", "--without", "ours"], "--without ours: figure5 compares the others with it"),
     ]:

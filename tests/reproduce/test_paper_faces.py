@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from finefill.cli import cli
-from finefill.data import Recipe, random_mask, recipes
+from finefill.data import Photos, Recipe, random_mask, read_exclusions, recipes
 from finefill.errors import FinefillError
 from finefill.evaluation import protocol
 from finefill.reproduce.variants import Budget, base
@@ -52,18 +52,26 @@ class TestFacesOfThePaper:
 
         monkeypatch.setattr("finefill.reproduce.variants.base", thin)
         rng = np.random.default_rng(0)
-        for name, count in (("train", 20), ("test", 2)):
+        for name, count in (("train", 22), ("test", 2)):
             (tmp_path / name).mkdir()
             for i in range(count):
                 coarse = Image.fromarray(rng.integers(0, 256, (5, 4, 3), np.uint8))
                 coarse.resize((89, 109)).save(tmp_path / name / f"{i}.png")
+        leaks = tmp_path / "leaks.txt"
+        leaks.write_text("train 3.png\n* 7.png\n")
         words = ("figure8", "--train", tmp_path / "train", "--test", tmp_path / "test", "-o",
                  tmp_path / "runs", "--results", tmp_path / "results", "--subject", "celeba",
-                 "--samples", 320, "--size", 64, "--crop", 80, "--quiet")  # fmt: skip
+                 "--samples", 320, "--size", 64, "--crop", 80, "--quiet",
+                 "--exclude", leaks)  # fmt: skip
         result = CliRunner().invoke(cli, ["reproduce", *map(str, words)])
         assert result.exit_code == 0, result.output
         stored = json.loads((tmp_path / "results" / "figure8-celeba.json").read_text("utf-8"))
         assert "--size 64 --crop 80" in stored["command"]
+        assert f"--exclude {leaks}" in stored["command"]
+        left = Photos([tmp_path / "train"], thin(self.BUDGET), exclude=read_exclusions(leaks))
+        assert {row["data"] for row in stored["rows"].values()} == {left.fingerprint}
+        everything = Photos([tmp_path / "train"], thin(self.BUDGET))
+        assert everything.count == left.count + 2
         expected = protocol.load_test_set([tmp_path / "test"], size=64, side=80).sha256
         for kind in ("center", "random"):
             assert stored["masks"][kind]["data"]["sha256"] == expected

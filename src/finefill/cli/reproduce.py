@@ -30,6 +30,12 @@ FIGURE9 = "figure9"
     help="Training photographs: folder, tar shard or folder in a shard; may be repeated.",
 )
 @click.option(
+    "--exclude",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Training photographs to leave out, one SHARD.tar NAME (or * NAME) a line.",
+)
+@click.option(
     "--test",
     "test",
     multiple=True,
@@ -73,6 +79,7 @@ FIGURE9 = "figure9"
 def reproduce(
     experiments: tuple[str, ...],
     photos: tuple[Path, ...],
+    exclude: Path | None,
     test: tuple[Path, ...],
     runs: Path | None,
     results: Path,
@@ -100,7 +107,7 @@ def reproduce(
     for module, package in NEEDED.items():
         if importlib.util.find_spec(module) is None:
             raise FinefillError(f"{package} is missing: pip install 'finefill[reproduce]'")
-    from finefill.data import Photos
+    from finefill.data import Photos, read_exclusions
     from finefill.evaluation import prepare_folder
     from finefill.reproduce import Budget, base, train_variants, variants
     from finefill.reproduce import experiments as known
@@ -119,7 +126,8 @@ def reproduce(
         return
     assert runs is not None  # checked above
     deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
-    crops = Photos(photos, base(budget), progress=not quiet)
+    gone = frozenset() if exclude is None else read_exclusions(exclude)
+    crops = Photos(photos, base(budget), exclude=gone, progress=not quiet)
     names = known.variants_of(chosen)
     done = train_variants(
         names, plans, crops, runs, deadline=deadline, device=device, vgg=vgg, quiet=quiet
@@ -128,7 +136,21 @@ def reproduce(
         click.echo(f"stopped: {runs} (run the same command again to go on)")
         return
     if not train_only:
-        _measure(chosen, plans, budget, test, runs, results, subject, photos, limit, left_out)
+        words: dict[str, tuple[Any, ...]] = {
+            "--train": photos,
+            "--exclude": () if exclude is None else (exclude,),
+            "--test": test,
+            "-o": (runs,),
+            "--results": (results,),
+            "--subject": (subject,) if subject else (),
+            "--samples": (samples,),
+            "--size": (size,),
+            "--crop": () if crop is None else (crop,),
+            "--seed": (seed,),
+            "--limit": () if limit is None else (limit,),
+            "--without": left_out,
+        }
+        _measure(chosen, plans, budget, test, runs, results, subject, limit, words)
 
 
 def _reachable(experiment: Experiment, plans: dict[str, Variant], vgg: Path | None) -> Experiment:
@@ -160,9 +182,8 @@ def _measure(
     runs: Path,
     results: Path,
     subject: str,
-    photos: tuple[Path, ...],
     limit: int | None,
-    left_out: tuple[str, ...],
+    words: dict[str, tuple[Any, ...]],
 ) -> None:
     from finefill.evaluation import metrics, protocol
     from finefill.reproduce import Bench, measure, page
@@ -180,22 +201,7 @@ def _measure(
     )
     for experiment in chosen:
         facts, images = measure.measure(bench, experiment, click.echo)
-        facts["command"] = _command(
-            experiment.name,
-            {
-                "--train": photos,
-                "--test": test,
-                "-o": (runs,),
-                "--results": (results,),
-                "--subject": (subject,) if subject else (),
-                "--samples": (budget.samples,),
-                "--size": (budget.size,),
-                "--crop": () if budget.crop is None else (budget.crop,),
-                "--seed": (budget.seed,),
-                "--limit": () if limit is None else (limit,),
-                "--without": left_out,
-            },
-        )
+        facts["command"] = _command(experiment.name, words)
         page.write_section(results, experiment.name, facts, images, subject)
         click.echo(f"{experiment.name}: {results / page.PAGE}")
 
