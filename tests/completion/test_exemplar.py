@@ -26,12 +26,14 @@ from finefill.completion.exemplar.labels import (
 )
 from finefill.completion.exemplar.look import activity, halve, look_at
 from finefill.completion.exemplar.poisson import System, _doubled, _halved, solve
+from finefill.completion.exemplar.regions import parts_needed
 from finefill.completion.exemplar.repeats import _quick, correlation, repeats
 from finefill.completion.exemplar.seams import Cutting, _first_good, _in_run, cut
 from finefill.completion.exemplar.tiles import channel_sum, tiles_of
 from finefill.completion.exemplar.window import (
     Canvas,
     Panel,
+    at_size,
     lay_out,
     matching_canvas,
     scaled_slices,
@@ -169,6 +171,29 @@ def test_panels_stand_side_by_side():
     assert canvas.known.sum() == 24 + 15
     assert np.argwhere(canvas.hole).tolist() == [[3, 4], [3, 5]]
     assert canvas.panel_of(np.array([0, 9, 10, 19])).tolist() == [0, 0, 1, 1]
+
+
+def test_only_what_may_be_copied_is_scaled():
+    photo = np.random.default_rng(9).integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    hole = with_hole((60, 80), 20, 40, 30, 50)
+    whole, all_masked = at_size(photo, hole, (71, 94))
+    part, masked = at_size(photo, hole, (71, 94), Box(10, 30, 5, 90))
+    difference = part[10:30, 5:90].astype(int) - whole[10:30, 5:90]
+    assert np.abs(difference).max() <= 1  # Pillow rounds where a part begins
+    assert np.array_equal(masked[10:30, 5:90], all_masked[10:30, 5:90])
+    masked[10:30, 5:90] = True
+    assert masked.all()
+
+
+def test_parts_needed_lie_around_what_is_copied():
+    image, known = np.zeros((100, 120, 3), np.uint8), np.ones((100, 120), bool)
+    low = lay_out([(image, known)] * 2, with_hole((100, 120), 40, 42, 50, 52), 24)
+    pixels = low.places  # the second panel, mirrored, begins 168 columns after the first
+    regions = Regions(pixels, np.zeros(4, int), np.array([[10, 168 - 20]]), 20.0)
+    parts = parts_needed(low, regions, (300, 360))
+    assert parts[0] == Box(0, 300, 0, 360)
+    # Rows 50 and 51, columns 30 and 31, 11 more on each side, times 3.
+    assert parts[1] == Box(3 * 39, 3 * 62, 3 * 19, 3 * 42)
 
 
 def test_sizes():

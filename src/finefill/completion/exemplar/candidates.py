@@ -4,20 +4,19 @@ and those at which the photograph repeats itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from finefill.completion.blend import patches
 from finefill.completion.exemplar.look import (
     Contexts,
     Look,
+    coarse_places,
     contexts,
-    far_places,
-    near_places,
+    quartered,
+    sampled,
 )
 from finefill.completion.exemplar.repeats import repeats
 from finefill.completion.exemplar.tiles import PIECE, TILE, Indices, Tiles, channel_sum
@@ -29,7 +28,6 @@ SEARCHED = 16  # offsets that the search gives each tile
 KEPT = 40  # offsets that a tile chooses from
 LENT = 3  # of a tile's best that it lends to each of twelve around it
 GROUP = 2  # tiles along each side of a square that is searched for as one
-POSITIONS = 4096  # positions that are compared at a time: bounds the memory
 LENDERS = (
     (0, 2), (2, 0), (0, -2), (-2, 0), (4, 0), (0, 4), (-4, 0), (0, -4),
     (2, 2), (-2, 2), (2, -2), (-2, -2),
@@ -68,19 +66,20 @@ class Problem:
         return contexts(self.look, self.centres)
 
     @cached_property
-    def known(self) -> Values:
-        """(n, PIECE, PIECE) float32: 1 where a piece is known."""
+    def known(self) -> Mask:
+        """(n, PIECE, PIECE) bool: where a piece is known."""
         rows, columns = self.tiles.corners.T
         pieces = sliding_window_view(self.look.canvas.known, (PIECE, PIECE))
-        known: Values = pieces[rows, columns].astype(np.float32)
+        known: Mask = pieces[rows, columns]
         return known
 
     def possible(self, offsets: Indices) -> Mask:
         """(n, K) bool: whether what (n, K, 2) offsets point at is known."""
-        at = self.tiles.corners[:, None] + offsets
-        inside: Mask = np.all((at >= 0) & (at < self.sources.shape), axis=-1)
-        at = np.where(inside[..., None], at, 0)
-        possible: Mask = inside & self.sources[at[..., 0], at[..., 1]]
+        rows = self.tiles.corners[:, :1] + offsets[..., 0]
+        columns = self.tiles.corners[:, 1:] + offsets[..., 1]
+        height, width = self.sources.shape
+        possible: Mask = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        possible &= self.sources.ravel().take(rows * width + columns, mode="clip")
         return possible
 
 
@@ -111,25 +110,22 @@ def candidates(problem: Problem, kept: int = KEPT, further: Indices | None = Non
 def search(problem: Problem) -> Indices:
     """The offsets at which the surroundings are most alike: (n, SEARCHED, 2), the best first.
 
-    Squares of tiles are searched for as one, at every second pixel and every panel; local minima
-    of the weighted squared difference of contexts count.
+    Squares of tiles are searched for as one, at every fourth pixel of every panel; minima along
+    rows or columns of the weighted squared difference of contexts count.
     """
     groups, which = np.unique(problem.tiles.cells // GROUP, axis=0, return_inverse=True)
     which = which.ravel()
     sums = [np.bincount(which, problem.centres[:, axis]) for axis in (0, 1)]
-    centres = (np.stack(sums, axis=1) / np.bincount(which)[:, None]).astype(np.intp)
-    wanted = contexts(problem.look, centres)
-    places, costs = [], []
-    for top, left, cost in _compared(problem.look, wanted):
-        count = min(SEARCHED, cost[0].size)
-        flat = _minima_only(cost).reshape(len(groups), -1)
-        best = np.argpartition(flat, count - 1, axis=1)[:, :count]
-        rows, columns = np.divmod(best, cost.shape[2])
-        places.append(np.stack([rows + top, columns + left], axis=2))
-        costs.append(np.take_along_axis(flat, best, 1))
-    every, cost = np.concatenate(places, axis=1), np.concatenate(costs, axis=1)
-    order = np.argsort(cost, axis=1, kind="stable")[:, :SEARCHED, None]
-    offsets = 2 * (np.take_along_axis(every, order, 1) - centres[:, None])
+    middles = np.stack(sums, axis=1) / np.bincount(which)[:, None]
+    centres: Indices = (middles / 2).astype(np.intp)
+    corner, cost = _compared(problem.look, centres)
+    flat = _minima_only(cost).reshape(len(groups), -1)
+    count = min(SEARCHED, flat.shape[1])
+    best = np.argpartition(flat, count - 1, axis=1)[:, :count]
+    order = np.argsort(np.take_along_axis(flat, best, 1), axis=1, kind="stable")
+    best = np.take_along_axis(best, order, 1)
+    places = np.stack(np.divmod(best, cost.shape[2]), axis=2) + corner
+    offsets: Indices = 4 * (places - centres[:, None])
     return offsets[which]
 
 
@@ -158,17 +154,19 @@ def known_difference(problem: Problem, offsets: Indices) -> Values:
     """
     possible = problem.possible(offsets)
     difference = np.zeros(possible.shape, np.float32)
-    border = np.flatnonzero(problem.known.any((1, 2)))
-    corners = problem.tiles.corners[border]
-    pixels = problem.look.canvas.pixels
-    wanted = patches(pixels, corners, PIECE)
-    at = corners[:, None] + np.where(possible[border, :, None], offsets[border], 0)
-    for number, row in enumerate(border):
-        found = patches(pixels, at[number], PIECE)
-        found -= wanted[number]
+    known = problem.known.reshape(len(possible), -1)
+    colours = problem.look.canvas.pixels
+    width = colours.shape[1]
+    colours = colours.reshape(-1, 3)
+    corners = problem.tiles.corners @ np.array((width, 1))
+    shifts = np.where(possible, offsets[..., 0] * width + offsets[..., 1], 0)
+    in_piece = (np.arange(PIECE)[:, None] * width + np.arange(PIECE)).ravel()
+    for tile in np.flatnonzero(known.any(1)):
+        places = corners[tile] + in_piece[known[tile]]
+        found = colours.take(places + shifts[tile][:, None], axis=0)
+        found -= colours.take(places, axis=0)
         found *= found
-        squares = np.minimum(channel_sum(found.reshape(-1, PIECE, PIECE, 3)), STRANGE)
-        difference[row] = np.tensordot(squares, problem.known[row], 2)
+        difference[tile] = np.minimum(channel_sum(found), STRANGE).sum(1)
     difference[~possible] = IMPOSSIBLE
     return difference
 
@@ -189,46 +187,37 @@ def distinct(offsets: Indices, possible: Mask, count: int) -> Indices:
     return np.take_along_axis(offsets, chosen[..., None], 1)
 
 
-def _compared(look: Look, wanted: Contexts) -> Iterator[tuple[int, int, Values]]:
-    """Panel by panel: first row and column at half scale, and (n, rows, columns) costs.
+def _compared(look: Look, centres: Indices) -> tuple[Indices, Values]:
+    """How much the contexts of centres (n, 2) differ from those of all places, at a quarter scale.
 
     |s - t|^2 weighted by w is a product of matrices, w s^2 - 2 w t s, and a constant.
+
+    Returns:
+        The first place, and (n, rows, columns) costs, infinite where nothing may be copied.
     """
-    near, far = near_places(), far_places()
-    half, wide = np.moveaxis(look.half, 2, 0).copy(), np.moveaxis(look.wide, 2, 0).copy()
-    planes = [
-        (near, [*half, (half * half).sum(0)]),
-        (far, [*wide, (wide * wide).sum(0)]),
-    ]
-    factors = np.concatenate(
-        [
-            _factors(wanted.near, wanted.near_weight),
-            _factors(wanted.far, wanted.far_weight),
-        ],
-        axis=1,
-    )
-    constant = _constant(wanted.near, wanted.near_weight) + _constant(wanted.far, wanted.far_weight)
-    margin = look.canvas.margin // 2
-    for left, (height, width) in zip(look.canvas.lefts, look.canvas.sizes, strict=True):
-        rows, columns, first = -(-height // 2), -(-width // 2), left // 2
-        cost = np.empty((len(factors), rows, columns), np.float32)
-        most = max(1, POSITIONS // columns)  # rows at a time
-        memory = np.empty(factors.shape[1] * min(most, rows) * columns, np.float32)
-        for top in range(0, rows, most):
-            count = min(most, rows - top)
-            seen = memory[: factors.shape[1] * count * columns].reshape(-1, count, columns)
-            line = 0
-            for places, images in planes:
-                corners = (places + np.array((margin + top, first))).tolist()
-                for image in images:
-                    for y, x in corners:
-                        seen[line] = image[y : y + count, x : x + columns]
-                        line += 1
-            product = factors @ seen.reshape(len(seen), -1)
-            cost[:, top : top + count] = product.reshape(len(factors), count, columns)
-        cost += constant[:, None, None]
-        cost[:, ~look.usable[margin : margin + rows, first : first + columns]] = np.inf
-        yield margin, first, cost
+    look, first = quartered(look), look.canvas.margin // 4
+    near, far = coarse_places()
+    wanted = sampled(look, centres, near, far, 2)
+    rows, columns = (side - 2 * first for side in look.usable.shape)
+    factors, seen, constants = [], [], []
+    for image, places, values, weight in (
+        (look.half, near, wanted.near, wanted.near_weight),
+        (look.wide, far, wanted.far, wanted.far_weight),
+    ):
+        planes = np.moveaxis(image, 2, 0)
+        planes = np.concatenate([planes, (planes * planes).sum(0, keepdims=True)])
+        factors.append(_factors(values, weight))
+        constants.append(_constant(values, weight))
+        seen += [
+            plane[first + y : first + y + rows, first + x : first + x + columns]
+            for plane in planes
+            for y, x in places.tolist()
+        ]
+    cost = np.concatenate(factors, axis=1) @ np.stack(seen).reshape(len(seen), -1)
+    cost = cost.reshape(len(centres), rows, columns)
+    cost += (constants[0] + constants[1])[:, None, None]
+    cost[:, ~look.usable[first : first + rows, first : first + columns]] = np.inf
+    return np.array((first, first)), cost
 
 
 def _factors(values: Values, weight: Values) -> Values:
@@ -244,11 +233,15 @@ def _constant(values: Values, weight: Values) -> Values:
 
 
 def _minima_only(cost: Values) -> Values:
-    """Costs (n, h, w) that no one beside is lower than; infinite elsewhere. In place."""
-    least = np.full_like(cost, np.inf)
-    np.minimum(least[:, 1:], cost[:, :-1], out=least[:, 1:])
-    np.minimum(least[:, :-1], cost[:, 1:], out=least[:, :-1])
-    np.minimum(least[:, :, 1:], cost[:, :, :-1], out=least[:, :, 1:])
-    np.minimum(least[:, :, :-1], cost[:, :, 1:], out=least[:, :, :-1])
-    np.copyto(cost, np.inf, where=cost > least)
+    """Costs (n, h, w) with none lower beside them in their row, or in their column; infinite
+    elsewhere.
+    """
+    lower = np.zeros(cost.shape, bool)
+    lower[:, 1:] = cost[:, 1:] > cost[:, :-1]
+    lower[:, :-1] |= cost[:, :-1] > cost[:, 1:]
+    beside = np.zeros(cost.shape, bool)
+    beside[:, :, 1:] = cost[:, :, 1:] > cost[:, :, :-1]
+    beside[:, :, :-1] |= cost[:, :, :-1] > cost[:, :, 1:]
+    lower &= beside
+    np.copyto(cost, np.float32(np.inf), where=lower)
     return cost

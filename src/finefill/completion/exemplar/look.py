@@ -6,12 +6,14 @@ lies around, more than by the few known pixels beside a piece.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finefill.completion.blend import blur, blur_where, spread
+from finefill.completion.blend import blur, blur_where, spread, widened
+from finefill.completion.detail import around
+from finefill.completion.exemplar.tiles import channel_sum
 from finefill.completion.exemplar.window import Canvas, Values
 from finefill.masks import Mask
 
@@ -24,6 +26,7 @@ NEAR_WEIGHT = 2.0  # of a sample of the near context, beside 1 of a known pixel 
 FAR_WEIGHT = 7.2  # of all samples of the far context together
 GUIDE_NEAR = 0.08  # weight of a pixel of the guide beside a known one
 GUIDE_FAR = 0.3
+WITHIN = 16  # pixels from a hole: what goes on there tells what is expected in it
 LEAST, MOST = 20.0, 200.0  # levels squared, of the noise
 LIVELIER = 2.0  # a fill may be than the guide: where that is blank (a sky), it should stay so
 ACTIVITY = 2.0  # weight of the activity beside colours
@@ -85,7 +88,7 @@ def activity(image: Values, known: Mask, hole: Mask) -> Values:
     The mean of |d/dx| + |d/dy| of the mean of the channels, over the known pixels within some 6; in
     the hole, that of its surroundings, at most LIVELIER times that of the guide.
     """
-    grey = image.mean(axis=2)
+    grey = channel_sum(image) * np.float32(1 / image.shape[2])
     both = known.copy()
     both[1:] &= known[:-1]
     both[:, 1:] &= known[:, :-1]
@@ -93,16 +96,37 @@ def activity(image: Values, known: Mask, hole: Mask) -> Values:
     gradient[1:] += np.abs(grey[1:] - grey[:-1])
     gradient[:, 1:] += np.abs(grey[:, 1:] - grey[:, :-1])
     mean = blur_where(gradient[..., None], both, 3)
-    weight = both[..., None].astype(np.float32)
-    drawn = blur(gradient[..., None], 3)
-    expected = np.minimum(spread(mean * weight, weight), LIVELIER * drawn)
-    return np.where(hole[..., None], expected, mean).astype(np.float32)
+    if not hole.any():
+        return mean
+    near = around(hole, WITHIN)
+    weight = both[near][..., None].astype(np.float32)
+    drawn = blur(gradient[near][..., None], 3)
+    expected = np.minimum(spread(mean[near] * weight, weight), LIVELIER * drawn)
+    np.copyto(mean[near], expected, where=hole[near][..., None])
+    return mean
 
 
 def halve(image: Values) -> Values:
     """Means of 2x2 pixels of an image with even sides."""
     pairs = image[::2] + image[1::2]
     return (pairs[:, ::2] + pairs[:, 1::2]) * np.float32(0.25)
+
+
+def quartered(look: Look) -> Look:
+    """The same at half that scale: what is searched through."""
+    down, right = (side % 2 for side in look.usable.shape)
+
+    def halved(values: Values) -> Values:
+        return halve(widened(values, 0, (down, right)))
+
+    return replace(
+        look,
+        half=halved(look.half),
+        wide=halved(look.wide),
+        trust_near=halved(look.trust_near[..., None])[..., 0],
+        trust_far=halved(look.trust_far[..., None])[..., 0],
+        usable=look.usable[::2, ::2],
+    )
 
 
 def near_places() -> NDArray[np.intp]:
@@ -118,20 +142,42 @@ def far_places() -> NDArray[np.intp]:
     return np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
+def coarse_places() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(36, 2) and (16, 2): of the near and the far context where all is seen at half the scale."""
+    side = np.arange(-NEAR // 2, NEAR // 2)
+    wide = STRIDE * (np.arange(FAR // 2) - FAR // 4) + 1
+    near, far = (
+        np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
+        for steps in (side, wide)
+    )
+    return near, far
+
+
 def contexts(look: Look, centres: NDArray[np.intp]) -> Contexts:
     """What surrounds centres (n, 2) at half scale; nearer pixels count more."""
-    near, far = near_places(), far_places()
-    near_fall = np.exp(-(((near + 0.5) / NEAR) ** 2).sum(1))
-    far_fall = np.exp(-0.7 * (((far + 0.5) / REACH) ** 2).sum(1))
-    near_at, far_at = centres[:, None] + near, centres[:, None] + far
-    near_weight = look.trust_near[near_at[..., 0], near_at[..., 1]] * near_fall
-    far_weight = look.trust_far[far_at[..., 0], far_at[..., 1]] * far_fall
-    far_weight /= np.maximum(far_weight.sum(1, keepdims=True), 1e-6)
+    return sampled(look, centres, near_places(), far_places(), 1)
+
+
+def sampled(
+    look: Look,
+    centres: NDArray[np.intp],
+    near: NDArray[np.intp],
+    far: NDArray[np.intp],
+    pixel: int,
+) -> Contexts:
+    """The same from other places, (d, 2) each, where pixels are ``pixel`` times as wide."""
+    near_fall = np.exp(-(((near + 0.5) * pixel / NEAR) ** 2).sum(1))
+    far_fall = np.exp(-0.7 * (((far + 0.5) * pixel / REACH) ** 2).sum(1))
+    across = np.array((look.usable.shape[1], 1))
+    near_at, far_at = ((centres @ across)[:, None] + places @ across for places in (near, far))
+    near_weight = look.trust_near.ravel()[near_at] * near_fall.astype(np.float32)
+    far_weight = look.trust_far.ravel()[far_at] * far_fall.astype(np.float32)
+    far_weight /= np.maximum(far_weight.sum(1, keepdims=True), np.float32(1e-6))
     return Contexts(
-        look.half[near_at[..., 0], near_at[..., 1]],
-        (NEAR_WEIGHT * near_weight).astype(np.float32),
-        look.wide[far_at[..., 0], far_at[..., 1]],
-        (FAR_WEIGHT * far_weight).astype(np.float32),
+        look.half.reshape(-1, 3).take(near_at, axis=0),
+        np.float32(NEAR_WEIGHT * pixel) * near_weight,
+        look.wide.reshape(-1, 4).take(far_at, axis=0),
+        np.float32(FAR_WEIGHT) * far_weight,
     )
 
 
@@ -148,4 +194,7 @@ def _noise(canvas: Canvas) -> float:
     difference = (canvas.pixels[:, 1:] - canvas.pixels[:, :-1]).reshape(-1, 3)
     difference = difference.take(np.flatnonzero(both), axis=0)
     squares = np.einsum("pc,pc->p", difference, difference)
-    return min(max(float(np.median(squares)), LEAST), MOST) if squares.size else LEAST
+    if not squares.size:
+        return LEAST
+    middle = len(squares) // 2
+    return min(max(float(np.partition(squares, middle)[middle]), LEAST), MOST)

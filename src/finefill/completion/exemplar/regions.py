@@ -19,6 +19,7 @@ from finefill.completion.exemplar.window import (
     AROUND,
     LONGEST,
     MATCHED,
+    PANELS,
     Canvas,
     Values,
     at_size,
@@ -36,6 +37,9 @@ STEPS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
 # Of a window at once; larger holes are completed at a reduced scale. Bounds the memory: the
 # canvas has some four times its pixels.
 WINDOW_PIXELS = 6_000_000
+# Pixels at the scale of matching by which what is copied may lie beyond a region's own sources:
+# cuts move, regions are shifted, and a ring around them is compared.
+SLACK = 11
 
 
 def fill_hole(photo: RGB, unknown: Mask, hole: Box, guide: RGB, guided: Box) -> RGB | None:
@@ -93,10 +97,10 @@ def fill_window(window: RGB, unknown: Mask, hole: Mask, guide: Values) -> RGB | 
     regions = match(low)
     if regions is None:
         return None
-    sources = regions.pixels[:, 1] + regions.offsets[regions.label, 1]
-    used = sorted({0, *low.panel_of(sources).tolist()})
+    needed = parts_needed(low, regions, hole.shape)
+    used = sorted(needed)
     margin = 2 * reach(hole.shape[0] / guide.shape[0]) + 4
-    high = full_canvas(window, unknown, hole, used, margin)
+    high = full_canvas(window, unknown, hole, needed, margin)
     fine = at_full_size(low, high, regions, used)
     if fine is None:
         return None
@@ -121,6 +125,24 @@ def match(canvas: Canvas) -> Regions | None:
     tiles, prices = choices_of_tiles(problem.tiles, pixels, problem.look.noise)
     coarse = Regions(pixels, region_of.ravel()[tiles[0]], offsets, problem.look.noise)
     return replace(coarse, label=cut(canvas, coarse, region_of.ravel()[tiles], prices, COARSE))
+
+
+def parts_needed(low: Canvas, regions: Regions, shape: tuple[int, ...]) -> dict[int, Box]:
+    """What of each panel may be copied where the window has a shape, by the panel's number.
+
+    Of the window itself, 0, all.
+    """
+    needed = {0: Box(0, shape[0], 0, shape[1])}
+    sources = regions.pixels + regions.offsets[regions.label]
+    panels = low.panel_of(sources[:, 1])
+    for number in set(panels.tolist()) - {0}:
+        size = np.array(PANELS[number].size(shape))
+        at = sources[panels == number] - (low.margin, low.lefts[number])
+        zoom = size / low.sizes[number]
+        top, left = np.clip((at.min(0) - SLACK) * zoom, 0, size - 1).astype(int).tolist()
+        bottom, right = np.clip((at.max(0) + SLACK) * zoom, 1, size).astype(int).tolist()
+        needed[number] = Box(top, max(bottom, top + 1), left, max(right, left + 1))
+    return needed
 
 
 def at_full_size(low: Canvas, high: Canvas, regions: Regions, used: list[int]) -> Regions | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finefill.completion.exemplar.tiles import Indices
+from finefill.completion.exemplar.tiles import Indices, channel_sum
 from finefill.completion.exemplar.window import Canvas, Values
 from finefill.masks import Mask
 
@@ -35,7 +35,7 @@ def repeats(canvas: Canvas) -> Indices:
         slice(canvas.lefts[0], canvas.lefts[0] + width),
     )
     known = canvas.known[here]
-    grey = canvas.pixels[here].mean(axis=2)
+    grey = channel_sum(canvas.pixels[here]) * np.float32(1 / 3)
     likeness, overlap = correlation(grey, known)
     likeness[overlap < OVERLAP * np.count_nonzero(known)] = -1
     # Half of the plane: the rest is the same, turned.
@@ -72,18 +72,22 @@ def correlation(grey: Values, known: Mask) -> tuple[Values, Values]:
     def transform(values: NDArray[Any]) -> NDArray[np.complexfloating]:
         return np.fft.rfft2(values.astype(np.float64), size)
 
-    def inverse(spectrum: NDArray[np.complexfloating]) -> Values:
+    def inverse(spectrum: NDArray[np.inexact]) -> Values:
         whole = np.fft.irfft2(spectrum, size).astype(np.float32)
         # Negative offsets stand at its end.
         whole = np.roll(whole, (height - 1, width - 1), (0, 1))
         return whole[: 2 * height - 1, : 2 * width - 1]
 
     ones, squares = transform(both), transform((share * length) ** 2)
-    product = inverse(sum(np.abs(transform(share * of)) ** 2 for of in (across, down)))
+    product = inverse(_power(transform(share * across)) + _power(transform(share * down)))
     first = inverse(np.conj(squares) * ones)
     second = first[::-1, ::-1]  # what is at one offset from here is there at its opposite
-    count = inverse(np.abs(ones) ** 2)
+    count = inverse(_power(ones))
     return product / np.sqrt(np.maximum(first * second, np.float32(1e-3))), count
+
+
+def _power(spectrum: NDArray[np.complexfloating]) -> NDArray[np.floating]:
+    return spectrum.real**2 + spectrum.imag**2
 
 
 def _quick(length: int) -> int:

@@ -7,7 +7,7 @@ where a pixel is copied from: the place, and whether mirrored or scaled.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -93,20 +93,23 @@ def lay_out(panels: Sequence[tuple[NDArray[Any], Mask]], hole: Mask, margin: int
         margin: in pixels.
     """
     tallest = max(known.shape[0] for _, known in panels)
-    tallest += tallest % 2
-    pixels, knowns, lefts, left = [], [], [], margin
-    for image, known in panels:
-        height, width = known.shape
-        border = ((margin, margin + tallest - height), (margin, margin + width % 2))
-        pixels.append(np.pad(image, (*border, (0, 0)), mode="edge"))
-        knowns.append(np.pad(known, border))
-        lefts.append(left)
-        left += pixels[-1].shape[1]
-    everything, known = np.concatenate(pixels, axis=1), np.concatenate(knowns, axis=1)
+    rows = 2 * margin + tallest + tallest % 2
+    widths = [2 * margin + known.shape[1] + known.shape[1] % 2 for _, known in panels]
+    starts = [sum(widths[:number]) for number in range(len(panels))]
+    pixels = np.empty((rows, sum(widths), 3), panels[0][0].dtype)
+    known = np.zeros(pixels.shape[:2], bool)
+    for start, width, (image, shown) in zip(starts, widths, panels, strict=True):
+        bottom, right = margin + shown.shape[0], margin + shown.shape[1]
+        known[margin:bottom, start + margin : start + right] = shown
+        part = pixels[:, start : start + width]  # a view
+        part[margin:bottom, margin:right] = image
+        part[margin:bottom, :margin] = image[:, :1]
+        part[margin:bottom, right:] = image[:, -1:]
+        part[:margin], part[bottom:] = part[margin], part[bottom - 1]
     target = np.zeros(known.shape, bool)
     target[margin : margin + hole.shape[0], margin : margin + hole.shape[1]] = hole
-    sizes = tuple(known.shape for _, known in panels)
-    return Canvas(everything, known, target, tuple(lefts), sizes, margin)
+    sizes = tuple(shown.shape for _, shown in panels)
+    return Canvas(pixels, known, target, tuple(start + margin for start in starts), sizes, margin)
 
 
 def matching_canvas(window: RGB, unknown: Mask, hole: Mask, guide: Values) -> Canvas:
@@ -138,26 +141,52 @@ def matching_canvas(window: RGB, unknown: Mask, hole: Mask, guide: Values) -> Ca
     return lay_out(panels, target, MARGIN)
 
 
-def full_canvas(window: RGB, unknown: Mask, hole: Mask, used: Sequence[int], margin: int) -> Canvas:
-    """The canvas at the window's own scale, in uint8, of some panels (by number, 0 the first)."""
+def full_canvas(
+    window: RGB, unknown: Mask, hole: Mask, needed: Mapping[int, Box], margin: int
+) -> Canvas:
+    """The canvas at the window's own scale, in uint8, of some panels.
+
+    Args:
+        window: (H, W, 3) uint8.
+        unknown: (H, W) bool.
+        hole: (H, W) bool.
+        needed: what of a panel, by number, may be copied; the rest need not be scaled. With the
+            window itself, 0.
+        margin: in pixels.
+    """
     panels: list[tuple[NDArray[Any], Mask]] = []
-    for panel in (PANELS[number] for number in used):
-        image, masked = at_size(window, unknown, panel.size(unknown.shape))
+    for number in sorted(needed):
+        panel, part = PANELS[number], needed[number]
+        size = panel.size(unknown.shape)
+        if panel.mirrored:
+            part = Box(part.top, part.bottom, size[1] - part.right, size[1] - part.left)
+        image, masked = at_size(window, unknown, size, part)
         if panel.mirrored:
             image, masked = image[:, ::-1], masked[:, ::-1]
         panels.append((image, ~masked))
     return lay_out(panels, hole, margin)
 
 
-def at_size(window: RGB, unknown: Mask, size: tuple[int, ...]) -> tuple[RGB, Mask]:
-    """A window at another size, and what of it is masked, or has anything masked mixed in."""
+def at_size(
+    window: RGB, unknown: Mask, size: tuple[int, ...], part: Box | None = None
+) -> tuple[RGB, Mask]:
+    """A window at another size, and what of it is masked, or has anything masked mixed in.
+
+    Where only a part is needed, all around it counts as masked.
+    """
     if window.shape[:2] == size:
         return window, unknown
+    part = part or Box(0, size[0], 0, size[1])
     how = _filter(window.shape, size)
-    image = np.asarray(Image.fromarray(window).resize((size[1], size[0]), how))
+    down, across = window.shape[0] / size[0], window.shape[1] / size[1]
+    box = (part.left * across, part.top * down, part.right * across, part.bottom * down)
+    image = np.zeros((*size, 3), np.uint8)
+    image[part.slices] = Image.fromarray(window).resize((part.shape[1], part.shape[0]), how, box)
     # An area average mixes what it touches; a bicubic enlargement two pixels on each side.
     touched = unknown if how is Image.Resampling.BOX else grow(unknown, 2)
-    return image, scale(touched, (size[0], size[1]))
+    masked = np.ones(size, bool)
+    masked[part.slices] = scale(touched, (size[0], size[1]))[part.slices]
+    return image, masked
 
 
 def scaled_slices(box: Box, down: float, across: float) -> tuple[slice, slice]:
