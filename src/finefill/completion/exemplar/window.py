@@ -181,7 +181,8 @@ def at_size(
     down, across = window.shape[0] / size[0], window.shape[1] / size[1]
     box = (part.left * across, part.top * down, part.right * across, part.bottom * down)
     image = np.zeros((*size, 3), np.uint8)
-    image[part.slices] = Image.fromarray(window).resize((part.shape[1], part.shape[0]), how, box)
+    scaled = Image.fromarray(window).resize((part.shape[1], part.shape[0]), how, box)
+    image[part.slices] = np.asarray(scaled)
     # An area average mixes what it touches; a bicubic enlargement two pixels on each side.
     touched = unknown if how is Image.Resampling.BOX else grow(unknown, 2)
     masked = np.ones(size, bool)
