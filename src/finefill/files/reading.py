@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import os
 import struct
@@ -32,6 +33,8 @@ _OTHERS = (
     (0, b"%PDF", "PDF: save its page as PNG or TIFF first"),
     (0, b"8BPB", "a large Photoshop document (PSB): save it as TIFF first"),
 )
+# Readers that Pillow finds only by importing all it has, which takes long: they are imported first.
+_READERS = ((0, b"II", "Tiff"), (0, b"MM", "Tiff"), (8, b"WEBP", "WebP"), (4, b"ftypavi", "Avif"))
 _PROGRAMS = (b"%!PS", b"\xc5\xd0\xd3\xc6")  # which Pillow would give to Ghostscript
 MAX_PIXELS = 100_000_000  # a photograph has less; a decompression bomb more
 _limits_lock, _inside = threading.Lock(), 0
@@ -186,11 +189,15 @@ def _opened(
     file: IO[bytes], name: str, max_pixels: int
 ) -> tuple[Image.Image, NDArray[np.uint16] | None]:
     """Open a file with Pillow, or with what the extra ``formats`` adds; and its deep samples."""
-    if file.read(4) in _PROGRAMS:
-        raise NotAnImageError(f"{name}: EPS is a program, not an image: save it as PNG first")
+    head = file.read(12)
     file.seek(0)
-    if (image := _opened_jpeg(file)) is not None:
+    if head[:4] in _PROGRAMS:
+        raise NotAnImageError(f"{name}: EPS is a program, not an image: save it as PNG first")
+    if head.startswith(b"\xff\xd8\xff") and (image := _opened_jpeg(file)) is not None:
         return image, None
+    for at, mark, reader in _READERS:
+        if head[at:].startswith(mark):
+            importlib.import_module(f"PIL.{reader}ImagePlugin")
     try:
         with _no_limits():
             return Image.open(file), None
@@ -220,14 +227,11 @@ def _opened(
 
 def _opened_jpeg(file: IO[bytes]) -> Image.Image | None:
     """A JPEG file, opened without Pillow's readers of other formats, which take long to import."""
-    found = None
-    if file.read(3) == b"\xff\xd8\xff":
-        file.seek(0)
-        # What Image.open passes over, before it asks the other readers.
-        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
-            found = JpegImagePlugin.jpeg_factory(file)
+    # What Image.open passes over, before it asks the other readers.
+    with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+        return JpegImagePlugin.jpeg_factory(file)
     file.seek(0)
-    return found
+    return None
 
 
 def _check_size(width: int, height: int, max_pixels: int, name: str) -> None:

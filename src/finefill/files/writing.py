@@ -166,7 +166,7 @@ def write_photo(
                 said = (options.get(name, b"") for name in ("exif", "xmp"))
                 file.write(jxl.encoded(np.asarray(image) if samples is None else samples, *said))
             elif samples is None:
-                image.save(file, format=fmt, **options)
+                image.save(_named(file, path.suffix), **options)
             else:
                 deep.write(samples, image.mode, file, fmt, options)
             if tags:
@@ -208,6 +208,21 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise OperationError(
             f"{path}: cannot be written: {error.strerror}: choose another output"
         ) from error
+
+
+def _named(file: IO[bytes], suffix: str) -> Any:
+    """A file by another name, for Pillow.
+
+    By a name's extension it imports the one writer that it needs, by a format those of many.
+    """
+
+    class Named:
+        name = f"photo{suffix}"
+
+        def __getattr__(self, attribute: str) -> Any:
+            return getattr(file, attribute)
+
+    return Named()
 
 
 def _negative(image: Image.Image) -> Image.Image:
