@@ -19,9 +19,7 @@ _EXTENDED = rb"xmpNote:HasExtendedXMP"
 _THUMBNAILS = rb"[\w.-]+:Thumbnails"
 _DECLARED = rb"""\sxmlns:([\w.-]+)\s*=\s*["'](?:%b)["']"""
 MAX_PREFIXES = 16  # for one address; a packet has one
-_ORIENTATION = re.compile(
-    rb"""\s?tiff:Orientation=["']\d["']|<tiff:Orientation>\d</tiff:Orientation>"""
-)
+_ORIENTATION = rb"""\s?tiff:Orientation=["']\d["']|<tiff:Orientation>\d</tiff:Orientation>"""
 
 
 def cleaned(xmp: bytes) -> tuple[bytes, list[str]]:
@@ -31,7 +29,7 @@ def cleaned(xmp: bytes) -> tuple[bytes, list[str]]:
     cut, goes as a whole.
     """
     try:
-        return _cleaned(xmp)
+        return _cleaned(xmp) if xmp else (b"", [])
     except ValueError:
         return b"", ["its XMP, which is damaged"]
 
@@ -59,7 +57,7 @@ def _cleaned(xmp: bytes) -> tuple[bytes, list[str]]:
 
 def without_orientation(xmp: bytes) -> bytes:
     """A packet that tells no orientation."""
-    return _ORIENTATION.sub(b"", xmp)
+    return re.sub(_ORIENTATION, b"", xmp)
 
 
 def _is_off(xmp: bytes) -> bool:
