@@ -95,6 +95,26 @@ def test_detail_comes_from_what_looks_alike() -> None:
         assert (contrast(result, mask) > 10) == striped
 
 
+def test_what_a_fill_shows_faintly_is_looked_for_at_full_strength() -> None:
+    """Left of the hole all is flat, right of it there are waves; the fill has faint ones.
+
+    A wave of 60 levels that is drawn with 24 is nearer to none (24) than to itself (36), but not
+    when it counts 2.5 times.
+    """
+    wave = np.tile(np.array([1, 0, -1], np.float32), 32)[None, :, None]  # no mean in any block
+    known = np.full((48, 96, 3), 120, np.float32)
+    hole = np.zeros((48, 96), bool)
+    hole[6:42, 36:60] = True
+    fill = np.where(hole[..., None], known + 24 * wave, known)
+    known[:, 60:] += 60 * wave[:, 60:]
+    fill[:, 60:] = known[:, 60:]
+    matches = match(known, hole, fill)
+    assert matches is not None
+    inner = (matches.targets >= (6, 36)).all(1) & (matches.targets + PATCH <= (42, 60)).all(1)
+    assert inner.sum() == 5 * 3
+    assert (matches.sources[inner, 1] >= 60).all()
+
+
 def test_detail_is_taken_at_full_resolution() -> None:
     """Stripes too fine for the network's scale are there at the photo's."""
     photo, mask = stripes(384, 384, 8), square(384, 384, 160)
@@ -123,7 +143,7 @@ def test_sources_never_touch_the_hole() -> None:
     rng = np.random.default_rng(0)
     image = rng.uniform(0, 255, (60, 70, 3)).astype(np.float32)
     hole = rng.random((60, 70)) < 0.002
-    matches = match(image, hole, image, image)
+    matches = match(image, hole, image)
     assert matches is not None
     assert len(matches.targets) == len(matches.sources) > 0
     for y, x in matches.sources:

@@ -89,11 +89,30 @@ def test_a_small_image_is_one_run_of_the_network(
 ) -> None:
     rgb = demo_rgb[300:428, 100:228]
     mask = np.zeros((128, 128), bool)
-    mask[28:100, 32:104] = True
+    mask[24:104, 24:104] = True
     fill = engine.fill(rgb, mask)
     expected = add_detail(rgb, mask, rgb, mask, fill)
     assert (expected != fill).any()
     np.testing.assert_array_equal(fill_photo(engine, rgb, mask), expected)
+
+
+@pytest.mark.parametrize("side", [60, 130])  # at the photo's resolution, and at a reduced scale
+def test_arrays_may_lie_in_memory_as_they_like(
+    engine: Engine, demo_rgb: NDArray[np.uint8], side: int
+) -> None:
+    """Turned, mirrored and read-only ones are filled as copies of them, and stay as they are."""
+    rgb, mask = demo_rgb.copy(), np.zeros((480, 640), bool)
+    mask[150 : 150 + side, 200 : 200 + side] = True
+    turned, hole = rgb[::-1].swapaxes(0, 1), mask[::-1].T
+    expected = complete(turned.copy(), hole.copy(), engine, fill="network")
+    rgb.setflags(write=False)
+    mask.setflags(write=False)
+    np.testing.assert_array_equal(complete(turned, hole, engine, fill="network"), expected)
+    np.testing.assert_array_equal(rgb, demo_rgb)
+    assert mask.sum() == side**2
+    own = demo_rgb.copy()[::-1].swapaxes(0, 1)
+    assert fill_with_report(engine, own, hole, fill="network", overwrite=True).rgb is own
+    np.testing.assert_array_equal(own, expected)
 
 
 def test_without_detail_in_the_card_the_fill_is_the_networks(

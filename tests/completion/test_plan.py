@@ -14,6 +14,7 @@ from finefill.completion.plan import (
     Box,
     Window,
     bounds,
+    extent,
     groups,
     largest_input,
     plan,
@@ -106,12 +107,12 @@ def test_scales() -> None:
     shape = (1000, 1000)
     cases = {
         4: (64, 64),  # half the trained size at least
-        32: (96, 96),  # three times the hole
-        50: (96, 96),  # three quarters of the trained size, as long as that is enough
-        70: (128, 128),  # 1.8 times the hole, rounded up to a multiple of 8
-        80: (144, 144),
-        100: (180, 144),  # from here on at a reduced scale
-        400: (720, 144),
+        24: (72, 72),  # three times the hole
+        50: (80, 80),  # five eighths of the trained size, as long as that is enough
+        67: (112, 112),  # 1.6 times the hole, rounded up to a multiple of 8
+        80: (128, 128),
+        100: (160, 128),  # from here on at a reduced scale
+        400: (640, 128),
     }
     for side, (window, size) in cases.items():
         (one,) = plan(drawn(shape, (300, 300, side, side)), CARD)
@@ -127,7 +128,7 @@ def test_scales() -> None:
 
 def test_at_the_photos_edge_the_window_is_pushed_inside() -> None:
     (window,) = plan(drawn((150, 2000), (100, 1950, 50, 50)), CARD)
-    assert window == Window(Box(54, 150, 1904, 2000), Box(100, 150, 1950, 2000), (96, 96))
+    assert window == Window(Box(70, 150, 1920, 2000), Box(100, 150, 1950, 2000), (80, 80))
 
 
 def test_far_holes_share_a_turn_and_near_ones_take_turns() -> None:
@@ -139,7 +140,7 @@ def test_far_holes_share_a_turn_and_near_ones_take_turns() -> None:
     first, second, third, *_ = sorted(scratch, key=lambda window: window.hole.top)
     assert (first.turn, second.turn, third.turn) == (0, 1, 0)
     assert second.known == (first.hole, third.hole)
-    assert max(window.size for window in scratch) == (144, 144)
+    assert max(window.size for window in scratch) == (128, 128)
 
 
 def test_a_scratch_beside_a_hole_is_not_scaled_down_with_it() -> None:
@@ -182,6 +183,13 @@ def test_many_specks_are_few_turns() -> None:
 
 def test_an_empty_mask_needs_no_window() -> None:
     assert plan(np.zeros((30, 40), bool), CARD) == []
+
+
+def test_the_extent_of_what_is_masked() -> None:
+    mask = drawn((30, 40), (4, 20, 3, 5), (10, 7, 2, 2))
+    assert extent(mask) == Box(4, 12, 7, 25)
+    assert extent(np.zeros((30, 40), bool)) == Box(0, 0, 0, 0)
+    assert plan(mask, CARD, extent(mask)) == plan(mask, CARD)
 
 
 def test_groups() -> None:

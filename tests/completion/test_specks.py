@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from finefill.completion import specks
 from finefill.completion.engine import Engine
 from finefill.completion.photo import fill_with_report
-from finefill.completion.plan import Box, groups, pieces
+from finefill.completion.plan import Box, extent, groups, pieces
 from tests.completion.pictures import drawn
 
 Mask = NDArray[np.bool_]
@@ -82,7 +82,7 @@ def test_many_specks_are_filled_as_each_alone() -> None:
     mask[7:290:30, 9:390:30] = True  # two pixels, corner to corner but one
     together, left = image.copy(), mask.copy()
     assert len(specks.fill(together, left)) > 2 * specks.AT_ONCE
-    one = pieces(mask, 2)[17]
+    one = pieces(mask, extent(mask), 2)[17]
     alone = np.zeros_like(mask)
     alone[one.slices] = mask[one.slices]
     single = image.copy()

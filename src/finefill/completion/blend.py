@@ -97,16 +97,26 @@ def widened(image: _Values, before: int, after: tuple[int, int] | None = None) -
 
 def patches(image: NDArray[Any], corners: NDArray[np.intp], side: int) -> NDArray[Any]:
     """Squares of (h, w, C) by their corners: (N, C side^2), rows of pixels one after the other."""
-    image = np.ascontiguousarray(image)
+    found = squares(np.ascontiguousarray(image), side, side)[corners[:, 0], corners[:, 1]]
+    return found.reshape(len(corners), -1)
+
+
+def squares(
+    image: NDArray[Any], rows: int, columns: int, *, writeable: bool = False
+) -> NDArray[Any]:
+    """All pieces of (h, w, C), whose rows lie in one piece each: a view, by their corners.
+
+    Returns:
+        (h - rows + 1, w - columns + 1, rows, C columns).
+    """
     height, width, channels = image.shape
     down, right = image.strides[:2]
-    views = as_strided(
+    return as_strided(
         image,
-        (height - side + 1, width - side + 1, side, channels * side),
+        (height - rows + 1, width - columns + 1, rows, channels * columns),
         (down, right, down, image.itemsize),
-        writeable=False,
+        writeable=writeable,
     )
-    return views[corners[:, 0], corners[:, 1]].reshape(len(corners), channels * side**2)
 
 
 def spread(values: _Values, weight: _Values) -> _Values:

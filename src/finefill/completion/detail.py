@@ -15,14 +15,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
-from finefill.completion.blend import LEAST, REACH, blur, blur_where, meet_edges, patches, widened
+from finefill.completion.blend import (
+    LEAST,
+    REACH,
+    blur_where,
+    meet_edges,
+    patches,
+    squares,
+    widened,
+)
 from finefill.files import RGB
 from finefill.masks import Mask
 
@@ -32,13 +39,14 @@ STEP = 3  # pixels between places where known patches are looked for
 SOFT = 2  # radius in pixels of the blur whose loss is the detail
 SMOOTH = 1  # radius in pixels of the blur whose loss is the network's own detail
 OWN = 0.5  # share of that which stays: all of it can show as a grid
-EDGE = 2  # radius in pixels within which the network's colours and the photo's are compared
+SOFTER = np.float32(2.5)  # how much finer frequencies of a fill count when a patch is looked up
 COHERENCE = 0.5  # price of a neighbour that takes its detail from elsewhere
 SWEEPS = 3  # over all patches, to settle that
 
 GRID = PATCH // 2  # pixels between patches of the fill
 CELL = PATCH // STEP  # steps in a patch
 HALF = GRID // STEP  # steps between patches of the fill
+AT_ONCE = 50_000  # numbers of patches that are laid at a time: they stay in the cache
 BICUBIC = 3  # pixels that its filter sees on each side, and one for rounding
 
 _Values = NDArray[np.float32]
@@ -67,15 +75,13 @@ def add_detail(photo: RGB, mask: Mask, small: RGB, hole: Mask, fill: RGB) -> RGB
     """
     known = small.astype(np.float32)
     soft = blur_where(known, ~hole, SOFT)
-    base = known.copy()
+    base = np.where(hole[..., None], fill, small).astype(np.float32)
+    matches = match(known, hole, base)
     near = around(hole, REACH)
-    inside, part = hole[near][..., None], known[near]
-    sharp = np.where(
-        inside, meet_edges(part, fill[near].astype(np.float32), hole[near], EDGE), part
-    )
-    base[near] = np.where(inside, OWN * sharp + (1 - OWN) * blur(sharp, SMOOTH), part)
+    inner, inside = base[near], hole[near]
+    smooth = blur_where(inner, inside, SMOOTH)
+    np.copyto(inner, OWN * inner + (1 - OWN) * smooth, where=inside[..., None])
 
-    matches = match(known, hole, soft, base)
     completed, near = photo.copy(), around(mask, REACH)
     if mask.shape == hole.shape:
         result = base[near]
@@ -89,18 +95,17 @@ def add_detail(photo: RGB, mask: Mask, small: RGB, hole: Mask, fill: RGB) -> RGB
     return completed
 
 
-def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches | None:
+def match(known: _Values, hole: Mask, fill: _Values) -> Matches | None:
     """Find for each patch that touches the hole the known patch to take detail from.
 
-    Twice: first by what the photo looks like softly, then, with the detail that this gave, by all
-    of it. Patches of the fill lie on a grid of half a patch, known ones on one of ``STEP`` pixels;
-    so does every place that a patch can take over from its neighbour.
+    Patches of the fill lie on a grid of half a patch, known ones on one of ``STEP`` pixels; so does
+    every place that a patch can take over from its neighbour. A fill is softer than what belongs
+    there: its frequencies count ``SOFTER`` times.
 
     Args:
         known: (h, w, 3), right outside the hole.
         hole: (h, w) bool.
-        soft: (h, w, 3), ``known`` blurred.
-        base: (h, w, 3), the soft fill in the hole, ``known`` elsewhere.
+        fill: (h, w, 3), the soft fill in the hole, ``known`` elsewhere.
 
     Returns:
         The matches; None where no patch of the photo is free of holes.
@@ -108,34 +113,27 @@ def match(known: _Values, hole: Mask, soft: _Values, base: _Values) -> Matches |
     if min(hole.shape) < PATCH:
         return None
     down, right = (-length % GRID for length in hole.shape)  # the grid ends on the last pixel
-    beyond = ((0, down), (0, right))
-    usable = ~_touched(np.pad(hole, beyond, constant_values=True))
+    shape = hole.shape[0] + down, hole.shape[1] + right
+    usable = ~_touched(_padded(hole, shape, True))
     places = np.argwhere(usable)
     if not len(places):
         return None
-    touched = ~usable
+    hole = _padded(hole, shape, False)
+    cells = np.argwhere(_touched(hole)[::HALF, ::HALF])
     if down or right:
-        hole = np.pad(hole, beyond)
-        touched = _touched(hole)
-        known, soft, base = (widened(it, 0, (down, right)) for it in (known, soft, base))
-    cells = np.argwhere(touched[::HALF, ::HALF])
+        known, fill = (widened(it, 0, (down, right)) for it in (known, fill))
     first, last = cells.min(0), cells.max(0)
     part = (
         slice(GRID * first[0], GRID * last[0] + PATCH),
         slice(GRID * first[1], GRID * last[1] + PATCH),
     )
-    inside = hole[part][..., None]
-
-    def matched(image: _Values, goal: _Values) -> Matches:
-        wanted = patches(goal, HALF * (cells - first), CELL)
-        cost, constant = _distances(wanted, patches(image, places, CELL))
-        chosen = cohere(cost, constant, cells, places, usable)
-        return Matches(GRID * cells, STEP * places[chosen])
-
-    # What is soft is compared at a third of the size: a ninth of the work.
-    matches = matched(_pooled(soft), _pooled(np.where(inside, base[part], soft[part])))
-    detail = transfer(known - soft, matches, part)
-    return matched(described(known), described(np.where(inside, base[part] + detail, known[part])))
+    goal = described(fill[part])
+    there = np.logical_or.reduce(_blocks(hole[part][..., None]), axis=2)
+    goal[..., 3:] *= np.where(there, SOFTER, np.float32(1))[..., None]
+    wanted = patches(goal, HALF * (cells - first), CELL)
+    cost, constant = _distances(wanted, patches(described(known), places, CELL))
+    chosen = cohere(cost, constant, cells, places, usable)
+    return Matches(GRID * cells, STEP * places[chosen])
 
 
 def cohere(
@@ -202,39 +200,53 @@ def cohere(
     return chosen
 
 
-def transfer(detail: _Values, matches: Matches, part: tuple[slice, slice]) -> _Values:
-    """Lay the sources' detail over the targets, with soft overlaps, at the network's scale.
+def transfer(
+    image: NDArray[Any],
+    matches: Matches,
+    part: tuple[slice, slice],
+    zoom: tuple[float, float] = (1, 1),
+) -> _Values:
+    """Lay the sources over the targets, with soft overlaps.
 
     Args:
-        detail: (h, w, 3), what blurring takes from the photo.
+        image: (h, w, 3), where the sources are; uint8 or float32.
         matches: corners of patches; targets on multiples of ``GRID``.
-        part: rows and columns of the result, as far as the targets' grid goes at most.
+        part: rows and columns of the result.
+        zoom: height and width of ``image`` by those of what was matched, 1 or more.
 
     Returns:
         (h', w', 3) float32, the mean of the patches on each pixel, 0 where there is none.
     """
-    cells = matches.targets // GRID
-    starts = np.array([side.start for side in part])
-    first = np.minimum(cells.min(0), starts // GRID)
-    ends = np.maximum(cells.max(0) + 2, [-(-side.stop // GRID) for side in part])
-    rows, columns = ends - first
-    cells = cells - first
-    weight = np.outer(_bump(PATCH), _bump(PATCH))[..., None]
-    lent = patches(detail, matches.sources, PATCH).reshape(-1, PATCH, PATCH, 3)
-    weighted = np.empty((*lent.shape[:3], 4), np.float32)
-    np.multiply(lent, weight, out=weighted[..., :3])
-    weighted[..., 3:] = weight
-    quarters = weighted.reshape(-1, 2, GRID, 2, GRID, 4)
-    sums = np.zeros((rows, columns, GRID, GRID, 4), np.float32)
-    for down in (0, 1):  # each target covers four cells of the grid, and no cell twice
-        for right in (0, 1):
-            sums[cells[:, 0] + down, cells[:, 1] + right] += quarters[:, down, :, right]
-    means = sums[..., :3]
-    means /= np.maximum(sums[..., 3:], LEAST)
-    image = means.swapaxes(1, 2).reshape(rows * GRID, columns * GRID, 3)
-    top, left = starts - GRID * first
-    height, width = (side.stop - side.start for side in part)
-    return image[top : top + height, left : left + width]
+    # Rounded down, or a source might reach into the hole. Halves of targets are all rounded up, or
+    # two that are two cells apart might overlap.
+    rows, columns = size = (PATCH * np.array(zoom)).astype(int)
+    sources = (matches.sources * zoom).astype(int)
+    targets = (matches.targets * zoom + 0.5).astype(int)
+    starts = np.minimum(targets.min(0), [side.start for side in part])
+    stops = np.maximum(targets.max(0) + size, [side.stop for side in part])
+    targets -= starts
+    height, width = stops - starts
+    sums = np.zeros((height, width, 3), np.float32)
+    weights = np.zeros((height, width, 1), np.float32)
+    weight = np.outer(_bump(rows), _bump(columns))
+    threefold = weight.repeat(3, axis=1)
+    if image.strides[1:] != (3 * image.itemsize, image.itemsize):  # rows may lie apart, no more
+        image = np.ascontiguousarray(image)
+    lent = squares(image, rows, columns)
+    laid, weighed = (squares(one, rows, columns, writeable=True) for one in (sums, weights))
+    kinds = matches.targets // GRID % 2 @ (2, 1)
+    at_once = max(1, AT_ONCE // threefold.size)
+    for kind in range(4):
+        mine = np.flatnonzero(kinds == kind)
+        for first in range(0, len(mine), at_once):
+            some = mine[first : first + at_once]
+            y, x = targets[some].T
+            v, u = sources[some].T
+            laid[y, x] += lent[v, u] * threefold
+            weighed[y, x] += weight
+    sums /= np.maximum(weights, LEAST, out=weights)
+    y, x = (slice(side.start - at, side.stop - at) for side, at in zip(part, starts, strict=True))
+    return sums[y, x]
 
 
 def _enlarged(
@@ -260,53 +272,10 @@ def _enlarged(
     part, shape = (parts[0], parts[1]), (near[0].stop - near[0].start, near[1].stop - near[1].start)
     if matches is None:
         return _resized(base[part], places, shape)
-    detail = _transfer_at_scale(photo, mask, near, matches, scale_of)
-    return detail + _resized(base[part] - transfer(soft, matches, part), places, shape)
-
-
-def _transfer_at_scale(
-    photo: RGB,
-    mask: Mask,
-    near: tuple[slice, slice],
-    matches: Matches,
-    scale_of: tuple[int, ...],
-) -> _Values:
-    """As :func:`transfer`, of the photo itself, for a part of it.
-
-    Args:
-        photo: (H, W, 3) uint8.
-        mask: (H, W) bool, True = hole.
-        near: rows and columns of the result.
-        matches: corners of patches in an image of the shape ``scale_of``.
-        scale_of: (h, w), h <= H and w <= W.
-    """
-    height, width = mask.shape
-    zoom = np.array([height / scale_of[0], width / scale_of[1]])
-    rows, columns = np.ceil(PATCH * zoom).astype(int)
-    weight = np.outer(_bump(rows), _bump(columns))
-    threefold = weight.repeat(3, axis=1)
-    top, bottom, left, right = near[0].start, near[0].stop, near[1].start, near[1].stop
-    sums = np.zeros((bottom - top, 3 * (right - left)), np.float32)
-    weights = np.zeros((bottom - top, right - left), np.float32)
-    targets = np.rint(matches.targets * zoom).astype(int)
-    sources = (matches.sources * zoom).astype(int)  # so that a source never reaches into the hole
-    flat = np.ascontiguousarray(photo).reshape(height, -1)
-    for (y, x), (v, u) in zip(targets.tolist(), sources.tolist(), strict=True):
-        y, v = min(y, height - rows), min(v, height - rows)
-        x, u = min(x, width - columns), min(u, width - columns)
-        first, last = max(top - y, 0), min(bottom - y, rows)
-        begin, end = max(left - x, 0), min(right - x, columns)
-        if first >= last or begin >= end:
-            continue
-        piece = flat[v + first : v + last, 3 * (u + begin) : 3 * (u + end)]
-        at = slice(y + first - top, y + last - top)
-        sums[at, 3 * (x + begin - left) : 3 * (x + end - left)] += (
-            threefold[first:last, 3 * begin : 3 * end] * piece
-        )
-        weights[at, x + begin - left : x + end - left] += weight[first:last, begin:end]
-    means = sums.reshape(*weights.shape, 3)
-    means /= np.maximum(weights, LEAST)[..., None]
-    return means
+    zoom = mask.shape[0] / scale_of[0], mask.shape[1] / scale_of[1]
+    enlarged = _resized(base[part] - transfer(soft, matches, part), places, shape)
+    enlarged += transfer(photo, matches, near, zoom)
+    return enlarged
 
 
 def around(mask: Mask, margin: int) -> tuple[slice, slice]:
@@ -319,21 +288,20 @@ def around(mask: Mask, margin: int) -> tuple[slice, slice]:
     )
 
 
+def _padded(hole: Mask, shape: tuple[int, int], beyond: bool) -> Mask:
+    """A mask, and what comes after it up to (height, width)."""
+    wide = np.full(shape, beyond)
+    wide[: hole.shape[0], : hole.shape[1]] = hole
+    return wide
+
+
 def _touched(hole: Mask) -> Mask:
     """Whether a patch touches the hole, for each of its corners on multiples of ``STEP``."""
-    height, width = hole.shape
-    rows = np.logical_or.reduce(hole.reshape(height // STEP, STEP, width), axis=1)
-    found = np.logical_or.reduce(rows.reshape(height // STEP, width // STEP, STEP), axis=2)
-    touched: Mask = np.logical_or.reduce(sliding_window_view(found, (CELL, CELL)), axis=(2, 3))
-    return touched
-
-
-def _pooled(image: _Values) -> _Values:
-    """Means of ``STEP`` by ``STEP`` pixels."""
-    rows = sum((image[shift::STEP] for shift in range(1, STEP)), start=image[::STEP])
-    cells = sum((rows[:, shift::STEP] for shift in range(1, STEP)), start=rows[:, ::STEP])
-    cells *= np.float32(1 / STEP**2)
-    return cells
+    for _ in (0, 1):  # rows, then columns
+        lines = np.logical_or.reduce(hole.reshape(-1, STEP, hole.shape[1]), axis=1)
+        both = lines[1:] | lines[:-1]
+        hole = (both[2:] | both[:-2]).T  # CELL = 4 steps
+    return hole
 
 
 def described(image: _Values) -> _Values:
@@ -342,25 +310,29 @@ def described(image: _Values) -> _Values:
     Its mean colour, and of its brightness the five lowest frequencies above that (DCT): squared
     differences are about those of all its pixels, of which there are three times as many numbers.
     """
-    height, width = image.shape[:2]
-    light = (image[..., 0] + image[..., 1] + image[..., 2]) * np.float32(3**-0.5)
-    blocks = light.reshape(height // STEP, STEP, width // STEP, STEP).swapaxes(1, 2)
-    waves = blocks.reshape(height // STEP, width // STEP, STEP**2) @ _waves()
-    return np.concatenate([_pooled(image) * np.float32(STEP), waves], axis=2)
+    return _blocks(image) @ _waves()
+
+
+def _blocks(image: NDArray[Any]) -> NDArray[Any]:
+    """(h, w, C) as blocks of pixels, one after the other: (h / STEP, w / STEP, STEP^2 C)."""
+    height, width, channels = image.shape
+    rows, columns = height // STEP, width // STEP
+    blocks = image.reshape(rows, STEP, columns, STEP * channels).swapaxes(1, 2)
+    return blocks.reshape(rows, columns, STEP**2 * channels)
 
 
 @cache
 def _waves() -> _Values:
-    """(STEP^2, 5), orthonormal: the cosines of (rows, columns) (0, 1), (1, 0), (0, 2), (2, 0) and
-    (1, 1) half periods.
+    """(3 STEP^2, 8), of length 1: the mean of each colour; of brightness the cosines of (rows,
+    columns) (0, 1), (1, 0), (0, 2), (2, 0) and (1, 1) half periods.
     """
     turns = np.pi / STEP * np.outer(np.arange(STEP), np.arange(STEP) + 0.5)
     lines = np.cos(turns)
     lines /= np.linalg.norm(lines, axis=1, keepdims=True)
     pairs = ((0, 1), (1, 0), (0, 2), (2, 0), (1, 1))
-    return np.stack([np.outer(lines[y], lines[x]).ravel() for y, x in pairs], axis=1).astype(
-        np.float32
-    )
+    means = np.tile(np.eye(3) / STEP, (STEP**2, 1))
+    waves = np.stack([np.outer(lines[y], lines[x]).ravel() for y, x in pairs], axis=1)
+    return np.hstack([means, waves.repeat(3, axis=0) * 3**-0.5]).astype(np.float32)
 
 
 def _distances(wanted: _Values, candidates: _Values) -> tuple[_Values, _Values]:

@@ -22,7 +22,16 @@ from finefill.completion.catalog import load
 from finefill.completion.detail import add_detail
 from finefill.completion.engine import Engine, check_arrays
 from finefill.completion.exemplar import FILLS, Fill, Way, allowed, structured, thin
-from finefill.completion.plan import CONTEXT, Box, Window, bounds, plan, wholes, window_around
+from finefill.completion.plan import (
+    CONTEXT,
+    Box,
+    Window,
+    bounds,
+    extent,
+    plan,
+    wholes,
+    window_around,
+)
 from finefill.completion.wrap import Wrap, check_wrap
 from finefill.errors import FinefillError
 from finefill.files import RGB, for_network, hidden_of, photo_of, put_back, turn
@@ -243,15 +252,19 @@ def fill_with_report(
     if any(shift):
         result, left = np.roll(image, shift, (0, 1)), np.roll(mask, shift, (0, 1))
         hidden = None if hidden is None else np.roll(hidden, shift, (0, 1))
+        masked = extent(left)
     else:
-        result, left = image if overwrite else image.copy(), mask.copy()
+        result, masked = image if overwrite else image.copy(), extent(mask)
+        # Not a copy: pages of zeros cost nothing until they are touched.
+        left = np.zeros(mask.shape, bool)
+        left[masked.slices] = mask[masked.slices]
     sure_of_it = 1.0 if measured else None
-    tiny = specks.fill(result, left) if fill == "auto" and card["detail"] else []
+    tiny = specks.fill(result, left, masked) if fill == "auto" and card["detail"] else []
     filled = [Filled(one, "specks", sure_of_it, "") for one in tiny]
     drawn: list[tuple[Window, float | None]] = []
-    # What the network drew. Not zeros_like: pages of zeros cost nothing until they are written to.
-    unsure = np.zeros(left.shape, bool)
-    for planned in _chunks(plan(left, card)):
+    regions = fill == "regions" or (fill == "auto" and allowed(card))
+    unsure = np.zeros(left.shape if regions else (0, 0), bool)  # what the network drew
+    for planned in _chunks(plan(left, card, masked)):
         windows = plain.fill(result, left, planned)
         filled += [Filled(one, "plain", sure_of_it, "") for one in planned if one not in windows]
         inputs = [_shrink(result, _unseen(left, window, hidden), window) for window in windows]
@@ -264,11 +277,12 @@ def fill_with_report(
             unseen = _unseen(left, window, hidden)
             _put(result, left, unseen, window, small, hole, guess, detail=card["detail"])
             own = window.hole.slices
-            unsure[own] |= left[own]
+            if regions:
+                unsure[own] |= left[own]
             left[own] = False
         drawn += zip(windows, surenesses, strict=True)
     ways: dict[Box, Way] = {}
-    if fill == "regions" or (fill == "auto" and allowed(card)):
+    if regions:
         ways = _copy_regions(result, unsure, [window for window, _ in drawn], fill, hidden)
     for window, sure in drawn:
         way = ways.get(window.hole, "network")
@@ -453,4 +467,6 @@ def _mask_of(mask: NDArray[Any] | Image.Image, values: Collection[str]) -> Mask:
         return of_image(mask, values)
     if values:
         raise FinefillError("values choose from a Pillow mask: compare an array, mask == 15")
-    return binarize(np.asarray(mask))
+    numbers = np.asarray(mask)
+    # What says it already is taken as it is: it is only read, and a copy takes its time.
+    return numbers if numbers.dtype == bool and numbers.ndim == 2 else binarize(numbers)

@@ -143,12 +143,14 @@ def _surface(part: RGB, ring: Mask, own: Mask) -> NDArray[np.uint8] | None:
     places = np.argwhere(ring)
     if len(places) < FEWEST:
         return None
-    colours = part[ring].astype(np.float64)
-    commonest = _commonest(part[ring])
-    away = np.abs(colours - commonest)
-    stray = away.max() <= FARTHEST and (away**2).mean() <= STRAY**2
-    if stray and (away.max(axis=1) == 0).mean() >= SAME:
-        return commonest
+    levels = part[ring]
+    colours = levels.astype(np.float64)
+    if (np.ptp(colours, axis=0) <= 2 * FARTHEST).all():
+        commonest = _commonest(levels)
+        away = np.abs(colours - commonest)
+        stray = away.max() <= FARTHEST and (away**2).mean() <= STRAY**2
+        if stray and (away.max(axis=1) == 0).mean() >= SAME:
+            return commonest
     middle = places.mean(axis=0)
     fits = np.column_stack([np.ones(len(places)), places - middle])
     solution = np.linalg.lstsq(fits, colours, rcond=None)[0]

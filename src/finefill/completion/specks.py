@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from finefill.completion.blend import LEAST, patches
-from finefill.completion.plan import Box, Window, pieces
+from finefill.completion.plan import Box, Window, extent, pieces
 from finefill.files import RGB
 from finefill.masks import Mask
 
@@ -36,12 +36,13 @@ AT_ONCE = 64  # specks: bounds the memory; more at once are no faster
 _Values = NDArray[np.float32]
 
 
-def fill(image: RGB, mask: Mask) -> list[Window]:
+def fill(image: RGB, mask: Mask, masked: Box | None = None) -> list[Window]:
     """Fill specks, from nothing but known pixels around each.
 
     Args:
         image: (H, W, 3) uint8; specks are filled in place.
         mask: (H, W) bool, what is not known; what was filled is known afterwards.
+        masked: a box that holds all of it, which spares a look at the rest.
 
     Returns:
         What was filled, with the surroundings that were looked at. Nothing in photos less than
@@ -49,7 +50,7 @@ def fill(image: RGB, mask: Mask) -> list[Window]:
     """
     if min(mask.shape) < AREA:
         return []
-    holes = find(mask)
+    holes = find(mask, masked)
     done = [_filled(image, mask, some) for some in _parts(holes)]
     for rows, columns, colours in done:
         image[rows, columns] = colours
@@ -62,26 +63,28 @@ def fill(image: RGB, mask: Mask) -> list[Window]:
     ]
 
 
-def find(mask: Mask) -> list[Box]:
-    """Bounding boxes of all that is small enough and stands alone."""
-    rows = np.flatnonzero(mask.any(axis=1))
+def find(mask: Mask, masked: Box | None = None) -> list[Box]:
+    """Bounding boxes of all that is small enough and stands alone, as :func:`fill` looks for it."""
+    area = masked or extent(mask)
+    part = mask[area.slices]
+    rows = np.flatnonzero(part.any(axis=1))
     if not rows.size:
         return []
-    part = mask[rows]
+    part = part[rows]
     if np.count_nonzero(part) > MOST:
-        return _small_pieces(mask)
+        return _small_pieces(mask, area)
     y, x = np.nonzero(part)
-    y = rows[y]
+    y, x = area.top + rows[y], area.left + x
     boxes, alone = _alone(y, x)
     if not alone.all():
-        rest = np.zeros_like(mask)
+        rest = np.zeros(mask.shape, bool)
         rest[y[~alone], x[~alone]] = True
-        boxes += _small_pieces(rest)
+        boxes += _small_pieces(rest, area)
     return boxes
 
 
-def _small_pieces(mask: Mask) -> list[Box]:
-    return [box for box in pieces(mask, APART) if box.side <= SIDE]
+def _small_pieces(mask: Mask, area: Box) -> list[Box]:
+    return [box for box in pieces(mask, area, APART) if box.side <= SIDE]
 
 
 def _alone(y: NDArray[np.intp], x: NDArray[np.intp]) -> tuple[list[Box], Mask]:
