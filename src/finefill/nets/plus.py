@@ -86,7 +86,9 @@ class PlusGenerator(CompletionNet):
         widths: channels of each level, at most 128 each.
         depths: convolutions of each level of the encoder, at least 1 each.
         dilations: dilation rate of each residual block.
-        attention: copy features of known places into the hole, after half of the residual blocks.
+        attention: copy features of known places into the hole, after half of the residual blocks
+            (:class:`finefill.nets.attention.CopyAttention`). It reaches across the whole image,
+            which ``rows_reaching`` and ``receptive_field`` leave out.
 
     Raises:
         ValueError: widths and depths do not match, or a limit of the paper is exceeded.
