@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from finefill.completion.exemplar.lines import along
 from finefill.completion.exemplar.look import (
     Contexts,
     Look,
@@ -19,7 +20,7 @@ from finefill.completion.exemplar.look import (
     sampled,
 )
 from finefill.completion.exemplar.repeats import repeats
-from finefill.completion.exemplar.tiles import PIECE, TILE, Indices, Tiles, channel_sum
+from finefill.completion.exemplar.tiles import PIECE, Indices, Tiles, channel_sum
 from finefill.completion.exemplar.window import Values
 from finefill.masks import Mask
 
@@ -58,7 +59,7 @@ class Problem:
     @cached_property
     def centres(self) -> Indices:
         """(n, 2): the tiles' middles at half scale."""
-        return (self.tiles.cells * TILE + TILE // 2) // 2
+        return self.tiles.middles // 2
 
     @cached_property
     def contexts(self) -> Contexts:
@@ -93,6 +94,10 @@ def candidates(problem: Problem, kept: int = KEPT, further: Indices | None = Non
             by a pixel; None: none.
     """
     own, costs = corrected(problem, search(problem))
+    if len(problem.look.lines.ends):
+        onward = along(problem.look.lines, problem.tiles.middles)
+        own = np.concatenate([onward, own], axis=1)
+        costs = np.concatenate([known_difference(problem, onward), costs], axis=1)
     order = np.argsort(costs, axis=1, kind="stable")[:, :LENT, None]
     best = np.take_along_axis(own, order, 1)
     lent = [own]

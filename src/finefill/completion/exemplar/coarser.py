@@ -12,7 +12,7 @@ from finefill.completion.exemplar.align import Regions, enlarged
 from finefill.completion.exemplar.candidates import Problem, candidates
 from finefill.completion.exemplar.labels import choose_labels
 from finefill.completion.exemplar.look import look_at
-from finefill.completion.exemplar.tiles import TILE, Indices, Tiles, tiles_of
+from finefill.completion.exemplar.tiles import Indices, Tiles, tiles_of
 from finefill.completion.exemplar.window import Canvas, matching_canvas, resized
 
 # Chosen on validation photographs.
@@ -37,11 +37,11 @@ def offsets_at_half(canvas: Canvas, tiles: Tiles) -> Indices:
     if not len(offered) or not problem.possible(offered).any(1).all():
         return np.empty((len(tiles.cells), 0, 2), np.intp)
     chosen = choose_labels(problem, offered)
-    middles = _middles(problem.tiles)
+    middles = problem.tiles.middles
     each = Regions(middles, np.arange(len(chosen)), chosen, problem.look.noise)
     there = enlarged(half, canvas, each, list(range(len(canvas.lefts))))
     zoom = np.array(canvas.sizes[0]) / half.sizes[0]
-    at = (_middles(tiles) - canvas.margin) / zoom + half.margin
+    at = (tiles.middles - canvas.margin) / zoom + half.margin
     away = ((at[:, None] - middles) ** 2).sum(2)
     return there[np.argsort(away, axis=1, kind="stable")[:, :NEAREST]]
 
@@ -55,7 +55,3 @@ def halved(canvas: Canvas) -> Canvas:
     guide = resized(window, (max(16, height // 2), max(16, width // 2)))
     whole = np.rint(window).clip(0, 255).astype(np.uint8)
     return matching_canvas(whole, ~canvas.known[here], canvas.hole[here], guide)
-
-
-def _middles(tiles: Tiles) -> Indices:
-    return tiles.cells * TILE + TILE // 2

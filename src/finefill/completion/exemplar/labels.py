@@ -21,6 +21,7 @@ from finefill.completion.exemplar.candidates import (
     Problem,
     known_difference,
 )
+from finefill.completion.exemplar.lines import broken
 from finefill.completion.exemplar.look import REACH, far_places, near_places
 from finefill.completion.exemplar.tiles import AROUND, TILE, Indices, channel_sum
 from finefill.completion.exemplar.window import Values
@@ -52,7 +53,9 @@ class Edges:
 
 def choose_labels(problem: Problem, offsets: Indices) -> Indices:
     """The offset of each tile: (n, 2), out of the candidates (n, K, 2)."""
+    look = problem.look
     unary = surroundings_difference(problem, offsets)
+    unary += broken(look.canvas, look.lines, problem.tiles.middles, offsets)
     graph = overlaps(problem, offsets)
     labels = settle(unary, graph, min_sum(unary, graph, SWEEPS), problem.tiles.cells.sum(1))
     return offsets[np.arange(len(offsets)), labels]

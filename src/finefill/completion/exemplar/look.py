@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from finefill.completion.blend import blur, blur_where, spread, widened
 from finefill.completion.detail import around
+from finefill.completion.exemplar.lines import NONE, Lines, draw
 from finefill.completion.exemplar.tiles import channel_sum
 from finefill.completion.exemplar.window import Canvas, Values
 from finefill.masks import Mask
@@ -37,16 +38,18 @@ class Look:
     """A canvas as it is compared.
 
     Attributes:
-        canvas: at the scale of matching.
+        canvas: at the scale of matching, lines drawn into its hole.
+        lines: the straight edges that cross the hole.
         half: (H/2, W/2, 3) float32, the colours at half the scale.
         wide: (H/2, W/2, 4) float32, blurred colours and ACTIVITY x activity.
-        trust_near: (H/2, W/2) float32, 1 where known, GUIDE_NEAR in the hole, 0 elsewhere.
+        trust_near: (H/2, W/2) float32, 1 where known, at least GUIDE_NEAR in the hole, 0 elsewhere.
         trust_far: the same with GUIDE_FAR.
         usable: (H/2, W/2) bool, centres whose 3x3 pixels are known.
         noise: a small squared difference between colours: the median of neighbours', within limits.
     """
 
     canvas: Canvas
+    lines: Lines
     half: Values
     wide: Values
     trust_near: Values
@@ -65,18 +68,21 @@ class Contexts:
     far_weight: Values
 
 
-def look_at(canvas: Canvas) -> Look:
-    """Compute all that pieces of a canvas are compared by."""
+def look_at(canvas: Canvas, lines: Lines = NONE) -> Look:
+    """Compute all that pieces of a canvas are compared by; lines are drawn into its hole."""
+    canvas, trust = draw(canvas, lines)
+    drawn = halve(trust[..., None])[..., 0]
     half = halve(canvas.pixels)
     known = halve(canvas.known[..., None].astype(np.float32))[..., 0] > 0.99
     hole = halve(canvas.hole[..., None].astype(np.float32))[..., 0] > 0
     wide = np.concatenate([blur(half, 1), ACTIVITY * activity(half, known, hole)], axis=2)
     return Look(
         canvas,
+        lines,
         half,
         wide,
-        np.where(known, 1, GUIDE_NEAR * hole).astype(np.float32),
-        np.where(known, 1, GUIDE_FAR * hole).astype(np.float32),
+        np.where(known, 1, np.maximum(GUIDE_NEAR * hole, drawn)).astype(np.float32),
+        np.where(known, 1, np.maximum(GUIDE_FAR * hole, drawn)).astype(np.float32),
         _all_known_around(known),
         _noise(canvas),
     )

@@ -11,6 +11,7 @@ from finefill.completion.exemplar.align import Regions, align, enlarged, reach
 from finefill.completion.exemplar.candidates import Problem, candidates
 from finefill.completion.exemplar.coarser import offsets_at_half
 from finefill.completion.exemplar.labels import choose_labels
+from finefill.completion.exemplar.lines import find_lines
 from finefill.completion.exemplar.look import look_at
 from finefill.completion.exemplar.poisson import blended
 from finefill.completion.exemplar.seams import COARSE, FINE, choices_of_tiles, cut
@@ -116,8 +117,8 @@ def match(canvas: Canvas) -> Regions | None:
 
     None where a tile has nothing that it could be copied from.
     """
-    problem = Problem(look_at(canvas), tiles_of(canvas.hole))
-    offered = candidates(problem, further=offsets_at_half(canvas, problem.tiles))
+    problem = Problem(look_at(canvas, find_lines(canvas)), tiles_of(canvas.hole))
+    offered = candidates(problem, further=offsets_at_half(problem.look.canvas, problem.tiles))
     if not problem.possible(offered).any(1).all():
         return None
     offsets, region_of = np.unique(choose_labels(problem, offered), axis=0, return_inverse=True)

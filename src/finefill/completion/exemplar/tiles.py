@@ -50,6 +50,11 @@ class Tiles:
         """(n, 2), the first row and column of each tile's piece, in pixels."""
         return self.cells * TILE - AROUND
 
+    @property
+    def middles(self) -> Indices:
+        """(n, 2), the row and column after each tile's middle, in pixels."""
+        return self.cells * TILE + TILE // 2
+
     def beside(self, row: int, column: int) -> Indices:
         """(n,) the tile so many rows below and columns to the right; -1 = none."""
         rows, columns = (self.cells + 1 + (row, column)).T

@@ -1,0 +1,410 @@
+"""Straight edges that enter a hole on one side and leave it on another: kerbs, cornices, poles.
+
+What is known on both sides tells how such an edge goes through the hole. Its colours are drawn
+there before pieces are compared, and count almost as if they were known. Offsets along it are
+offered, and those from where it would not go on cost more. To complete lines before the rest is
+due to Sun et al. 2005, who have them drawn by hand; here they are found.
+
+Points and directions are complex numbers, across + 1j down, in pixels of the scale of matching.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finefill.completion.blend import blur
+from finefill.completion.exemplar.tiles import Indices
+from finefill.completion.exemplar.window import Canvas, Values
+from finefill.masks import Mask, grow
+
+Complex = NDArray[np.complex128]
+Numbers = NDArray[np.float64]
+
+# Chosen on validation photographs.
+GAP = 2  # pixels between the hole and where edges are sought
+CONTRAST = 5.0  # levels of grey a pixel, that an edge must have there
+COHERENT = 0.5  # of 1, that gradients around it must keep to one direction
+ALONE = 2  # pixels within which only the strongest edge of a direction counts
+BEYOND = 16  # pixels by which an edge is followed away from the hole
+SEEN = 10  # pixels of them that must be known
+STEP = 20.0  # levels, over the channels, between the sides of an edge, in each of its PARTS
+PARTS = 4  # of BEYOND
+FINE = 2  # samples a pixel across an edge
+SLACK = 2.0  # pixels across by which an edge may lie off where it is seen first
+TURN = 0.3  # tangent of the angle by which its direction may be off
+TURNS = 25  # directions that are tried
+SHORTEST = 10  # pixels between two ends of a line
+BEND = 0.09  # radians between the directions of the two
+MISS, MISS_MORE = 1.5, 0.045  # pixels, and of those between them, by which one may miss the other
+ALIKE = 0.8  # cosine between the steps of the two
+FAINTER = 0.45  # of one's step, that the other's must have
+INSIDE = 0.7  # of a line that must lie in the hole
+UPRIGHT = 0.85  # sine of the angle from which on a line is upright
+LASTS = 0.85  # of its length in the hole, that an upright line must be seen on one side: the edges
+# of windows one above the other are in line too, but do not go on between them
+FAR = 64  # pixels by which a line is followed for that, at most
+KEEPS = 0.4  # of its step that it must keep
+SMOOTH = 5  # pixels along it, over which that is averaged
+WIDE = 4  # pixels on each side of a line whose colours are continued
+AVERAGED = 8  # pixels along each end, over which they are averaged
+DIFFERENT = 40.0  # levels, over the channels: where the ends differ so much, half is trusted
+TRUST = np.float32(0.5)  # of a pixel drawn on a line, beside 1 of a known one
+CROSSED = 4.0  # pixels from the middle of a tile to a line that crosses it
+FIRST, APART = 8, 4  # pixels beyond an end of the first source that is offered, and between two
+OFFERED = 12  # sources along a line
+BROKEN = np.float32(200_000)  # price of a piece that nothing of a line goes through
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Straight edges that run into a hole.
+
+    Attributes:
+        at: (m,), where each is seen first.
+        out: (m,) of length 1, the directions away from the hole.
+        steps: (m, 3) float32, mean colours on the side of 1j * out less those on the other.
+    """
+
+    at: Complex
+    out: Complex
+    steps: Values
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Straight edges across a hole.
+
+    Attributes:
+        ends: (n, 2), where each enters the hole, and where it leaves it.
+        profiles: (n, 2, 2 WIDE FINE + 1, 3) float32, the colours across each end, from the side of
+            -1j * (leaves - enters) to that of 1j times it.
+    """
+
+    ends: Complex
+    profiles: Values
+
+
+NONE = Lines(np.empty((0, 2), np.complex128), np.empty((0, 2, 2 * WIDE * FINE + 1, 3), np.float32))
+
+
+def find_lines(canvas: Canvas) -> Lines:
+    """The straight edges that cross a canvas's hole, the clearest first."""
+    corner = complex(canvas.lefts[0], canvas.margin)
+    height, width = canvas.sizes[0]
+    here = (
+        slice(canvas.margin, canvas.margin + height),
+        slice(canvas.lefts[0], canvas.lefts[0] + width),
+    )
+    pixels = np.ascontiguousarray(canvas.pixels[here], np.float32)
+    known, hole = np.ascontiguousarray(canvas.known[here]), canvas.hole[here]
+    ends = follow(pixels, known, hole, *edges_around(pixels, known, hole))
+    pairs = paired(ends, hole)
+    at, steps = ends.at[pairs], ends.steps[pairs]
+    unit = np.diff(at, axis=1) / np.maximum(np.abs(np.diff(at, axis=1)), 1)
+    out = unit * (-1, 1)
+    upright = np.abs(unit[:, 0].imag) > UPRIGHT
+    lasting = _extents(pixels, known, at, out, steps).max(1, initial=0)
+    good = ~upright | (lasting >= LASTS * np.abs(at[:, 1] - at[:, 0]))
+    across = np.arange(-WIDE * FINE, WIDE * FINE + 1) / FINE
+    inside, colours = strips(pixels, known, at[good], out[good], AVERAGED, across)
+    weight = inside[..., None].astype(np.float32)
+    profiles = (colours * weight).sum(2) / np.maximum(weight.sum(2), 1)
+    profiles[:, 0] = profiles[:, 0, ::-1]  # that end looks the other way
+    return Lines(at[good] + corner, profiles)
+
+
+def draw(canvas: Canvas, lines: Lines) -> tuple[Canvas, Values]:
+    """Continue lines in the hole of a canvas.
+
+    Returns:
+        The canvas, the colours of both ends of each line, mixed by the distance to them, mixed into
+        what was there; and (H, W) float32, how far they are to be trusted: TRUST on a line, less
+        beside it and where the ends differ, 0 elsewhere.
+    """
+    trust = np.zeros(canvas.hole.shape, np.float32)
+    if not len(lines.ends):
+        return canvas, trust
+    places = canvas.places
+    at = places[:, 1] + 1j * places[:, 0]
+    colours, weights = np.zeros((len(at), 3), np.float32), np.zeros(len(at), np.float32)
+    most = np.zeros(len(at), np.float32)
+    for (first, second), profiles in zip(lines.ends, lines.profiles, strict=True):
+        seen = (at - first) / (second - first)  # 0 at the first, 1 at the second
+        across = seen.imag * abs(second - first)
+        mine = np.flatnonzero((seen.real >= 0) & (seen.real <= 1) & (np.abs(across) <= WIDE))
+        sample = (across[mine] + WIDE) * FINE
+        before = np.minimum(sample.astype(np.intp), profiles.shape[1] - 2)
+        rest = (sample - before)[:, None].astype(np.float32)
+        one, other = profiles[:, before] * (1 - rest) + profiles[:, before + 1] * rest
+        share = seen.real[mine, None].astype(np.float32)
+        differ = np.sqrt(((one - other) ** 2).sum(1))
+        weight = (1 - np.abs(across[mine]) / (WIDE + 1)) / (1 + (differ / DIFFERENT) ** 2)
+        colours[mine] += weight[:, None] * (one * (1 - share) + other * share)
+        weights[mine] += weight
+        most[mine] = np.maximum(most[mine], weight)
+    drawn = np.flatnonzero(weights)
+    rows, columns = places[drawn].T
+    pixels, share = canvas.pixels.astype(np.float32), most[drawn, None]
+    pixels[rows, columns] *= 1 - share
+    pixels[rows, columns] += share * colours[drawn] / weights[drawn, None]
+    trust[rows, columns] = TRUST * most[drawn]
+    return replace(canvas, pixels=pixels), trust
+
+
+def along(lines: Lines, middles: Indices) -> Indices:
+    """Offsets that keep to the line crossing a tile, and lead out of the hole: (n, OFFERED, 2).
+
+    Where no line crosses, 0. Of two lines the one that is nearer counts.
+
+    Args:
+        lines: see there.
+        middles: (n, 2), rows and columns of the tiles' middles.
+    """
+    offsets = np.zeros((len(middles), OFFERED, 2), np.intp)
+    nearest = np.full(len(middles), np.inf)
+    beyond = FIRST + APART * np.arange(OFFERED // 2)
+    for first, second in lines.ends:
+        mine, seen = _crossed(first, second, middles)
+        nearer = np.abs(seen.imag) < nearest[mine]
+        mine, seen = mine[nearer], seen[nearer]
+        nearest[mine] = np.abs(seen.imag)
+        length = abs(second - first)
+        there = [-seen.real[:, None] - beyond, length - seen.real[:, None] + beyond]
+        steps = np.concatenate(there, axis=1) * (second - first) / length
+        offsets[mine] = np.rint(np.stack([steps.imag, steps.real], axis=2))
+    return offsets
+
+
+def broken(canvas: Canvas, lines: Lines, middles: Indices, offsets: Indices) -> Values:
+    """The price of offsets from where lines that cross a tile would not go on: (n, K).
+
+    BROKEN, times the square of the share of the line's step that is missing there.
+
+    Args:
+        canvas: what is copied from.
+        lines: see there.
+        middles: (n, 2), rows and columns of the tiles' middles.
+        offsets: (n, K, 2).
+    """
+    price = np.zeros(offsets.shape[:2], np.float32)
+    height, width = canvas.known.shape
+    colours, zero = canvas.pixels.reshape(-1, 3), WIDE * FINE
+    for (first, second), profiles in zip(lines.ends, lines.profiles, strict=True):
+        mine, seen = _crossed(first, second, middles)
+        length = abs(second - first)
+        points = seen.real[:, None] + np.arange(-CROSSED, CROSSED + 1, 2)  # (m, 5), on the line
+        share = np.clip(points / length, 0, 1)[..., None].astype(np.float32)
+        sides = np.arange(1, 3)  # pixels from the line
+        ends = profiles[:, zero + sides * FINE].mean(1) - profiles[:, zero - sides * FINE].mean(1)
+        wanted = (1 - share) * ends[0] + share * ends[1]  # (m, 5, 3), its step
+        found = np.zeros((*offsets[mine].shape[:2], *points.shape[1:], 3), np.float32)
+        for side in (*sides, *-sides):
+            at = first + (points + 1j * side) * (second - first) / length
+            rows = np.rint(at.imag).astype(np.intp)[:, None] + offsets[mine, :, None, 0]
+            columns = np.rint(at.real).astype(np.intp)[:, None] + offsets[mine, :, None, 1]
+            place = np.clip(rows, 0, height - 1) * width + np.clip(columns, 0, width - 1)
+            found += np.sign(side) * colours.take(place, axis=0) / np.float32(len(sides))
+        kept = np.einsum("mkpc,mpc->mkp", found, wanted)
+        kept /= np.maximum((wanted**2).sum(2), 1)[:, None]
+        price[mine] += BROKEN * ((1 - np.clip(kept, 0, 1)) ** 2).mean(2)
+    return price
+
+
+def edges_around(pixels: Values, known: Mask, hole: Mask) -> tuple[Complex, Complex]:
+    """Strong edges GAP outside of a hole: (m,) places, and (m,) directions from dark to bright.
+
+    The structure tensor, averaged over 3x3 pixels, tells directions (Förstner & Gülch 1987).
+    """
+    rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
+    top, left = max(rows[0] - GAP - 4, 0), max(columns[0] - GAP - 4, 0)
+    here = (slice(top, rows[-1] + GAP + 5), slice(left, columns[-1] + GAP + 5))
+    grey, known, hole = pixels[here].mean(axis=2), known[here], hole[here]
+    both = known[1:-1, :-2] & known[1:-1, 2:] & known[:-2, 1:-1] & known[2:, 1:-1]
+    gradient = np.zeros(grey.shape, np.complex64)
+    gradient[1:-1, 1:-1] = (
+        grey[1:-1, 2:] - grey[1:-1, :-2] + 1j * (grey[2:, 1:-1] - grey[:-2, 1:-1])
+    )
+    gradient[1:-1, 1:-1] *= both * np.float32(0.5)
+    double, squared = gradient**2, np.abs(gradient) ** 2
+    tensor = blur(np.stack([double.real, double.imag, squared], axis=2).astype(np.float32), 1)
+    places = np.argwhere(grow(hole, GAP + 1) & ~grow(hole, GAP) & known)
+    at = tuple(places.T)
+    mean, strength = tensor[at][:, 0] + 1j * tensor[at][:, 1], np.sqrt(squared[at])
+    direction = np.exp(0.5j * np.angle(mean))
+    direction *= np.where((direction * np.conj(gradient[at])).real < 0, -1, 1)
+    near = np.abs(places[:, None] - places).max(2) <= ALONE
+    near &= (np.conj(direction[:, None]) * direction).real > ALIKE
+    rank = np.argsort(np.argsort(-strength, kind="stable"))  # of equals, one is before the other
+    beaten = (near & (rank < rank[:, None])).any(1)
+    good = (strength >= CONTRAST) & (np.abs(mean) >= COHERENT * tensor[at][:, 2]) & ~beaten
+    return (places[good, 1] + left) + 1j * (places[good, 0] + top), direction[good]
+
+
+def follow(pixels: Values, known: Mask, hole: Mask, at: Complex, across: Complex) -> Ends:
+    """Fit straight lines to edges, as far as BEYOND away from the hole; what is none is left out.
+
+    Of lines of different slopes and shifts, the one with the largest step along it is taken.
+
+    Args:
+        pixels: (h, w, 3) float32.
+        known: (h, w) bool.
+        hole: (h, w) bool.
+        at: (m,), places where edges are seen.
+        across: (m,), directions across them.
+    """
+    out = 1j * across
+    ahead, behind = (_in(hole, at + way * (GAP + 3) * out) for way in (1, -1))
+    at, out = at[ahead != behind], np.where(ahead, -out, out)[ahead != behind]
+    half = round((SLACK + TURN * BEYOND + 2) * FINE)
+    offsets = np.arange(-half, half + 1) / FINE
+    inside, colours = strips(pixels, known, at, out, BEYOND, offsets)
+    # Means of three samples on both sides: (m, BEYOND, S - 6).
+    side = colours[:, :, 1:-1] + colours[:, :, :-2] + colours[:, :, 2:]
+    step = (side[:, :, 4:] - side[:, :, :-4]) / 3
+    seen = inside[:, :, 3:-3] & inside[:, :, 6:] & inside[:, :, :-6]
+    middle, along = step.shape[2] // 2, np.arange(BEYOND)
+    first = step[:, :4, middle - 1 : middle + 2].mean((1, 2))
+    first /= np.maximum(np.sqrt((first**2).sum(1, keepdims=True)), np.float32(1e-6))
+    strength = np.einsum("mbsc,mc->mbs", step, first) * seen
+    shifts = np.arange(-SLACK * FINE, SLACK * FINE + 1) / FINE
+    tried = np.meshgrid(shifts, np.linspace(-TURN, TURN, TURNS), indexing="ij")
+    shift, slope = (values.ravel() for values in tried)
+    where = np.rint((shift[:, None] + slope[:, None] * along) * FINE).astype(np.intp) + middle
+    values = strength[:, along, where]  # (m, lines, BEYOND)
+    total = values.sum(2)
+    best, each = total.argmax(1), np.arange(len(at))
+    visible = seen[each[:, None], along, where[best]]
+    shape = len(at), PARTS, BEYOND // PARTS
+    counts = visible.reshape(shape).sum(2)
+    parts = values[each, best].reshape(shape).sum(2) / np.maximum(counts, 1)
+    least = np.where(counts > 1, parts, np.inf).min(1, initial=np.inf)
+    good = (visible.sum(1) >= SEEN) & visible[:, :3].all(1) & (least >= STEP)
+    mean = (step[each[:, None], along, where[best]] * visible[..., None]).sum(1)
+    mean /= np.maximum(visible.sum(1), 1)[:, None]
+    # Between the lines tried: the mean of those that are almost as good.
+    near = np.maximum(total - 0.97 * total.max(1, keepdims=True, initial=0), 0)
+    near /= np.maximum(near.sum(1, keepdims=True), 1e-6)
+    at = at + 1j * out * (near @ shift)
+    out = out * (1 + 1j * (near @ slope))
+    return Ends(at[good], (out / np.abs(out))[good], mean[good].astype(np.float32))
+
+
+def paired(ends: Ends, hole: Mask) -> Indices:
+    """(n, 2): which ends continue each other across a hole, the clearest first, each at most once.
+
+    Their directions agree, each meets the other, and their sides differ in the same way.
+    """
+    chord = ends.at - ends.at[:, None]
+    length = np.abs(chord)
+    bend = np.abs(np.angle(-ends.out[:, None] * np.conj(ends.out)))
+    miss = np.abs((np.conj(1j * ends.out[:, None]) * chord).real)
+    miss = np.maximum(miss, miss.T)
+    size = np.sqrt((ends.steps**2).sum(1))
+    least = np.minimum(size[:, None], size)
+    good = (length >= SHORTEST) & (bend <= BEND) & (miss <= MISS + MISS_MORE * length)
+    good &= (np.conj(chord) * -ends.out[:, None]).real > 0
+    # What lies on the one's left lies on the other's right: they look away from each other.
+    good &= -ends.steps @ ends.steps.T >= ALIKE * size[:, None] * size
+    good &= least >= FAINTER * np.maximum(size[:, None], size)
+    pairs = np.argwhere(np.triu(good, 1))
+    clear = (least * np.exp(-miss / 3))[tuple(pairs.T)]
+    free = np.ones(len(ends.at), bool)
+    kept = []
+    for one, other in pairs[np.argsort(-clear, kind="stable")]:
+        between = np.linspace(ends.at[one], ends.at[other], round(length[one, other]))
+        if free[one] and free[other] and _in(hole, between).mean() >= INSIDE:
+            free[[one, other]] = False
+            kept.append((one, other))
+    return np.array(kept, np.intp).reshape(-1, 2)
+
+
+def strips(
+    pixels: Values,
+    known: Mask,
+    at: Complex,
+    out: Complex,
+    length: int,
+    across: NDArray[np.floating],
+) -> tuple[Mask, Values]:
+    """Pixels along directions, and across: (…, length, S) known, (…, length, S, 3) colours.
+
+    Args:
+        pixels: (h, w, 3) float32.
+        known: (h, w) bool.
+        at: (…), where strips begin.
+        out: (…) of length 1, where they go.
+        length: in pixels.
+        across: (S,), pixels towards 1j * out.
+    """
+    places = np.arange(length)[:, None] + 1j * across
+    return bilinear(pixels, known, at[..., None, None] + out[..., None, None] * places)
+
+
+def bilinear(pixels: Values, known: Mask, places: Complex) -> tuple[Mask, Values]:
+    """Colours between pixels: (…) whether all four around are known, and (…, 3)."""
+    height, width = known.shape
+    rows, columns = places.imag, places.real
+    inside = (rows >= 0) & (columns >= 0) & (rows <= height - 1) & (columns <= width - 1)
+    rows, columns = np.clip(rows, 0, height - 1.001), np.clip(columns, 0, width - 1.001)
+    row, column = rows.astype(np.intp), columns.astype(np.intp)
+    down = (rows - row)[..., None].astype(np.float32)
+    right = (columns - column)[..., None].astype(np.float32)
+    colours, seen = pixels.reshape(-1, 3), known.ravel()
+    corner = row * width + column
+    upper = colours.take(corner, axis=0) * (1 - right) + colours.take(corner + 1, axis=0) * right
+    corner += width
+    lower = colours.take(corner, axis=0) * (1 - right) + colours.take(corner + 1, axis=0) * right
+    for step in (0, 1, -width, 1 - width):
+        inside &= seen.take(corner + step)
+    return inside, upper * (1 - down) + lower * down
+
+
+def _extents(pixels: Values, known: Mask, at: Complex, out: Complex, steps: Values) -> Indices:
+    """(n, 2): by how many pixels lines are seen beyond their ends, at most FAR.
+
+    Args:
+        pixels: (h, w, 3) float32.
+        known: (h, w) bool.
+        at: (n, 2), their ends.
+        out: (n, 2), directions away from the hole.
+        steps: (n, 2, 3), the ends' steps.
+    """
+    half = round((SLACK + 2.5) * FINE)
+    inside, colours = strips(pixels, known, at, out, FAR, np.arange(-half, half + 1) / FINE)
+    squares = np.maximum((steps**2).sum(2), 1e-6)[..., None, None]
+    level = np.einsum("nebsc,nec->nebs", colours, steps) / squares
+    sums = np.pad(level, ((0, 0), (0, 0), (0, 0), (1, 0))).cumsum(3)
+    # Means of four samples on both sides: (n, 2, FAR, S - 8), a line may lie a little aside.
+    means = (sums[..., 4:] - sums[..., :-4]) / 4
+    step = np.moveaxis(means[..., 5:] - means[..., :-5], 3, 2)
+    visible: Mask = np.all(inside[..., half - 2 * FINE : half + 2 * FINE + 1], axis=3)
+    weight = visible[:, :, None].astype(np.float32)
+
+    def smoothed(values: Values) -> Values:
+        sums = np.pad(values, [(0, 0)] * 3 + [(SMOOTH // 2 + 1, SMOOTH // 2)]).cumsum(3)
+        means: Values = sums[..., SMOOTH:] - sums[..., :-SMOOTH]
+        return means
+
+    kept = (smoothed(step * weight) / np.maximum(smoothed(weight), 1)).max(2) >= KEEPS
+    gone = ~(kept & visible)
+    return np.where(gone.any(2), gone.argmax(2), FAR)
+
+
+def _crossed(first: complex, second: complex, middles: Indices) -> tuple[Indices, Complex]:
+    """Which tiles a line crosses, and their middles seen from its first end: along + 1j across."""
+    at = middles[:, 1] + 1j * middles[:, 0]
+    seen = (at - first) * abs(second - first) / (second - first)
+    within = (seen.real >= 0) & (seen.real <= abs(second - first))
+    mine = np.flatnonzero(within & (np.abs(seen.imag) <= CROSSED))
+    return mine, seen[mine]
+
+
+def _in(mask: Mask, places: Complex) -> Mask:
+    """(…) bool, whether places, rounded, are in a mask."""
+    rows = np.clip(np.rint(places.imag).astype(np.intp), 0, mask.shape[0] - 1)
+    columns = np.clip(np.rint(places.real).astype(np.intp), 0, mask.shape[1] - 1)
+    inside: Mask = mask[rows, columns]
+    return inside

@@ -1,0 +1,191 @@
+"""Straight edges across holes: on drawn cases, whose lines are known."""
+
+import numpy as np
+import pytest
+
+from finefill.completion.exemplar import fill_hole
+from finefill.completion.exemplar.lines import (
+    APART,
+    BROKEN,
+    FINE,
+    FIRST,
+    OFFERED,
+    TRUST,
+    WIDE,
+    Lines,
+    along,
+    broken,
+    draw,
+    find_lines,
+)
+from finefill.completion.exemplar.look import look_at
+from finefill.completion.exemplar.window import lay_out
+from finefill.completion.plan import Box
+
+MARGIN = 24
+DARK, BRIGHT = (60, 50, 40), (180, 190, 200)
+HOLE = (slice(50, 80), slice(45, 85))
+
+
+def half_plane(slope, height, width=130, start=0.0):
+    """(height, width, 3): bright below the line row = start + slope * column, dark above it.
+
+    Pixels on the line are mixed as an area average mixes them.
+    """
+    rows, columns = np.mgrid[:height, :width]
+    share = np.clip(rows - (start + slope * columns) + 0.5, 0, 1)[..., None]
+    return (share * BRIGHT + (1 - share) * DARK).astype(np.float32)
+
+
+def canvas_of(image, hole=HOLE, guide=120):
+    """One panel with a hole, over which a guide of one grey lies."""
+    mask = np.zeros(image.shape[:2], bool)
+    mask[hole] = True
+    shown = np.where(mask[..., None], np.float32(guide), image).astype(np.float32)
+    return lay_out([(shown, ~mask)], mask, MARGIN)
+
+
+def missed(ends, start, slope):
+    """By how many pixels, straight down, ends miss a line of the image."""
+    ends = ends - MARGIN * (1 + 1j)
+    return np.abs(ends.imag - (start + slope * ends.real))
+
+
+@pytest.mark.parametrize(("start", "slope"), [(65.0, 0.0), (48.3, 0.25), (79.6, -0.2)])
+def test_an_edge_that_goes_through_is_found_where_it_is(start, slope):
+    lines = find_lines(canvas_of(half_plane(slope, 130, start=start)))
+    assert lines.ends.shape == (1, 2)
+    assert missed(lines.ends, start, slope).max() < 0.5
+    # The hole lies between its ends, which look at each other over 40 columns.
+    assert sorted(lines.ends[0].real - MARGIN) == pytest.approx([42, 87], abs=3)
+    across = lines.profiles[0]
+    first, last = (
+        (DARK, BRIGHT) if lines.ends[0, 0].real < lines.ends[0, 1].real else (BRIGHT, DARK)
+    )
+    np.testing.assert_allclose(across[:, 0], [first] * 2, atol=1)
+    np.testing.assert_allclose(across[:, -1], [last] * 2, atol=1)
+
+
+def test_without_an_edge_nothing_changes():
+    rows, columns = np.mgrid[:130, :130]
+    slope = np.repeat((60 + rows + 0.3 * columns)[..., None], 3, axis=2).astype(np.float32)
+    noise = np.random.default_rng(3).normal(120, 12, (130, 130, 3)).astype(np.float32)
+    for image in (slope, noise):
+        canvas = canvas_of(image)
+        lines = find_lines(canvas)
+        assert not len(lines.ends)
+        look = look_at(canvas, lines)
+        assert look.canvas is canvas
+        np.testing.assert_array_equal(look.trust_near, look_at(canvas).trust_near)
+
+
+def test_an_edge_that_does_not_come_out_is_none():
+    ends = half_plane(0.0, 130, start=65.0)
+    ends[:, 65:] = DARK
+    assert not len(find_lines(canvas_of(ends)).ends)
+    shifted = half_plane(0.0, 130, start=58.0)
+    shifted[:, 65:] = half_plane(0.0, 130, start=68.0)[:, 65:]
+    assert not len(find_lines(canvas_of(shifted)).ends)
+    turned = half_plane(0.0, 130, start=65.0)
+    turned[:, 65:] = turned[::-1, 65:]  # what was bright is dark
+    assert not len(find_lines(canvas_of(turned)).ends)
+
+
+def test_edges_that_cross_are_both_found():
+    image = half_plane(0.0, 130, start=65.0)
+    image[:, 60:] -= 35
+    lines = find_lines(canvas_of(image))
+    inside = lines.ends - MARGIN * (1 + 1j)
+    level = np.abs(inside.imag - 64.5).max(1) < 1
+    upright = np.abs(inside.real - 59.5).max(1) < 1
+    assert level.sum() == 1
+    assert upright.sum() == 1
+    assert len(lines.ends) == 2
+
+
+def test_windows_one_above_the_other_are_no_line_but_a_pole_is():
+    image = np.full((130, 130, 3), BRIGHT, np.float32)
+    image[25:55, 55:70] = DARK
+    image[75:105, 55:70] = DARK
+    assert not len(find_lines(canvas_of(image)).ends)
+    image[:, 55:70] = DARK
+    at = find_lines(canvas_of(image)).ends - MARGIN * (1 + 1j)
+    assert sorted(at.real.mean(1)) == pytest.approx([54.5, 69.5], abs=0.5)
+
+
+def one_line(first, second, start, end):
+    """A line between two points; dark and bright by its sides, times a factor at each end."""
+    across = np.repeat([DARK, BRIGHT], [WIDE * FINE + 1, WIDE * FINE], axis=0)
+    profiles = np.stack([across * start, across * end])[None].astype(np.float32)
+    return Lines(np.array([[first, second]], np.complex128) + MARGIN * (1 + 1j), profiles)
+
+
+def test_colours_are_drawn_between_the_ends():
+    canvas = canvas_of(np.full((130, 130, 3), 120, np.float32))
+    drawn, trust = draw(canvas, one_line(42 + 65j, 88 + 65j, 1.0, 1.0))
+    at = MARGIN + 65
+    # On the line as it is at the ends; a pixel beside it four fifths of that, one of the guide.
+    np.testing.assert_allclose(drawn.pixels[at, MARGIN + 60], DARK, rtol=1e-6)
+    np.testing.assert_allclose(
+        drawn.pixels[at + 1, MARGIN + 60], 0.8 * np.array(BRIGHT) + 24, rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        drawn.pixels[at - 1, MARGIN + 60], 0.8 * np.array(DARK) + 24, rtol=1e-6
+    )
+    assert trust[at, MARGIN + 60] == TRUST
+    assert trust[at + 1, MARGIN + 60] == pytest.approx(0.8 * TRUST)
+    assert trust[at + WIDE + 1, MARGIN + 60] == 0
+    assert not trust[~canvas.hole].any()
+    np.testing.assert_array_equal(drawn.pixels[~canvas.hole], canvas.pixels[~canvas.hole])
+    assert (canvas.pixels[canvas.hole] == 120).all()
+
+
+def test_ends_that_differ_are_mixed_and_trusted_less():
+    canvas = canvas_of(np.full((130, 130, 3), 0, np.float32), guide=0)
+    lines = one_line(45 + 65j, 85 + 65j, 1.0, 1.0)
+    lines.profiles[0, 1] += 40 / np.sqrt(3)  # by 40 over the channels
+    drawn, trust = draw(canvas, lines)
+    at = (MARGIN + 65, MARGIN + 65)  # halfway
+    assert trust[at] == pytest.approx(TRUST / 2)
+    np.testing.assert_allclose(drawn.pixels[at], (np.array(DARK) + 20 / np.sqrt(3)) / 2, rtol=1e-5)
+
+
+def test_offsets_keep_to_the_line_and_lead_out():
+    lines = one_line(40 + 60j, 70 + 100j, 1.0, 1.0)  # a length of 50, three across to four down
+    middles = np.array([[80, 55], [80, 90]]) + MARGIN  # halfway; far off
+    offsets = along(lines, middles)
+    each = OFFERED // 2
+    away = 25 + FIRST + APART * np.arange(each)
+    expected = np.rint(np.stack([0.8 * away, 0.6 * away], axis=1))
+    np.testing.assert_array_equal(offsets[0, each:], expected)
+    np.testing.assert_array_equal(offsets[0, :each], -expected)
+    assert not offsets[1].any()
+
+
+def test_an_offset_from_where_the_line_would_break_costs():
+    canvas = canvas_of(half_plane(0.0, 130, start=64.5))
+    lines = one_line(42 + 64.5j, 88 + 64.5j, 1.0, 1.0)
+    middles = np.array([[64, 60], [56, 60]]) + MARGIN
+    offsets = np.array([[[0, -30], [0, 35], [-30, -30], [1, -30]]] * 2)
+    price = broken(canvas, lines, middles, offsets)
+    # Along the line; along it; where all is dark; a pixel off, a side of which is half bright.
+    np.testing.assert_allclose(price[0, :3] / BROKEN, [0, 0, 1], atol=1e-3)
+    assert 0 < price[0, 3] < BROKEN / 2
+    assert not price[1].any()  # no line crosses it
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2, -0.35])
+def test_a_fill_continues_a_slanted_edge(slope):
+    start = 65 - 65 * slope
+    image = np.rint(half_plane(slope, 130, start=start)).astype(np.uint8)
+    hole = Box(50, 80, 45, 85)
+    mask = np.zeros(image.shape[:2], bool)
+    mask[hole.slices] = True
+    hidden = image.copy()
+    hidden[mask] = 255, 0, 255
+    filled = fill_hole(hidden, mask, hole, np.full((20, 20, 3), 120, np.uint8), hole)
+    assert filled is not None
+    rows, columns = np.mgrid[hole.slices]
+    beside = np.abs(rows - (start + slope * columns)) > 2
+    error = np.abs(filled.astype(int) - image[hole.slices]).max(2)
+    assert error[beside].max() <= 4  # of 120 between the sides
