@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -344,7 +343,7 @@ def test_channels_alike_keep_their_balance() -> None:
     pytest.importorskip("tifffile", reason="needs the extra formats")
     values = np.dstack([GREY * 64, GREY * 32, GREY * 16]).astype(np.uint16)
     eight = Image.fromarray((values // 257).astype(np.uint8))
-    photo = for_network(replace(photo_of(eight), samples=values), MIDDLE)
+    photo = for_network(photo_of(eight)._replace(samples=values), MIDDLE)
     assert photo.levels is not None
     assert [level.shape for level in photo.levels] == [(1,), (1,)]
     low, high = (int(level[0]) for level in photo.levels)

@@ -8,8 +8,7 @@ Photoshop's data.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, replace
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from PIL import Image
 
@@ -46,8 +45,7 @@ _HOLDS = {
 }
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(NamedTuple):
     """What a file has besides its pixels, as far as it is kept; empty where there is none.
 
     Attributes:
@@ -73,7 +71,7 @@ class Kept:
     comment: bytes = b""
     iptc: bytes = b""
     resources: bytes = b""
-    tags: Table = field(default_factory=dict)
+    tags: Table = {}  # noqa: RUF012  # tables are not changed
     negative: bool = False
     no_data: int | None = None
     chunks: Chunks = ()
@@ -152,7 +150,7 @@ def kept_of(image: Image.Image, file: IO[bytes], picture: tiff.Picture | None = 
     if picture is not None:
         kept, resources = _of_tiff(kept, picture, image.mode)
     elif image.format in ("JPEG", "MPO"):
-        kept = replace(kept, lost=tuple(containers.jpeg_lost(image, file)))
+        kept = kept._replace(lost=tuple(containers.jpeg_lost(image, file)))
         name = iptc.SEGMENT_NAME  # long resources go on in the next segment
         parts: list[tuple[str, bytes]] = image.applist  # type: ignore[attr-defined]  # JPEG only
         resources = b"".join(data[len(name) :] for _, data in parts if data.startswith(name))
@@ -160,22 +158,21 @@ def kept_of(image: Image.Image, file: IO[bytes], picture: tiff.Picture | None = 
         chunks, lost = containers.png_chunks(file)
         _, comment = containers.remark(chunks) or ("", b"")
         profile = bool(image.info.get("icc_profile"))
-        kept = replace(kept, chunks=chunks, profile=profile, comment=comment, lost=tuple(lost))
+        kept = kept._replace(chunks=chunks, profile=profile, comment=comment, lost=tuple(lost))
         resources = iptc.of_text(image.info.pop("Raw profile type iptc", ""))
     elif image.format == "WEBP":
         webp, lost = containers.webp_chunks(file)
-        kept = replace(kept, webp=webp, lost=tuple(lost))
+        kept = kept._replace(webp=webp, lost=tuple(lost))
     elif image.format == "GIF":
-        kept = replace(kept, lost=tuple(containers.gif_lost(file)))
+        kept = kept._replace(lost=tuple(containers.gif_lost(file)))
     elif image.format in ("AVIF", "HEIF", "JXL"):
-        kept = replace(kept, lost=tuple(containers.boxes_lost(file)))
+        kept = kept._replace(lost=tuple(containers.boxes_lost(file)))
     if image.format in ("TIFF", "HEIF", "JXL"):  # which decoders turn upright
-        kept = replace(kept, exif=tiff.with_size(kept.exif, image.size))
+        kept = kept._replace(exif=tiff.with_size(kept.exif, image.size))
     records, others = iptc.split(resources)
     packet = image.info.get("xmp", b"")
     packet, lost = xmp.cleaned(packet.encode() if isinstance(packet, str) else packet)
-    return replace(
-        kept,
+    return kept._replace(
         xmp=packet,
         iptc=kept.iptc or records,
         resources=others,
@@ -325,8 +322,7 @@ def _of_tiff(kept: Kept, picture: tiff.Picture, mode: str) -> tuple[Kept, bytes]
     records, resources = (picture.data(tag) for tag in (tiff.IPTC, tiff.RESOURCES))
     if records[:1] != b"\x1c" and records[3:4] == b"\x1c":  # some write it as numbers of 32 bits
         records = tiff.swapped(tiff.LONG, records[: len(records) // 4 * 4], ">")
-    kept = replace(
-        kept,
+    kept = kept._replace(
         exif=without_previews(tiff.block(texts)),
         iptc=records,
         tags=tags,

@@ -9,8 +9,7 @@ back to the colours of the file's ICC profile, which stays attached.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +33,7 @@ FLAT = 0.6  # of those that look alike, with the very same samples
 STRIP = 64  # rows that are converted at a time
 
 
-@dataclass(frozen=True, eq=False)
-class Photo:
+class Photo(NamedTuple):
     """An opened image.
 
     Attributes:
@@ -110,7 +108,7 @@ def with_gaps(photo: Photo, value: int | None) -> Photo:
         return photo
     samples = np.asarray(photo.stored) if photo.samples is None else photo.samples
     colours = len(photo.stored.getbands()) - (photo.stored.mode in ("LA", "PA", "RGBA"))
-    return replace(photo, no_data=value, gaps=gaps_in(samples, value, colours))
+    return photo._replace(no_data=value, gaps=gaps_in(samples, value, colours))
 
 
 def opacity_of(photo: Photo) -> NDArray[np.uint8] | None:

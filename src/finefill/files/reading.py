@@ -10,7 +10,6 @@ import struct
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
@@ -59,7 +58,7 @@ def read_photo(source: Source, *, max_pixels: int = MAX_PIXELS) -> Photo:
             to 8.
     """
     image, kept, samples = _decode(source, max_pixels, keep_deep=True)
-    photo = replace(photo_of(image, name=name_of(source)), kept=kept, samples=samples)
+    photo = photo_of(image, name=name_of(source))._replace(kept=kept, samples=samples)
     return with_gaps(photo, kept.no_data)
 
 
@@ -143,7 +142,7 @@ def _decode(
                 image.info.pop("dpi", None)  # made up by Pillow
             kept = metadata.kept_of(image, file, picture)
             named = EXTENSIONS.get(os.path.splitext(name)[1].lower(), "")
-            kept = replace(kept, named=named, layout=layout)
+            kept = kept._replace(named=named, layout=layout)
             if kept.lost and keep_deep:
                 warnings.warn(f"{name}: left out: {'; '.join(kept.lost)}", stacklevel=4)
             if kept.negative and image.mode.startswith("I;16"):

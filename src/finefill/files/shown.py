@@ -7,7 +7,6 @@ stretched, and colours that nobody sees, under transparency, give way to those b
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +62,7 @@ def for_network(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
     # What is seen in the hole stays: by it one tells whether the mask is too tight.
     seen = mask[part] & (alpha[part] >= FAINT)
     rgb[part] = np.where(seen[..., None], rgb[part], spread(rgb[part], weights[part]))
-    return replace(photo, rgb=rgb)
+    return photo._replace(rgb=rgb)
 
 
 def hidden_of(photo: Photo) -> NDArray[np.bool_] | None:
@@ -104,7 +103,7 @@ def _stretched(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
     low, high = np.where(used, 0, low), np.where(used, FULL, high)
     levels = (high, low) if negative else (low, high)
     if used.all() and not negative:
-        return replace(photo, levels=levels)
+        return photo._replace(levels=levels)
     zero = levels[0].astype(np.float32)
     scale = (255 / (levels[1] - levels[0])).astype(np.float32)
     shown: NDArray[np.uint8] = np.empty(values.shape, np.uint8)
@@ -116,7 +115,7 @@ def _stretched(photo: Photo, mask: NDArray[np.bool_]) -> Photo:
     if stored.mode == "CMYK":  # four channels, which Pillow takes for RGBA
         image = Image.frombytes("CMYK", image.size, shown.tobytes())
     rgb = turn(rgb_of(image, photo.colours), photo.orientation)
-    return replace(photo, rgb=rgb, levels=levels)
+    return photo._replace(rgb=rgb, levels=levels)
 
 
 def _levels(values: NDArray[np.uint16], hole: NDArray[np.bool_], photo: Photo) -> Levels:

@@ -11,7 +11,6 @@ import stat
 import struct
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -146,7 +145,7 @@ def write_photo(
         )
     kept = photo.kept
     if upright and photo.orientation > 4:
-        kept = replace(kept, exif=tiff.with_size(kept.exif, image.size))
+        kept = kept._replace(exif=tiff.with_size(kept.exif, image.size))
     with replacing(path) as file:
         try:
             options = metadata.options(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from finefill.completion import convention as conventions
 from finefill.completion.convention import Convention, Given
-from finefill.completion.engine import Engine
+from finefill.completion.engine import Engine, cpus
 from finefill.errors import FinefillError
 from finefill.files import replacing
 
@@ -51,7 +51,7 @@ def load_ahead(model: str) -> None:
 
     What is wrong with it, :func:`load` tells.
     """
-    if model in names():
+    if cpus() > 1 and model in names():  # on one processor nothing is gained
 
         def work() -> None:
             with contextlib.suppress(FinefillError):
