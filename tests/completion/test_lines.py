@@ -9,6 +9,7 @@ from finefill.completion.exemplar.lines import (
     BROKEN,
     FINE,
     FIRST,
+    MOST,
     OFFERED,
     TRUST,
     WIDE,
@@ -16,6 +17,7 @@ from finefill.completion.exemplar.lines import (
     along,
     broken,
     draw,
+    edges_around,
     find_lines,
 )
 from finefill.completion.exemplar.look import look_at
@@ -189,3 +191,14 @@ def test_a_fill_continues_a_slanted_edge(slope):
     beside = np.abs(rows - (start + slope * columns)) > 2
     error = np.abs(filled.astype(int) - image[hole.slices]).max(2)
     assert error[beside].max() <= 4  # of 120 between the sides
+
+
+def test_where_all_is_edges_the_strongest_count():
+    noise = np.random.default_rng(4).normal(120, 40, (130, 130, 3)).astype(np.float32)
+    rows, columns = np.mgrid[:130, :130]
+    lattice = (rows % 6 < 1) & (columns % 6 < 1) & (np.abs(rows - 65) < 40)
+    noise[:, 65:] += 100  # an upright edge through all of it
+    at, across = edges_around(noise, ~lattice, lattice)
+    assert len(at) == MOST
+    assert (np.abs(at.real - 64.5) <= 1).sum() >= 5  # of 14 rows of holes
+    np.testing.assert_allclose(np.abs(across), 1, rtol=1e-6)

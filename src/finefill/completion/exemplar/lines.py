@@ -28,6 +28,8 @@ GAP = 2  # pixels between the hole and where edges are sought
 CONTRAST = 5.0  # levels of grey a pixel, that an edge must have there
 COHERENT = 0.5  # of 1, that gradients around it must keep to one direction
 ALONE = 2  # pixels within which only the strongest edge of a direction counts
+MOST = 100  # edges, the strongest: bounds time and memory where all is edges
+MOST_AROUND = 5  # pixels for each of them
 BEYOND = 16  # pixels by which an edge is followed away from the hole
 SEEN = 10  # pixels of them that must be known
 STEP = 20.0  # levels, over the channels, between the sides of an edge, in each of its PARTS
@@ -230,16 +232,19 @@ def edges_around(pixels: Values, known: Mask, hole: Mask) -> tuple[Complex, Comp
     gradient[1:-1, 1:-1] *= both * np.float32(0.5)
     double, squared = gradient**2, np.abs(gradient) ** 2
     tensor = blur(np.stack([double.real, double.imag, squared], axis=2).astype(np.float32), 1)
-    places = np.argwhere(grow(hole, GAP + 1) & ~grow(hole, GAP) & known)
+    strong = squared >= CONTRAST**2
+    places = np.argwhere(grow(hole, GAP + 1) & ~grow(hole, GAP) & known & strong)
+    order = np.argsort(-squared[tuple(places.T)], kind="stable")[: MOST * MOST_AROUND]
+    places = places[order]  # the strongest first
     at = tuple(places.T)
-    mean, strength = tensor[at][:, 0] + 1j * tensor[at][:, 1], np.sqrt(squared[at])
+    mean = tensor[at][:, 0] + 1j * tensor[at][:, 1]
     direction = np.exp(0.5j * np.angle(mean))
     direction *= np.where((direction * np.conj(gradient[at])).real < 0, -1, 1)
     near = np.abs(places[:, None] - places).max(2) <= ALONE
     near &= (np.conj(direction[:, None]) * direction).real > ALIKE
-    rank = np.argsort(np.argsort(-strength, kind="stable"))  # of equals, one is before the other
-    beaten = (near & (rank < rank[:, None])).any(1)
-    good = (strength >= CONTRAST) & (np.abs(mean) >= COHERENT * tensor[at][:, 2]) & ~beaten
+    beaten = np.tril(near, -1).any(1)  # by one before it
+    good = np.flatnonzero((np.abs(mean) >= COHERENT * tensor[at][:, 2]) & ~beaten)[:MOST]
+    good = good[np.argsort(order[good])]  # row by row again
     return (places[good, 1] + left) + 1j * (places[good, 0] + top), direction[good]
 
 
