@@ -16,7 +16,7 @@ from finefill.completion.exemplar.tiles import Indices, channel_sum
 from finefill.completion.exemplar.window import Canvas
 
 RING = 3  # pixels around a region that it is to continue
-SAMPLES = 300  # of them that are compared at most
+SAMPLES = 150  # of them that are compared at most
 FEWEST = 6  # of them that are enough to compare
 LARGEST = 120  # a difference, over the channels, that counts fully: another object begins there
 STAY = 0.01  # by which share a shift of one pixel must be better to be preferred

@@ -25,15 +25,17 @@ from finefill.completion.exemplar.window import Values
 from finefill.masks import Mask
 
 # Chosen on validation photographs.
-SEARCHED = 16  # offsets that the search gives each tile
-KEPT = 40  # offsets that a tile chooses from
-LENT = 3  # of a tile's best that it lends to each of twelve around it
+SEARCHED = 12  # offsets that the search gives each tile
+KEPT = 32  # offsets that a tile chooses from
+LENT = 2  # of a tile's best that it lends to each of twelve around it
 GROUP = 2  # tiles along each side of a square that is searched for as one
 LENDERS = (
     (0, 2), (2, 0), (0, -2), (-2, 0), (4, 0), (0, 4), (-4, 0), (0, -4),
     (2, 2), (-2, 2), (2, -2), (-2, -2),
 )  # fmt: skip
-NEIGHBOURS = np.array([(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)])
+# The search goes by every fourth pixel: what lies between is tried by these shifts, no shift first.
+SHIFTS = np.array([(row, column) for row in (0, -1, 1, 2) for column in (0, -1, 1, 2)])
+BOARD = np.indices((PIECE, PIECE)).sum(0) % 2 == 0  # the white squares of a piece
 # A squared difference of colours, over the channels, that counts fully: more tells no more.
 STRANGE = np.float32(4000)
 IMPOSSIBLE = np.float32(1e9)
@@ -94,21 +96,22 @@ def candidates(problem: Problem, kept: int = KEPT, further: Indices | None = Non
             by a pixel; None: none.
     """
     own, costs = corrected(problem, search(problem))
+    first = []
     if len(problem.look.lines.ends):
-        onward = along(problem.look.lines, problem.tiles.middles)
-        own = np.concatenate([onward, own], axis=1)
-        costs = np.concatenate([known_difference(problem, onward), costs], axis=1)
-    order = np.argsort(costs, axis=1, kind="stable")[:, :LENT, None]
-    best = np.take_along_axis(own, order, 1)
-    lent = [own]
+        first = [along(problem.look.lines, problem.tiles.middles)]
+        own = np.concatenate([*first, own], axis=1)
+        costs = np.concatenate([known_difference(problem, first[0], BOARD), costs], axis=1)
+    own = np.take_along_axis(own, np.argsort(costs, axis=1, kind="stable")[..., None], 1)
+    best, rest = own[:, :LENT], own[:, LENT:]
     if further is not None and further.size:
-        lent = [corrected(problem, further[:, :1])[0], further, own]
+        first += [corrected(problem, further[:, :1])[0], further]
+    offered = [*first, best]
     again = repeats(problem.look.canvas)
-    lent.append(np.broadcast_to(again, (len(own), *again.shape)))
-    for row, column in LENDERS:
-        lender = problem.tiles.beside(row, column)
-        lent.append(np.where((lender >= 0)[:, None, None], best[lender], best))
-    every = np.concatenate(lent, axis=1)
+    offered.append(np.broadcast_to(again, (len(own), *again.shape)))
+    lenders = np.stack([problem.tiles.beside(row, column) for row, column in LENDERS], axis=1)
+    lenders = np.where(lenders >= 0, lenders, np.arange(len(own))[:, None])
+    offered += [best[lenders, rank] for rank in range(best.shape[1])]
+    every = np.concatenate([*offered, rest], axis=1)
     return distinct(every, problem.possible(every), kept)
 
 
@@ -135,31 +138,31 @@ def search(problem: Problem) -> Indices:
 
 
 def corrected(problem: Problem, offsets: Indices) -> tuple[Indices, Values]:
-    """Offsets shifted by up to a pixel so that the known pixels of each piece differ least.
+    """Offsets shifted by up to two pixels so that the known pixels of each piece differ least.
 
     Args:
         problem: the tiles.
         offsets: (n, K, 2).
 
     Returns:
-        (n, K, 2) offsets and (n, K) sums of squared differences.
+        (n, K, 2) offsets and (n, K) sums of squared differences, of every second known pixel.
     """
     count, each = offsets.shape[:2]
-    around = (offsets[:, :, None] + NEIGHBOURS).reshape(count, -1, 2)
-    costs = known_difference(problem, around).reshape(count, each, len(NEIGHBOURS))
-    costs[:, :, len(NEIGHBOURS) // 2] -= np.float32(1e-3)  # where all are alike, stay
-    best = costs.argmin(2)
-    return offsets + NEIGHBOURS[best], np.take_along_axis(costs, best[..., None], 2)[..., 0]
+    around = (offsets[:, :, None] + SHIFTS).reshape(count, -1, 2)
+    costs = known_difference(problem, around, BOARD).reshape(count, each, len(SHIFTS))
+    best = costs.argmin(2)  # where all are alike, the first: none
+    return offsets + SHIFTS[best], np.take_along_axis(costs, best[..., None], 2)[..., 0]
 
 
-def known_difference(problem: Problem, offsets: Indices) -> Values:
+def known_difference(problem: Problem, offsets: Indices, seen: Mask | None = None) -> Values:
     """Sums of squared differences over the known pixels of each piece: (n, K).
 
-    What is not possible costs IMPOSSIBLE.
+    Of those alone that are ``seen``, (PIECE, PIECE) bool. What is not possible costs IMPOSSIBLE.
     """
     possible = problem.possible(offsets)
     difference = np.zeros(possible.shape, np.float32)
-    known = problem.known.reshape(len(possible), -1)
+    known = problem.known if seen is None else problem.known & seen
+    known = known.reshape(len(possible), -1)
     colours = problem.look.canvas.pixels
     width = colours.shape[1]
     colours = colours.reshape(-1, 3)

@@ -32,7 +32,7 @@ from finefill.completion.plan import Box, window_around
 from finefill.files import RGB
 from finefill.masks import Mask
 
-STEPS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))
+STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
 # Of a window at once; larger holes are completed at a reduced scale. Bounds the memory: the
@@ -169,22 +169,26 @@ def at_full_size(low: Canvas, high: Canvas, regions: Regions, used: list[int]) -
 
 
 def labels_around(low: Canvas, high: Canvas, regions: Regions) -> Indices:
-    """The labels that a pixel of a larger canvas's hole may have: (5, p).
+    """The labels that a pixel of a larger canvas's hole may have: (3, p).
 
-    Those of the smaller canvas's pixel that it lies in, and of the four beside that.
+    Those of the smaller canvas's pixel that it lies in, and of the two that are nearest to it above
+    or below that, and left or right of it.
     """
     # Only around the hole: the canvas is many times as large.
     corner = regions.pixels.min(0) - low.margin
     number = np.full(regions.pixels.max(0) + 1 + low.margin - corner, -1, np.intp)
     number[tuple((regions.pixels - corner).T)] = regions.label
     for _ in range(2):  # roundings may lead out of the hole
-        for row, column in STEPS[1:]:
+        for row, column in STEPS:
             number = np.where(number < 0, np.roll(number, (row, column), (0, 1)), number)
     zoom = np.array(high.sizes[0]) / low.sizes[0]
-    at = np.minimum((high.places - high.margin) / zoom, np.array(low.sizes[0]) - 1)
-    rows, columns = (at.astype(np.intp) + low.margin - corner).T
-    around = [number[rows + row, columns + column] for row, column in STEPS]
-    return np.stack([np.where(label >= 0, label, around[0]) for label in around])
+    at = (high.places - high.margin + 0.5) / zoom
+    pixel = at.astype(np.intp)
+    rows, columns = (pixel + low.margin - corner).T
+    down, right = np.where(at - pixel < 0.5, -1, 1).T
+    own = number[rows, columns]
+    beside = number[rows + down, columns], number[rows, columns + right]
+    return np.stack([own, *(np.where(label >= 0, label, own) for label in beside)])
 
 
 def _all_known(canvas: Canvas, regions: Regions) -> Regions | None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from finefill.completion.blend import spread
+from finefill.completion.detail import around
 from finefill.completion.plan import Box
 from finefill.files import RGB
 from finefill.masks import Mask, grow, scale
@@ -125,16 +126,20 @@ def matching_canvas(window: RGB, unknown: Mask, hole: Mask, guide: Values) -> Ca
     size = guide.shape[:2]
     small, missing = at_size(window, unknown, size)
     target = missing & scale(hole, (size[0], size[1]))
-    # Nothing of what is masked may be seen: other holes get the smooth colours around them.
-    seen = (~missing)[..., None].astype(np.float32)
-    first = np.where(target[..., None], guide, spread(small * seen, seen))
+    first: Values = small.astype(np.float32)
+    if not np.array_equal(target, missing):
+        # Nothing of what is masked may be seen: other holes get the smooth colours around them.
+        seen = (~missing)[..., None].astype(np.float32)
+        first = spread(first * seen, seen)
+    np.copyto(first, guide, where=target[..., None])
     panels: list[tuple[NDArray[Any], Mask]] = []
     for panel in PANELS:
         image, masked = first, missing
         if panel.factor != 1:
             there = panel.size(size)
-            image, masked = at_size(window, unknown, there)
-            image = np.where(masked[..., None], resized(first, there), image).astype(np.float32)
+            scaled, masked = at_size(window, unknown, there)
+            image, near = scaled.astype(np.float32), around(masked, 0)
+            np.copyto(image[near], resized(first, there, near), where=masked[near][..., None])
         if panel.mirrored:
             image, masked = image[:, ::-1], masked[:, ::-1]
         panels.append((image, ~masked))
@@ -198,11 +203,17 @@ def scaled_slices(box: Box, down: float, across: float) -> tuple[slice, slice]:
     )
 
 
-def resized(image: Values, size: tuple[int, ...]) -> Values:
-    """(h, w, 3) float32 at another size (height, width)."""
+def resized(
+    image: Values, size: tuple[int, ...], part: tuple[slice, slice] | None = None
+) -> Values:
+    """(h, w, 3) float32 at another size (height, width); of that a part where only it is needed."""
     how = _filter(image.shape, size)
+    rows, columns = part or (slice(0, size[0]), slice(0, size[1]))
+    down, across = image.shape[0] / size[0], image.shape[1] / size[1]
+    box = columns.start * across, rows.start * down, columns.stop * across, rows.stop * down
+    shape = columns.stop - columns.start, rows.stop - rows.start
     planes = (Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(image, 2, 0))
-    return np.stack([np.asarray(p.resize((size[1], size[0]), how)) for p in planes], axis=2)
+    return np.stack([np.asarray(p.resize(shape, how, box)) for p in planes], axis=2)
 
 
 def _filter(shape: tuple[int, ...], size: tuple[int, ...]) -> Image.Resampling:
