@@ -30,7 +30,7 @@ FACES = {
     "finefill.masks": """
         LAMA Mask Placing THRESHOLD binarize by_numbers center_square check composite fit grow
         inverted of_image placed random_box random_irregular random_object random_outline
-        random_square random_strokes read_mask scale tell_empty too_tight union
+        random_square random_strokes read_mask scale tell_empty threefold too_tight union
     """,
     "finefill.completion": """
         Box CARD_KEY Chosen Convention Engine FILLS Fill Filled MAX_THREADS NEAR Report WRAPS Way

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from finefill.masks import Mask
+from finefill.masks import Mask, threefold
 
 _Values = NDArray[np.float32]
 TRUST = 12  # levels of 255; a difference of so much at the edge counts half
@@ -46,7 +46,7 @@ def meet_edges(known: _Values, fill: _Values, hole: Mask, radius: int) -> _Value
     pixels = np.argwhere(hole & _within(~hole, NEXT))
     if not len(pixels):
         return fill
-    lacking = _lacking(np.where(hole[..., None], fill, known), hole, pixels, radius)
+    lacking = _lacking(np.where(threefold(hole), fill, known), hole, pixels, radius)
     largest = np.abs(lacking).max(axis=1, keepdims=True) / TRUST
     weight = ONE / (ONE + largest * largest)
     # The shift is smooth: half the size is enough for it.
@@ -153,12 +153,16 @@ def _known_where_any(means: _Values) -> _Values:
 
 def blur_where(image: _Values, chosen: Mask, radius: int) -> _Values:
     """Mean of the chosen pixels around each pixel; 0 where there is none."""
-    both = np.empty((*chosen.shape, image.shape[2] + 1), np.float32)
+    channels = image.shape[2]
+    both = np.empty((*chosen.shape, channels + 1), np.float32)
     both[..., -1] = chosen
-    np.multiply(image, both[..., -1:], out=both[..., :-1])
+    for channel in range(channels):  # one after the other: their axis is too short for NumPy
+        np.multiply(image[..., channel], both[..., -1], out=both[..., channel])
     both = blur(both, radius)
-    means = both[..., :-1]
-    means /= np.maximum(both[..., -1:], LEAST)
+    weights = np.maximum(both[..., -1], LEAST)
+    means = np.empty((*chosen.shape, channels), np.float32)
+    for channel in range(channels):
+        np.divide(both[..., channel], weights, out=means[..., channel])
     return means
 
 

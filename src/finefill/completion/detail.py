@@ -24,6 +24,7 @@ from PIL import Image
 from finefill.completion.blend import (
     LEAST,
     REACH,
+    blur,
     blur_where,
     meet_edges,
     patches,
@@ -31,7 +32,7 @@ from finefill.completion.blend import (
     widened,
 )
 from finefill.files import RGB
-from finefill.masks import Mask
+from finefill.masks import Mask, composite, threefold
 
 # Chosen on validation photographs, by PSNR, distance of VGG16 features and looking.
 PATCH = 12  # pixels, side of a patch; two patches overlap by half
@@ -41,12 +42,13 @@ SMOOTH = 1  # radius in pixels of the blur whose loss is the network's own detai
 OWN = 0.5  # share of that which stays: all of it can show as a grid
 SOFTER = np.float32(2.5)  # how much finer frequencies of a fill count when a patch is looked up
 COHERENCE = 0.5  # price of a neighbour that takes its detail from elsewhere
-SWEEPS = 3  # over all patches, to settle that
+SWEEPS = 2  # over all patches, to settle that
 
 GRID = PATCH // 2  # pixels between patches of the fill
 CELL = PATCH // STEP  # steps in a patch
 HALF = GRID // STEP  # steps between patches of the fill
 AT_ONCE = 50_000  # numbers of patches that are laid at a time: they stay in the cache
+FAR = np.float32(1e30)  # what no squared distance of patches reaches
 BICUBIC = 3  # pixels that its filter sees on each side, and one for rounding
 
 _Values = NDArray[np.float32]
@@ -73,29 +75,28 @@ def add_detail(photo: RGB, mask: Mask, small: RGB, hole: Mask, fill: RGB) -> RGB
         (H, W, 3) uint8, a new array, equal to ``photo`` outside ``mask``. Where the photo has no
         patch without a hole, the fill is scaled up and nothing is added.
     """
-    known = small.astype(np.float32)
-    soft = blur_where(known, ~hole, SOFT)
-    base = np.where(hole[..., None], fill, small).astype(np.float32)
-    matches = match(known, hole, base)
+    base = composite(small, fill, hole).astype(np.float32)
+    soft = blur(base, SOFT)
+    matches = match(base, hole)
     near = around(hole, REACH)
     inner, inside = base[near], hole[near]
     smooth = blur_where(inner, inside, SMOOTH)
-    np.copyto(inner, OWN * inner + (1 - OWN) * smooth, where=inside[..., None])
+    np.copyto(inner, OWN * inner + (1 - OWN) * smooth, where=threefold(inside))
 
     completed, near = photo.copy(), around(mask, REACH)
     if mask.shape == hole.shape:
         result = base[near]
         if matches is not None:
-            result = result + transfer(known - soft, matches, near)
+            result = result + transfer(base - soft, matches, near)
     else:
         result = _enlarged(photo, mask, near, soft, base, matches)
     met = meet_edges(photo[near].astype(np.float32), result, mask[near], 1)
     rounded = np.rint(met, out=met).clip(0, 255, out=met).astype(np.uint8)
-    np.copyto(completed[near], rounded, where=mask[near][..., None])
+    np.copyto(completed[near], rounded, where=threefold(mask[near]))
     return completed
 
 
-def match(known: _Values, hole: Mask, fill: _Values) -> Matches | None:
+def match(image: _Values, hole: Mask) -> Matches | None:
     """Find for each patch that touches the hole the known patch to take detail from.
 
     Patches of the fill lie on a grid of half a patch, known ones on one of ``STEP`` pixels; so does
@@ -103,12 +104,11 @@ def match(known: _Values, hole: Mask, fill: _Values) -> Matches | None:
     there: its frequencies count ``SOFTER`` times.
 
     Args:
-        known: (h, w, 3), right outside the hole.
+        image: (h, w, 3), with a soft fill in the hole.
         hole: (h, w) bool.
-        fill: (h, w, 3), the soft fill in the hole, ``known`` elsewhere.
 
     Returns:
-        The matches; None where no patch of the photo is free of holes.
+        The matches; None where no patch of the image is free of holes.
     """
     if min(hole.shape) < PATCH:
         return None
@@ -120,18 +120,11 @@ def match(known: _Values, hole: Mask, fill: _Values) -> Matches | None:
         return None
     hole = _padded(hole, shape, False)
     cells = np.argwhere(_touched(hole)[::HALF, ::HALF])
-    if down or right:
-        known, fill = (widened(it, 0, (down, right)) for it in (known, fill))
-    first, last = cells.min(0), cells.max(0)
-    part = (
-        slice(GRID * first[0], GRID * last[0] + PATCH),
-        slice(GRID * first[1], GRID * last[1] + PATCH),
-    )
-    goal = described(fill[part])
-    there = np.logical_or.reduce(_blocks(hole[part][..., None]), axis=2)
-    goal[..., 3:] *= np.where(there, SOFTER, np.float32(1))[..., None]
-    wanted = patches(goal, HALF * (cells - first), CELL)
-    cost, constant = _distances(wanted, patches(described(known), places, CELL))
+    look = described(widened(image, 0, (down, right)) if down or right else image)
+    candidates = patches(look, places, CELL)
+    inside = np.logical_or.reduce(_blocks(hole[..., None]), axis=2)
+    look[..., 3:] *= np.where(inside, SOFTER, np.float32(1))[..., None]
+    cost, constant = _distances(patches(look, HALF * cells, CELL), candidates)
     chosen = cohere(cost, constant, cells, places, usable)
     return Matches(GRID * cells, STEP * places[chosen])
 
@@ -151,7 +144,8 @@ def cohere(
     with another offset.
 
     Args:
-        cost: (K, N), |source - target|^2 of each target with each place, less a constant.
+        cost: (K, N + 1), |source - target|^2 of each target with each place, less a constant; the
+            last column, ``FAR``, is that of no place.
         constant: (K,), of each target.
         cells: (K, 2), row and column of each target on the targets' grid.
         places: (N, 2), row and column of each known patch, in steps.
@@ -161,36 +155,40 @@ def cohere(
         (K,), which of the places each target takes its detail from.
     """
     chosen: NDArray[np.intp] = cost.argmin(axis=1)
-    height, width = usable.shape
+    count, (height, width) = len(cells), usable.shape
     # Places have one number in a grid three times as large: there no offset leads outside.
     index = np.full((3 * height, 3 * width), -1)
     index[height + places[:, 0], width + places[:, 1]] = np.arange(len(places))
     index = index.ravel()
     across = np.array([3 * width, 1])
     targets = (HALF * cells + (height, width)) @ across
-    offsets = (places[chosen] - HALF * cells) @ across
+    # Of no target: so large that it leads to the last of the grid, which is no place.
+    offsets = np.append((places[chosen] - HALF * cells) @ across, len(index))
 
     number = np.full(cells.max(0) + 3, -1)  # of the target on each cell, with a border of none
-    number[cells[:, 0] + 1, cells[:, 1] + 1] = np.arange(len(cells))
-    steps = ((0, 1), (2, 1), (1, 0), (1, 2))  # up, down, left, right
+    number[cells[:, 0] + 1, cells[:, 1] + 1] = np.arange(count)
+    steps = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))  # itself, up, down, left, right
     around_it = np.stack([number[cells[:, 0] + y, cells[:, 1] + x] for y, x in steps], axis=1)
     # The median, of NumPy's without its import of masked arrays.
-    nearest = np.maximum(cost[np.arange(len(cells)), chosen] + constant, 0)
-    middle = np.partition(nearest, len(cells) // 2)[len(cells) // 2]
-    penalty = np.float32(COHERENCE * middle)
+    starts = np.arange(count)[:, None] * cost.shape[1]  # of each target's row
+    nearest = np.maximum(cost[np.arange(count), chosen] + constant, 0)
+    nearest.partition(count // 2)
+    penalty = np.float32(COHERENCE * nearest[count // 2])
+    costs = cost.ravel()
 
     # As on a chessboard: neighbours rest.
     colours = [np.flatnonzero(cells.sum(1) % 2 == colour) for colour in (0, 1)]
-    turns = [(mine, around_it[mine], around_it[mine] >= 0) for mine in colours]
+    turns = [
+        (mine, around_it[mine], targets[mine, None], starts[mine], np.arange(len(mine)))
+        for mine in colours
+    ]
     still = 0  # turns in a row that changed nothing
-    rows = [np.arange(len(mine)) for mine in colours]
-    for (mine, neighbours, there), row in zip(turns * SWEEPS, rows * SWEEPS, strict=True):
-        options = np.concatenate([offsets[mine, None], offsets[neighbours]], axis=1)  # (k, 5)
-        broken = (options[:, :, None] != options[:, None, 1:]) & there[:, None]
-        found = index[targets[mine, None] + options]
-        energy = cost[mine[:, None], found] + penalty * broken.sum(2, dtype=np.float32)
-        energy[found < 0] = np.inf
-        energy[:, 1:][~there] = np.inf
+    for mine, hood, target, start, row in turns * SWEEPS:
+        options = offsets[hood]  # (k, 5)
+        broken = options[:, :, None] != options[:, None, 1:]
+        found = index.take(target + options, mode="clip")
+        # One before the start of a row is the end of another: of no place.
+        energy = costs[start + found] + penalty * broken.sum(2, dtype=np.float32)
         best = energy.argmin(axis=1)  # the first of equals: its own
         chosen[mine] = found[row, best]
         offsets[mine] = options[row, best]
@@ -336,14 +334,18 @@ def _waves() -> _Values:
 
 
 def _distances(wanted: _Values, candidates: _Values) -> tuple[_Values, _Values]:
-    """|wanted - candidate|^2 for each pair, (K, N), less |wanted|^2, which is given too, (K,)."""
+    """|wanted - candidate|^2 for each pair, (K, N), less |wanted|^2, which is given too, (K,).
+
+    Behind them one more column, ``FAR``: (K, N + 1).
+    """
     count, length = wanted.shape
     targets = np.empty((count, length + 1), np.float32)
     np.multiply(wanted, -2, out=targets[:, :-1])
     targets[:, -1] = 1
-    sources = np.empty((len(candidates), length + 1), np.float32)
-    sources[:, :-1] = candidates
-    sources[:, -1] = np.einsum("ij,ij->i", candidates, candidates)
+    sources = np.zeros((len(candidates) + 1, length + 1), np.float32)
+    sources[:-1, :-1] = candidates
+    sources[:-1, -1] = np.einsum("ij,ij->i", candidates, candidates)
+    sources[-1, -1] = FAR
     return targets @ sources.T, np.einsum("ij,ij->i", wanted, wanted)
 
 

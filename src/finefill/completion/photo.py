@@ -35,7 +35,7 @@ from finefill.completion.plan import (
 from finefill.completion.wrap import Wrap, check_wrap
 from finefill.errors import FinefillError
 from finefill.files import RGB, for_network, hidden_of, photo_of, put_back, turn
-from finefill.masks import Mask, binarize, check, of_image
+from finefill.masks import Mask, binarize, check, of_image, threefold
 from finefill.masks import scale as scale_mask
 
 CHUNK = 32  # windows whose network inputs are kept at a time
@@ -403,7 +403,7 @@ def _put_regions(result: RGB, unknown: Mask, unseen: Mask, hole: Box) -> Way:
         return "network"
     box = window_around(hole, round(CONTEXT * hole.side), unknown.shape)
     copied = plain.toned(copied, result[box.slices], ~unknown[box.slices])
-    np.copyto(part, copied, where=own[..., None])
+    np.copyto(part, copied, where=threefold(own))
     return "regions"
 
 
@@ -442,7 +442,7 @@ def _put(
             fill = add_detail(middle, scale_mask(unknown, size), small, hole, fill)
     own = left[window.hole.slices]  # holes of other windows wait for their turn
     section = plain.toned(_section(fill, inside, unknown.shape), part, ~unknown)
-    np.copyto(part[inside.slices], section, where=own[..., None])
+    np.copyto(part[inside.slices], section, where=threefold(own))
 
 
 def _section(fill: RGB, inside: Box, shape: tuple[int, ...]) -> RGB:

@@ -38,6 +38,7 @@ __all__ = [
     "read_mask",
     "scale",
     "tell_empty",
+    "threefold",
     "too_tight",
     "union",
 ]
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         inverted,
         scale,
         tell_empty,
+        threefold,
         union,
     )
     from finefill.masks.reading import Placing, by_numbers, fit, of_image, placed, read_mask
@@ -92,6 +94,7 @@ else:
                 "inverted",
                 "scale",
                 "tell_empty",
+                "threefold",
                 "union",
             ],
             "reading": ["Placing", "by_numbers", "fit", "of_image", "placed", "read_mask"],

@@ -313,7 +313,12 @@ def tell_empty(mask: Mask, empty: Sequence[str]) -> None:
 
 def composite(image: NDArray[np.uint8], fill: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:
     """``fill`` where ``mask`` is True, ``image`` elsewhere: (H, W, 3) uint8, a new array."""
-    return np.where(mask[..., None], fill, image)
+    return np.where(threefold(mask), fill, image)
+
+
+def threefold(mask: Mask) -> Mask:
+    """The mask of each colour, (H, W, 3): many times as fast as (H, W, 1) beside (H, W, 3)."""
+    return mask.repeat(3, axis=1).reshape(*mask.shape, 3)
 
 
 def _shrink(mask: Mask, length: int, axis: int) -> Mask:
