@@ -11,6 +11,7 @@ Everything here costs in proportion to the pixels that it is given: the hole and
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,7 @@ def _lacking(image: _Values, hole: Mask, pixels: NDArray[np.intp], radius: int) 
     """
     reach = 2 * radius
     side = 2 * reach + 1
-    box = np.ones(2 * radius + 1)
-    once = np.convolve(box, box)
-    kernel = np.outer(once, once).astype(np.float32).ravel()
+    kernel = _kernel(radius)
     colours = patches(widened(image, reach), pixels, side).reshape(len(pixels), side * side, 3)
     inside = widened(hole[..., None].astype(np.float32), reach)
     inner = kernel * patches(inside, pixels, side)
@@ -79,6 +78,14 @@ def _lacking(image: _Values, hole: Mask, pixels: NDArray[np.intp], radius: int) 
         return means
 
     return mean(kernel - inner) - mean(inner)
+
+
+@cache
+def _kernel(radius: int) -> _Values:
+    """The weights of :func:`blur`, ((4 radius + 1)^2,), not divided by their sum."""
+    box = np.ones(2 * radius + 1)
+    once = np.convolve(box, box)
+    return np.outer(once, once).astype(np.float32).ravel()
 
 
 def widened(image: _Values, before: int, after: tuple[int, int] | None = None) -> _Values:

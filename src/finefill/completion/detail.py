@@ -349,6 +349,7 @@ def _distances(wanted: _Values, candidates: _Values) -> tuple[_Values, _Values]:
     return targets @ sources.T, np.einsum("ij,ij->i", wanted, wanted)
 
 
+@cache
 def _bump(length: int) -> _Values:
     """A Hann window without its zeros."""
     return np.hanning(length + 2)[1:-1].astype(np.float32)

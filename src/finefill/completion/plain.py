@@ -85,22 +85,18 @@ def _curve(colours: NDArray[np.uint8], patience: float) -> NDArray[np.uint8] | N
     counts, at = _near(light, None), _near(light, light)
     there = counts > 0
     places = at[there] / counts[there]
-    curve = np.stack(
-        [
-            np.interp(
-                np.arange(256), places, _near(light, colours[:, channel])[there] / counts[there]
-            )
-            for channel in range(3)
-        ],
-        axis=1,
-    )
-    away = np.abs(colours - curve[light]).max(axis=1)
-    away.sort()
-    # Percentiles; NumPy's own import masked arrays.
+    curve = np.empty((256, 3))
+    away = np.zeros(len(colours))
     rank = np.arange(len(away))
-    most, nearly_all = np.interp(np.array([0.95, 0.99]) * rank[-1], rank, away)
-    if most > patience * ON_CURVE or nearly_all > patience * NEAR_CURVE:
-        return None
+    for channel in (2, 0, 1):  # that of least brightness strays most
+        sums = _near(light, colours[:, channel])[there]
+        curve[:, channel] = np.interp(np.arange(256), places, sums / counts[there])
+        strays = np.abs(colours[:, channel] - curve[light, channel])
+        away = np.maximum(away, strays)
+        # Percentiles; NumPy's own import masked arrays.
+        most, nearly_all = np.interp(np.array([0.95, 0.99]) * rank[-1], rank, np.sort(away))
+        if most > patience * ON_CURVE or nearly_all > patience * NEAR_CURVE:
+            return None
     return np.asarray(np.rint(curve), np.uint8)
 
 

@@ -387,6 +387,9 @@ def _runs(used: NDArray[np.bool_], near: int) -> list[tuple[int, int]]:
     at = np.flatnonzero(used)
     if not at.size:
         return []
+    first, last = int(at[0]), int(at[-1])
+    if last - first < at.size:  # one run, as of most holes
+        return [(first, last + 1)]
     gaps = np.flatnonzero(np.diff(at) > near)
     starts = np.concatenate([at[:1], at[gaps + 1]])
     ends = np.concatenate([at[gaps], at[-1:]]) + 1
