@@ -16,7 +16,7 @@ from finefill.completion.exemplar.candidates import (
     search,
 )
 from finefill.completion.exemplar.choose import directedness, gradients, uprightness
-from finefill.completion.exemplar.coarser import halved, offsets_at_half
+from finefill.completion.exemplar.coarser import at_half, halved
 from finefill.completion.exemplar.labels import (
     Edges,
     min_sum,
@@ -240,12 +240,13 @@ def test_search_finds_the_period():
     tile = random.integers(0, 256, (1, 36, 3)).repeat(1, 0)
     photo = np.tile(tile, (120, 4, 1)).astype(np.uint8)[:, :140]  # columns repeat after 36
     problem = problem_of(photo, with_hole((120, 140), 50, 66, 60, 76))
-    for offsets in (search(problem), candidates(problem)):
+    again = repeats(problem.look.canvas).offsets
+    for offsets in (search(problem), candidates(problem, again)):
         assert (offsets[..., 1] % 36 == 0).any(1).all()
     assert (search(problem)[:, 0, 1] % 36 == 0).all()
 
 
-def test_half_the_scale_tells_offsets_at_twice_their_size():
+def test_half_the_scale_tells_offsets_at_twice_their_size_and_joins_the_guide():
     """Squares of 8, at half the scale of 4: what fits moves by 8 and 8, or 16, or 24 and 8."""
     photo, mask = chessboard(96, 120, 8), with_hole((96, 120), 32, 60, 42, 74)
     canvas = matching_canvas(photo, mask, mask, np.full((96, 120, 3), 120, np.float32))
@@ -254,13 +255,19 @@ def test_half_the_scale_tells_offsets_at_twice_their_size():
     assert half.places.min(0).tolist() == [half.margin + 16, half.margin + 21]
     assert half.places.max(0).tolist() == [half.margin + 29, half.margin + 36]
     tiles = tiles_of(canvas.hole)
-    offsets = offsets_at_half(canvas, tiles)
+    found = at_half(canvas, tiles)
+    offsets = found.offsets
     assert offsets.shape == (len(tiles.cells), 5, 2)
     sources = 4 * tiles.cells[:, None] + 2 + offsets
     here = offsets[canvas.panel_of(sources[..., 1]) == 0]
     assert len(here)
     assert (here % 8 == 0).all()
     assert (here.sum(1) % 16 == 0).all()
+    # At the middles of squares the guide, 120, and the square's 40 or 200 are mixed, half each.
+    seen = found.canvas.pixels[canvas.margin :, canvas.lefts[0] :]
+    for row, column in itertools.product(range(36, 60, 8), range(44, 74, 8)):
+        assert np.allclose(seen[row, column], 60 + photo[row, column] / 2, atol=0.01)
+    assert np.array_equal(found.canvas.pixels[~canvas.hole], canvas.pixels[~canvas.hole])
 
 
 def test_offsets_from_elsewhere_are_candidates_first():
@@ -269,7 +276,7 @@ def test_offsets_from_elsewhere_are_candidates_first():
     possible = problem.possible(further)[:, 0]
     assert possible.any()
     assert not possible.all()  # beyond the right edge
-    offered = candidates(problem, 7, further)
+    offered = candidates(problem, np.empty((0, 2), np.intp), 7, further)
     assert offered.shape == (len(further), 7, 2)
     assert (offered[possible, 0] == (0, 48)).all()
     assert not (offered[~possible] == (0, 48)).all(2).any()
@@ -279,8 +286,7 @@ def test_nothing_at_half_the_scale():
     """Eight known columns: four at half the scale, and no piece is so narrow."""
     photo, mask = np.full((96, 64, 3), 90, np.uint8), with_hole((96, 64), 0, 96, 8, 64)
     canvas = matching_canvas(photo, mask, mask, photo.astype(np.float32))
-    tiles = tiles_of(canvas.hole)
-    assert offsets_at_half(canvas, tiles).shape == (len(tiles.cells), 0, 2)
+    assert at_half(canvas, tiles_of(canvas.hole)) is None
 
 
 def test_distinct_keeps_the_first_possible_ones():
@@ -573,13 +579,21 @@ def test_a_wall_of_windows_repeats_itself():
             wall[row : row + 9, column : column + 6] = 60
     known = ~with_hole((90, 112), 30, 60, 40, 80)
     canvas = lay_out([(wall, known)], ~known, 8)
-    found = {tuple(offset) for offset in repeats(canvas).tolist()}
+    found = {tuple(offset) for offset in repeats(canvas).offsets.tolist()}
     assert len(found) == 8
+    assert repeats(canvas).rows
     assert found <= {(18 * row, 14 * column) for row in range(-4, 5) for column in range(-7, 8)}
     blank = lay_out(
         [(np.full((40, 40, 3), 90, np.float32), np.ones((40, 40), bool))], known[:40, :40], 8
     )
-    assert repeats(blank).shape == (0, 2)
+    assert repeats(blank).offsets.shape == (0, 2)
+    assert not repeats(blank).rows
+
+
+def test_noise_stands_in_no_rows():
+    noise = np.random.default_rng(3).uniform(60, 200, (90, 112, 3)).astype(np.float32)
+    canvas = lay_out([(noise, np.ones((90, 112), bool))], np.zeros((90, 112), bool), 8)
+    assert not repeats(canvas).rows
 
 
 def test_bland_sources_cost_what_they_lack(monkeypatch):

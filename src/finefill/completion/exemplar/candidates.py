@@ -19,7 +19,6 @@ from finefill.completion.exemplar.look import (
     quartered,
     sampled,
 )
-from finefill.completion.exemplar.repeats import repeats
 from finefill.completion.exemplar.tiles import PIECE, Indices, Tiles, channel_sum
 from finefill.completion.exemplar.window import Values
 from finefill.masks import Mask
@@ -86,11 +85,14 @@ class Problem:
         return possible
 
 
-def candidates(problem: Problem, kept: int = KEPT, further: Indices | None = None) -> Indices:
+def candidates(
+    problem: Problem, again: Indices, kept: int = KEPT, further: Indices | None = None
+) -> Indices:
     """(n, kept, 2): distinct possible offsets of each tile, the last repeated where few are.
 
     Args:
         problem: the tiles.
+        again: (k, 2), offsets at which the photograph repeats itself.
         kept: how many.
         further: (n, K, 2), offsets from elsewhere, which come first, the first of them corrected
             by a pixel; None: none.
@@ -106,7 +108,6 @@ def candidates(problem: Problem, kept: int = KEPT, further: Indices | None = Non
     if further is not None and further.size:
         first += [corrected(problem, further[:, :1])[0], further]
     offered = [*first, best]
-    again = repeats(problem.look.canvas)
     offered.append(np.broadcast_to(again, (len(own), *again.shape)))
     lenders = np.stack([problem.tiles.beside(row, column) for row, column in LENDERS], axis=1)
     lenders = np.where(lenders >= 0, lenders, np.arange(len(own))[:, None])

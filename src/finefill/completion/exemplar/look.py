@@ -25,9 +25,10 @@ STRIDE = 3  # pixels between two of them
 REACH = 12  # pixels on each side that a context may see
 NEAR_WEIGHT = 2.0  # of a sample of the near context, beside 1 of a known pixel of the piece
 FAR_WEIGHT = 7.2  # of all samples of the far context together
-GUIDE_NEAR = 0.08  # weight of a pixel of the guide beside a known one
-GUIDE_FAR = 0.3
 WITHIN = 16  # pixels from a hole: what goes on there tells what is expected in it
+# Weights of a pixel of the guide beside a known one, in the near and the far context.
+DRAWN = (0.08, 0.3)  # where the network drew it
+COPIED = (0.15, 0.6)  # where half of it is copied
 LEAST, MOST = 20.0, 200.0  # levels squared, of the noise
 LIVELIER = 2.0  # a fill may be than the guide: where that is blank (a sky), it should stay so
 ACTIVITY = 2.0  # weight of the activity beside colours
@@ -42,8 +43,9 @@ class Look:
         lines: the straight edges that cross the hole.
         half: (H/2, W/2, 3) float32, the colours at half the scale.
         wide: (H/2, W/2, 4) float32, blurred colours and ACTIVITY x activity.
-        trust_near: (H/2, W/2) float32, 1 where known, at least GUIDE_NEAR in the hole, 0 elsewhere.
-        trust_far: the same with GUIDE_FAR.
+        trust_near: (H/2, W/2) float32, 1 where known, at least the guide's weight in the hole, 0
+            elsewhere.
+        trust_far: the same.
         usable: (H/2, W/2) bool, centres whose 3x3 pixels are known.
         noise: a small squared difference between colours: the median of neighbours', within limits.
     """
@@ -68,8 +70,14 @@ class Contexts:
     far_weight: Values
 
 
-def look_at(canvas: Canvas, lines: Lines = NONE) -> Look:
-    """Compute all that pieces of a canvas are compared by; lines are drawn into its hole."""
+def look_at(canvas: Canvas, lines: Lines = NONE, guide: tuple[float, float] = DRAWN) -> Look:
+    """Compute all that pieces of a canvas are compared by; lines are drawn into its hole.
+
+    Args:
+        canvas: at the scale of matching, or half of it.
+        lines: the straight edges that cross the hole.
+        guide: what its pixels in the hole count, in the near and the far context.
+    """
     canvas, trust = draw(canvas, lines)
     drawn = halve(trust[..., None])[..., 0]
     half = halve(canvas.pixels)
@@ -81,8 +89,8 @@ def look_at(canvas: Canvas, lines: Lines = NONE) -> Look:
         lines,
         half,
         wide,
-        np.where(known, 1, np.maximum(GUIDE_NEAR * hole, drawn)).astype(np.float32),
-        np.where(known, 1, np.maximum(GUIDE_FAR * hole, drawn)).astype(np.float32),
+        np.where(known, 1, np.maximum(guide[0] * hole, drawn)).astype(np.float32),
+        np.where(known, 1, np.maximum(guide[1] * hole, drawn)).astype(np.float32),
         _all_known_around(known),
         _noise(canvas),
     )

@@ -9,11 +9,12 @@ from PIL import Image
 
 from finefill.completion.exemplar.align import Regions, align, enlarged, reach
 from finefill.completion.exemplar.candidates import Problem, candidates
-from finefill.completion.exemplar.coarser import offsets_at_half
+from finefill.completion.exemplar.coarser import at_half
 from finefill.completion.exemplar.labels import choose_labels
-from finefill.completion.exemplar.lines import find_lines
-from finefill.completion.exemplar.look import look_at
+from finefill.completion.exemplar.lines import draw, find_lines
+from finefill.completion.exemplar.look import COPIED, look_at
 from finefill.completion.exemplar.poisson import blended
+from finefill.completion.exemplar.repeats import repeats
 from finefill.completion.exemplar.seams import COARSE, FINE, choices_of_tiles, cut
 from finefill.completion.exemplar.tiles import Indices, tiles_of
 from finefill.completion.exemplar.window import (
@@ -117,15 +118,21 @@ def match(canvas: Canvas) -> Regions | None:
 
     None where a tile has nothing that it could be copied from.
     """
-    problem = Problem(look_at(canvas, find_lines(canvas)), tiles_of(canvas.hole))
-    offered = candidates(problem, further=offsets_at_half(problem.look.canvas, problem.tiles))
+    tiles, lines, again = tiles_of(canvas.hole), find_lines(canvas), repeats(canvas)
+    half = at_half(draw(canvas, lines)[0], tiles)
+    if half is not None and again.rows:
+        look = look_at(half.canvas, lines, COPIED)
+    else:
+        look = look_at(canvas, lines)
+    problem = Problem(look, tiles)
+    offered = candidates(problem, again.offsets, further=None if half is None else half.offsets)
     if not problem.possible(offered).any(1).all():
         return None
     offsets, region_of = np.unique(choose_labels(problem, offered), axis=0, return_inverse=True)
     pixels = canvas.places
-    tiles, prices = choices_of_tiles(problem.tiles, pixels, problem.look.noise)
-    coarse = Regions(pixels, region_of.ravel()[tiles[0]], offsets, problem.look.noise)
-    return replace(coarse, label=cut(canvas, coarse, region_of.ravel()[tiles], prices, COARSE))
+    near, prices = choices_of_tiles(problem.tiles, pixels, problem.look.noise)
+    coarse = Regions(pixels, region_of.ravel()[near[0]], offsets, problem.look.noise)
+    return replace(coarse, label=cut(canvas, coarse, region_of.ravel()[near], prices, COARSE))
 
 
 def parts_needed(low: Canvas, regions: Regions, shape: tuple[int, ...]) -> dict[int, Box]:

@@ -6,6 +6,7 @@ Few offsets are enough to complete what people built, and they are seen in what 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,25 @@ NEAREST = 6  # pixels at the scale of matching; nearer, everything is like itsel
 OVERLAP = 0.15  # of the known pixels that must be known at the other place too
 FLAT = np.float32(8)  # levels; an edge of so much counts half
 ALIKE = 0.15  # of 1: a correlation that tells of repetition
+DISTANT = 14  # pixels: what repeats itself so far away is larger than bricks, as windows are
 
 
-def repeats(canvas: Canvas) -> Indices:
-    """Offsets at which the first panel of a canvas is most like itself: (k, 2), the best first.
+@dataclass(frozen=True)
+class Repeats:
+    """How the first panel of a canvas repeats itself.
+
+    Attributes:
+        offsets: (k, 2), at which it is most like itself, the best first.
+        rows: whether large things stand in rows, as windows do: whether it is like itself
+            DISTANT pixels away or more.
+    """
+
+    offsets: Indices
+    rows: bool
+
+
+def repeats(canvas: Canvas) -> Repeats:
+    """Find where the first panel of a canvas repeats itself.
 
     The normalised correlation of the gradients of known pixels, by the Fourier transform; its
     local maxima count. With each offset comes its opposite.
@@ -40,7 +56,8 @@ def repeats(canvas: Canvas) -> Indices:
     likeness[overlap < OVERLAP * np.count_nonzero(known)] = -1
     # Half of the plane: the rest is the same, turned.
     rows, columns = (np.arange(2 * side - 1) - (side - 1) for side in (height, width))
-    likeness[(np.hypot(rows[:, None], columns) < NEAREST) | (rows[:, None] < 0)] = -1
+    away = np.hypot(rows[:, None], columns)
+    likeness[(away < NEAREST) | (rows[:, None] < 0)] = -1
     around = np.maximum(np.maximum(likeness[:-2], likeness[1:-1]), likeness[2:])
     around = np.maximum(np.maximum(around[:, :-2], around[:, 1:-1]), around[:, 2:])
     inner = likeness[1:-1, 1:-1]
@@ -48,7 +65,7 @@ def repeats(canvas: Canvas) -> Indices:
     best = np.argsort(-likeness[tuple(peaks.T)], kind="stable")[: REPEATS // 2]
     offsets = peaks[best] - np.array((height - 1, width - 1))
     both: Indices = np.stack([offsets, -offsets], axis=1).reshape(-1, 2)
-    return both
+    return Repeats(both, bool((away[tuple(peaks.T)] >= DISTANT).any()))
 
 
 def correlation(grey: Values, known: Mask) -> tuple[Values, Values]:
