@@ -3,10 +3,10 @@
     python benchmarks/quality.py --data DATA [--runs RUNS] [--only NAME …] [--keep METHOD …]
     python benchmarks/quality.py --data DATA --sheets
 
-DATA holds scenes-test.tar, faces-test.tar, celeba-test.tar and streets-test.tar; RUNS the trainings
-of ``finefill reproduce table1`` on CelebA (without them their rows stay). Needs the
-extra ``reproduce``. Each table is a call of ``finefill evaluate``, written down beside it; the page
-is made of what there is, so that one table can be made anew, or some of its rows.
+DATA holds scenes-test.tar, faces-test.tar, celeba-test.tar and streets-test.tar; RUNS holds
+celeba and scenes, the trainings of ``finefill reproduce table1`` (without RUNS their rows stay).
+Needs the extra ``reproduce``. Each table is a call of ``finefill evaluate``, written down beside
+it; the page is made of what there is, so that one table can be made anew, or some of its rows.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from finefill.files import replacing
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSICAL = ("--baseline", "patchmatch", "--baseline", "telea")
+METHODS = ("--model", "--run", "--baseline")
 ALL = (*CLASSICAL, "--baseline", "ns", "--baseline", "mean")
 SCENES = ("--model", "places", "--data", "scenes-test.tar")
 FACES = ("--model", "faces", "--data", "faces-test.tar")
 OBJECTS = ("--masks", "objects", "--objects", "streets-test.tar")
-TRAINED = ("ours", "ce-random")  # runs: the paper's method and Context Encoder, of random squares
+# Runs: the paper's method and Context Encoder, of random squares.
+TRAINED = ("celeba/ours", "celeba/ce-random", "scenes/ce-random")
 WAYS = ("--fill", "auto", "--fill", "network")
 TABLES: dict[str, tuple[str, ...]] = {
     "scenes-center": (*SCENES, *ALL, "--masks", "center"),
@@ -49,8 +51,11 @@ TABLES: dict[str, tuple[str, ...]] = {
         "--masks", "random",
     ),
     "celeba-paper": (
-        "--model", "faces", "--run", "ours", "--run", "ce-random", *CLASSICAL,
+        "--model", "faces", "--run", "celeba/ours", "--run", "celeba/ce-random", *CLASSICAL,
         "--data", "celeba-test.tar", "--crop", "80", "--size", "64", "--masks", "random",
+    ),
+    "scenes-small": (
+        *SCENES, "--run", "scenes/ce-random", *CLASSICAL, "--size", "64", "--masks", "random",
     ),
     "streets-objects": (
         "--model", "places", *WAYS, *CLASSICAL, "--data", "streets-test.tar", "--whole", *OBJECTS,
@@ -60,7 +65,10 @@ NOTES = {
     "celeba-paper": "The protocol of the paper's faces, at half its size. `ours` (the paper's "
     "method) and `ce-random` (Context Encoder) were trained by `finefill reproduce table1` on this "
     "set's training photographs at this size, 48,000 samples each; `faces` on them among others, "
-    "at 128 pixels."
+    "at 128 pixels.",
+    "scenes-small": "Whole photographs scaled down, so that Context Encoder is beside `places`. "
+    "`ce-random` was trained by `finefill reproduce table1` on scenes-train at this size, 24,000 "
+    "samples; `places` on crops of 128 pixels, many times as many.",
 }
 SETS = {"faces": "faces", "places": "scenes"}  # by model: the test set of its sheet
 COLUMNS = (
@@ -88,7 +96,7 @@ def measure(
     """One table: ``NAME.json``; rows of the methods ``kept`` (of a model: all) stay as they are."""
     file = output / f"{name}.json"
     if runs is None and "--run" in TABLES[name]:
-        kept = [*kept, *TRAINED]
+        kept = [*kept, *map(name_of, TRAINED)]
     before = json.loads(file.read_text(encoding="utf-8")) if kept else {}
     limit = before["limit"] if before else limit
     asked = without(TABLES[name], kept)
@@ -128,7 +136,11 @@ def measure(
 def without(asked: Sequence[str], kept: Sequence[str]) -> list[str]:
     """The words of a call but for the methods that are kept, and a kept model's ways to fill."""
     models = {v for k, v in pairwise(asked) if k == "--model"}
-    drop = {(option, name) for option in ("--model", "--run", "--baseline") for name in kept}
+    drop = {
+        (option, value)
+        for option, value in pairwise(asked)
+        if option in METHODS and name_of(value) in kept
+    }
     if models <= set(kept):
         drop |= {(k, v) for k, v in pairwise(asked) if k == "--fill"}
     words: list[str] = []
@@ -141,9 +153,14 @@ def without(asked: Sequence[str], kept: Sequence[str]) -> list[str]:
     return words
 
 
+def name_of(value: str) -> str:
+    """What the tables call a method: its name, of a run its folder's."""
+    return value.rpartition("/")[2]
+
+
 def in_order(asked: Sequence[str], methods: dict[str, Any]) -> dict[str, Any]:
     """Rows in the order in which the call names the methods."""
-    names = [value for key, value in pairwise(asked) if key in ("--model", "--run", "--baseline")]
+    names = [name_of(value) for option, value in pairwise(asked) if option in METHODS]
     found = sorted(methods, key=lambda method: names.index(method.partition(",")[0]))
     return {method: methods[method] for method in found}
 
@@ -297,7 +314,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--runs", type=Path, help="what was trained on CelebA")
+    parser.add_argument("--runs", type=Path, help="trainings of table1: celeba, scenes")
     parser.add_argument("--only", nargs="+", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--limit", type=int, default=140)
     parser.add_argument(
