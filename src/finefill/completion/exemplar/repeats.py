@@ -52,20 +52,22 @@ def repeats(canvas: Canvas) -> Repeats:
     )
     known = canvas.known[here]
     grey = channel_sum(canvas.pixels[here]) * np.float32(1 / 3)
-    likeness, overlap = correlation(grey, known)
-    likeness[overlap < OVERLAP * np.count_nonzero(known)] = -1
-    # Half of the plane: the rest is the same, turned.
-    rows, columns = (np.arange(2 * side - 1) - (side - 1) for side in (height, width))
-    away = np.hypot(rows[:, None], columns)
-    likeness[(away < NEAREST) | (rows[:, None] < 0)] = -1
+    # Half of the plane, and a row: the rest is the same, turned.
+    likeness, overlap = (values[height - 2 :] for values in correlation(grey, known))
+    rows, columns = np.arange(-1, height)[:, None], np.arange(1 - width, width)
+    hidden = rows**2 + columns**2 < NEAREST**2
+    hidden |= overlap < OVERLAP * np.count_nonzero(known)
+    hidden[0] = True
+    likeness = np.where(hidden, np.float32(-1), likeness)
     around = np.maximum(np.maximum(likeness[:-2], likeness[1:-1]), likeness[2:])
     around = np.maximum(np.maximum(around[:, :-2], around[:, 1:-1]), around[:, 2:])
     inner = likeness[1:-1, 1:-1]
     peaks = np.argwhere((inner == around) & (inner >= ALIKE)) + 1
     best = np.argsort(-likeness[tuple(peaks.T)], kind="stable")[: REPEATS // 2]
-    offsets = peaks[best] - np.array((height - 1, width - 1))
+    found = peaks - np.array((1, width - 1))
+    offsets = found[best]
     both: Indices = np.stack([offsets, -offsets], axis=1).reshape(-1, 2)
-    return Repeats(both, bool((away[tuple(peaks.T)] >= DISTANT).any()))
+    return Repeats(both, bool(((found**2).sum(1) >= DISTANT**2).any()))
 
 
 def correlation(grey: Values, known: Mask) -> tuple[Values, Values]:

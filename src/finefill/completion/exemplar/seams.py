@@ -102,7 +102,8 @@ def cut(
     here = _planes(colours, sources)  # (3, k, n)
     fine = np.float32(how.price * regions.noise)
     there = (slice(None), pixels[nodes, 0] - top, pixels[nodes, 1] - left)
-    turns = np.stack([_in_run(node_of[number] >= 0, axis) for axis in (0, 1)])[there] % LONGEST
+    open_here = node_of[number] >= 0
+    turns = np.stack([_in_run(open_here, axis) for axis in (0, 1)])[there] % LONGEST
     graph = []
     for row, column in STEPS:
         step = row * width + column
