@@ -205,7 +205,7 @@ def page(output: Path) -> str:
 
 # What README and docs/quality.md show, and what docs/results/README.md does.
 SHORT = (
-    ("faces-random", "celeba-paper", "scenes-random", "streets-objects"),
+    ("faces-random", "celeba-paper", "scenes-random", "scenes-small", "streets-objects"),
     (("lite0", 3), ("lite0_fd", 0), ("u_ids", 3), ("psnr", 1)),
     ("ns", "mean"),
 )
