@@ -67,8 +67,9 @@ NOTES = {
     "set's training photographs at this size, 48,000 samples each; `faces` on them among others, "
     "at 128 pixels.",
     "scenes-small": "Whole photographs scaled down, so that Context Encoder is beside `places`. "
-    "`ce-random` was trained by `finefill reproduce table1` on scenes-train at this size, 24,000 "
-    "samples; `places` on crops of 128 pixels, many times as many.",
+    "`ce-random` was trained by `finefill reproduce table1 --samples 24000 --size 64 --exclude "
+    "docs/results/exclude.txt` on scenes-train-0 to 2; `places` on crops of 128 pixels, many times "
+    "as many.",
 }
 SETS = {"faces": "faces", "places": "scenes"}  # by model: the test set of its sheet
 COLUMNS = (
