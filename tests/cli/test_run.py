@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ATEXIT = "import atexit; atexit.register(print, 'left'); from finefill.cli import run; run()"
 
@@ -29,3 +31,18 @@ def test_it_ends_with_its_exit_code(
     assert done.stdout.endswith("left\n")  # what others do at the end is done
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_python_without_ctypes_completes_photographs(tmp_path: Path) -> None:
+    photo, output = tmp_path / "grey.png", tmp_path / "o.png"
+    Image.new("RGB", (64, 48), (90, 140, 200)).save(photo)
+    without = "import sys; sys.modules['_ctypes'] = None; from finefill.cli import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", without, "complete", photo, "--box", "20,16,8,8", "-o", output],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with Image.open(output) as completed:
+        assert completed.getcolors() == [(64 * 48, (90, 140, 200))]

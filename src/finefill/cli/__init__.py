@@ -74,9 +74,10 @@ def _grow_in_steps() -> None:
     the model grows page by page.
     """
     if sys.platform == "linux":
-        import ctypes  # NumPy imports it too
+        # Only glibc has it; some builds of Python come without ctypes, or load nothing.
+        with contextlib.suppress(ImportError, OSError, AttributeError):
+            import ctypes  # NumPy imports it too
 
-        with contextlib.suppress(AttributeError):  # of C's libraries only glibc has it
             mallopt = ctypes.CDLL(None).mallopt
             for parameter, value in MALLOC.items():
                 mallopt(parameter, value)
