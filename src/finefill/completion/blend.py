@@ -108,22 +108,20 @@ def patches(image: NDArray[Any], corners: NDArray[np.intp], side: int) -> NDArra
     return found.reshape(len(corners), -1)
 
 
-def squares(
-    image: NDArray[Any], rows: int, columns: int, *, writeable: bool = False
-) -> NDArray[Any]:
+def squares(image: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
     """All pieces of (h, w, C), whose rows lie in one piece each: a view, by their corners.
 
     Returns:
-        (h - rows + 1, w - columns + 1, rows, C columns).
+        (h - rows + 1, w - columns + 1, rows, C columns); pieces overlap, so what is written must
+        not.
     """
     height, width, channels = image.shape
     down, right = image.strides[:2]
-    return as_strided(
-        image,
-        (height - rows + 1, width - columns + 1, rows, channels * columns),
-        (down, right, down, image.itemsize),
-        writeable=writeable,
-    )
+    shape = height - rows + 1, width - columns + 1, rows, channels * columns
+    strides = down, right, down, image.itemsize
+    if image.flags.c_contiguous:  # ten times as fast as the function for all arrays
+        return np.ndarray(shape, image.dtype, image, 0, strides)
+    return as_strided(image, shape, strides)
 
 
 def spread(values: _Values, weight: _Values) -> _Values:

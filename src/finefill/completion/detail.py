@@ -231,7 +231,7 @@ def transfer(
     if image.strides[1:] != (3 * image.itemsize, image.itemsize):  # rows may lie apart, no more
         image = np.ascontiguousarray(image)
     lent = squares(image, rows, columns)
-    laid, weighed = (squares(one, rows, columns, writeable=True) for one in (sums, weights))
+    laid, weighed = (squares(one, rows, columns) for one in (sums, weights))
     kinds = matches.targets // GRID % 2 @ (2, 1)
     at_once = max(1, AT_ONCE // threefold.size)
     for kind in range(4):

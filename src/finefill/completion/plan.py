@@ -269,8 +269,8 @@ def _in_turns(windows: list[Window]) -> list[Window]:
 
     So the result is that of one window after the other, in far fewer steps.
     """
-    if not windows:
-        return []
+    if len(windows) < 2:
+        return windows
     holes = np.array([_edges(window.hole) for window in windows])
     turns = np.zeros(len(windows), int)
     result = []
