@@ -49,7 +49,7 @@ def test_manifest(files: Files) -> None:
         "height": 80,
         "hole_pixels": 30 * 30 + 4 * 5,
         "groups": 1,
-        "windows": [[36, 80, 0, 44, 1.0], [0, 80, 0, 96, 1.0]],
+        "windows": [[36, 80, 0, 44, 1.0], [0, 80, 5, 85, 1.0]],
         "ways": ["specks", "network"],
         "confidence": None,
         "lacks": [],
