@@ -63,7 +63,7 @@ def test_a_hole_cell_gets_what_the_known_cell_like_it_holds() -> None:
     """Two kinds of cells; those of the hole look like the second, whose value they get."""
     torch.manual_seed(0)
     part = CopyAttention(2, cell=4).eval()
-    torch.nn.init.normal_(part.match[0].weight, std=50)  # sure of itself  # type: ignore[arg-type]
+    torch.nn.init.normal_(part.match[0].weight, std=50)  # sure of itself  # type: ignore[arg-type]  # BN has a weight
     part.take.weight.data = torch.eye(2).view(2, 2, 1, 1)
     x = torch.zeros(1, 2, 4, 6)
     x[:, 0, :, :3], x[:, 1, :, 3:] = 1, 3
@@ -97,7 +97,7 @@ def test_a_generator_begins_as_it_is_without() -> None:
     with torch.no_grad():
         expected = plain.eval()(image * (1 - mask), mask)
         assert torch.equal(copying.eval()(image * (1 - mask), mask), expected)
-        torch.nn.init.ones_(copying.attention.take.bias)  # type: ignore[union-attr,arg-type]
+        torch.nn.init.ones_(copying.attention.take.bias)  # type: ignore[union-attr,arg-type]  # the part is there
         assert not torch.allclose(copying(image * (1 - mask), mask), expected, atol=1e-3)
     more = copying.parameter_count() - plain.parameter_count()
     assert more == 8 * KEYS + 2 * KEYS + 8 * 8 + 8
@@ -132,7 +132,7 @@ def test_exported_it_computes_the_same_also_of_large_images(tmp_path: Path) -> N
     """And a run can begin with the file, or with one of a network without the part."""
     torch.manual_seed(4)
     net = build.generator(COPYING)
-    torch.nn.init.normal_(net.attention.take.weight, std=0.5)  # type: ignore[union-attr,arg-type]
+    torch.nn.init.normal_(net.attention.take.weight, std=0.5)  # type: ignore[union-attr,arg-type]  # the part is there
     state = {"recipe": COPYING.to_json(), "samples": 0, "device": "cpu", "data": "0", "step": 0}
     source, model = tmp_path / "run.safetensors", tmp_path / "model.onnx"
     checkpoint.save(source, checkpoint.net_tensors("generator", net), state)
@@ -154,4 +154,4 @@ def test_exported_it_computes_the_same_also_of_large_images(tmp_path: Path) -> N
     shipped = locate("places-fp32")
     begin_with(shipped, again := build.generator(SCENES), batches)
     assert difference(again.eval(), shipped) < 1e-4
-    assert not again.attention.take.weight.any()  # type: ignore[union-attr,operator]
+    assert not again.attention.take.weight.any()  # type: ignore[union-attr,operator]  # the part is there
