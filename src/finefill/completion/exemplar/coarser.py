@@ -68,7 +68,7 @@ def at_half(canvas: Canvas, tiles: Tiles) -> Half | None:
 
 def halved(canvas: Canvas) -> Canvas:
     """A canvas of the same window at half the scale."""
-    here = _window(canvas)
+    here = canvas.window
     window = canvas.pixels[here]
     height, width = canvas.sizes[0]
     guide = resized(window, (max(16, height // 2), max(16, width // 2)))
@@ -89,14 +89,8 @@ def mixed(canvas: Canvas, half: Canvas, tiles: Tiles, offsets: Indices) -> Canva
     tile = tiles.number[tuple((places // TILE + 1).T)]
     fill = half.pixels.copy()
     fill[tuple(places.T)] = half.pixels[tuple((places + offsets[tile]).T)]
-    drawn = resized(fill[_window(half)], canvas.sizes[0])
-    here, pixels = _window(canvas), canvas.pixels.copy()
+    drawn = resized(fill[half.window], canvas.sizes[0])
+    here, pixels = canvas.window, canvas.pixels.copy()
     hole = canvas.hole[here]
     pixels[here][hole] += SHARE * (drawn - pixels[here])[hole]
     return replace(canvas, pixels=pixels)
-
-
-def _window(canvas: Canvas) -> tuple[slice, slice]:
-    """Where a canvas has the window itself."""
-    (height, width), top, left = canvas.sizes[0], canvas.margin, canvas.lefts[0]
-    return slice(top, top + height), slice(left, left + width)

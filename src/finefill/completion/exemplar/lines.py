@@ -95,11 +95,7 @@ NONE = Lines(np.empty((0, 2), np.complex128), np.empty((0, 2, 2 * WIDE * FINE + 
 def find_lines(canvas: Canvas) -> Lines:
     """The straight edges that cross a canvas's hole, the clearest first."""
     corner = complex(canvas.lefts[0], canvas.margin)
-    height, width = canvas.sizes[0]
-    here = (
-        slice(canvas.margin, canvas.margin + height),
-        slice(canvas.lefts[0], canvas.lefts[0] + width),
-    )
+    here = canvas.window
     pixels = np.ascontiguousarray(canvas.pixels[here], np.float32)
     known, hole = np.ascontiguousarray(canvas.known[here]), canvas.hole[here]
     ends = follow(pixels, known, hole, *edges_around(pixels, known, hole))

@@ -46,10 +46,7 @@ def repeats(canvas: Canvas) -> Repeats:
     local maxima count. With each offset comes its opposite.
     """
     height, width = canvas.sizes[0]
-    here = (
-        slice(canvas.margin, canvas.margin + height),
-        slice(canvas.lefts[0], canvas.lefts[0] + width),
-    )
+    here = canvas.window
     known = canvas.known[here]
     grey = channel_sum(canvas.pixels[here]) * np.float32(1 / 3)
     # Half of the plane, and a row: the rest is the same, turned.

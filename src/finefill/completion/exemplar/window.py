@@ -79,6 +79,12 @@ class Canvas:
         places: NDArray[np.intp] = np.argwhere(part) + np.array((top, left))
         return places
 
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the first panel: the window itself."""
+        (height, width), top, left = self.sizes[0], self.margin, self.lefts[0]
+        return slice(top, top + height), slice(left, left + width)
+
     def panel_of(self, columns: NDArray[np.intp]) -> NDArray[np.intp]:
         """The panels, by number, that columns lie in."""
         starts = np.array(self.lefts) - self.margin
