@@ -10,6 +10,7 @@ the car is the truth. Photographs of the model's training: this chooses a defaul
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
 import sys
@@ -22,12 +23,11 @@ from PIL import Image, ImageFilter
 from finefill import masks
 from finefill.completion import fill_photo, load, window_around
 from finefill.data import iterate_labelled
-from finefill.evaluation import metrics
-from finefill.evaluation.features import shared
+from finefill.evaluation import lite0, metrics
 from finefill.files import RGB, replacing
 from finefill.masks import Mask
 from finefill.reproduce.removal import CAR, GROW, removals
-from removals import box_of, shape_of
+from removals import box_of, shape_of, text
 
 SIDES = (32, 128)  # pixels, of an object
 RIM = 2  # pixels around the outline that still show something of the object
@@ -96,7 +96,7 @@ def main() -> None:
     engine = load("places")
     found = cases(given.labelled, given.cases)
     table: dict[str, dict[int | str, dict[str, list[float]]]] = {
-        name: {grow: {"vgg16": [], "l1": []} for grow in GROWN} for name in DRAWN
+        name: {grow: {"lite0": [], "l1": []} for grow in GROWN} for name in DRAWN
     }
     for number, case in enumerate(found):
         judged = masks.grow(case.outline, JUDGED)
@@ -110,22 +110,31 @@ def main() -> None:
                 completed = fill_photo(engine, case.pasted, mask)
                 part = np.ascontiguousarray(completed[window.slices])
                 values = table[name][grow]
-                values["vgg16"].append(shared().distance(truth, part, where))
+                values["lite0"].append(lite0.shared().distance(truth, part, where))
                 values["l1"].append(metrics.mean_l1(truth, part, where))
         print(f"\r{number + 1}/{len(found)}", end="", file=sys.stderr, flush=True)
     means = {
         name: {
-            grow: {key: round(float(np.mean(all_)), 4) for key, all_ in values.items()}
+            grow: {key: summary(all_) for key, all_ in values.items()}
             for grow, values in row.items()
         }
         for name, row in table.items()
     }
     with replacing(given.output / "grow.json") as file:
         file.write(json.dumps({"cases": len(found), "means": means}, indent=1).encode())
-    for key in ("vgg16", "l1"):
-        print(f"\n{key} | " + " | ".join(map(str, GROWN)))
-        for name, row in means.items():
-            print(f"{name} | " + " | ".join(f"{values[key]:.4f}" for values in row.values()))
+    for key in ("lite0", "l1"):
+        print(
+            f"\n| {key} | " + " | ".join(map(str, GROWN)) + " |\n|---" + "|---" * len(GROWN) + "|"
+        )
+        for name, row in table.items():
+            cells = (text(np.array(values[key]), 3) for values in row.values())
+            print(f"| {name} | {' | '.join(cells)} |")
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Mean and 95% interval, in few digits."""
+    found = dataclasses.asdict(metrics.summarise(np.array(values)))
+    return {end: round(value, 4) for end, value in found.items()}
 
 
 if __name__ == "__main__":

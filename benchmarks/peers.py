@@ -10,6 +10,7 @@ peers.md and peers.png. See benchmarks/README.md.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
@@ -207,8 +208,8 @@ def measure(workers: dict[str, Worker], options: argparse.Namespace) -> tuple[li
             "hole": side,
             "count": len(rows),
             "ms": statistics.median(row[0] for row in rows),
-            "psnr": statistics.fmean(row[1] for row in rows),
-            "lite0": statistics.fmean(row[2] for row in rows),
+            "psnr": dataclasses.asdict(metrics.summarise(np.array([row[1] for row in rows]))),
+            "lite0": dataclasses.asdict(metrics.summarise(np.array([row[2] for row in rows]))),
         }
         for (name, side), rows in sums.items()
     ]
@@ -289,7 +290,8 @@ def markdown(result: Row) -> str:
         "",
         f"Square holes in photographs of up to 256 pixels ({result['photographs']}): PSNR in the "
         "hole (dB, more is better), distance of EfficientNet-Lite0's features (less is better), "
-        "milliseconds of processor time, all threads (median). Holes: how many were filled.",
+        "both with 95% intervals, milliseconds of processor time, all threads (median). Holes: how "
+        "many were filled.",
         "",
         "| method | "
         + " | ".join(f"{h} px: PSNR | lite0 | ms | holes" for h in HOLES)
@@ -298,7 +300,8 @@ def markdown(result: Row) -> str:
     ]
     for name in names:
         cells = [
-            f"{row['psnr']:.2f} | {row['lite0']:.3f} | {_ms(row['ms'])} | {row['count']}"
+            f"{_mean(row, 'psnr', 2)} | {_mean(row, 'lite0', 3)} | "
+            f"{_ms(row['ms'])} | {row['count']}"
             for row in (found[name, hole] for hole in HOLES)
         ]
         lines.append(f"| {METHODS[name][0]} | " + " | ".join(cells) + " |")
@@ -316,6 +319,12 @@ def markdown(result: Row) -> str:
     return "\n".join(
         [*lines, "", "![quality and time](peers.png)", "", f"`{result['command']}`", ""]
     )
+
+
+def _mean(row: Row, key: str, digits: int) -> str:
+    """A mean, with its interval where more than one hole was filled."""
+    mean, low, high = (f"{row[key][end]:.{digits}f}" for end in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]" if row["count"] > 1 else mean
 
 
 def _ms(value: float | None) -> str:
@@ -337,16 +346,12 @@ def plot(result: Row, path: Path) -> None:
         for row in result["quality"]:
             if row["hole"] == hole:
                 ours = row["method"].startswith("finefill")
-                axis.plot(
-                    row["ms"], row["lite0"], "o", ms=9 if ours else 6, c="C3" if ours else "C0"
-                )
+                at = row["ms"], row["lite0"]["mean"]
+                axis.plot(*at, "o", ms=9 if ours else 6, c="C3" if ours else "C0")
                 label = METHODS[row["method"]][0]
                 if row["count"] < most:
                     label += f"\n(of {row['count']} of {most} holes: not to be compared)"
-                axis.annotate(
-                    label, (row["ms"], row["lite0"]), xytext=(4, 5), textcoords="offset points",
-                    fontsize=7,
-                )  # fmt: skip
+                axis.annotate(label, at, xytext=(4, 5), textcoords="offset points", fontsize=7)
         axis.set(xscale="log", xlabel="ms of processor time", title=f"holes of {hole} pixels")
         axis.set_ylabel("distance of Lite0's features (less is better)")
         axis.margins(x=0.25)

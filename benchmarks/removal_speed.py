@@ -314,16 +314,20 @@ def specks(builds: dict[str, Path], folder: Path, options: Any) -> list[Row]:
 
 
 def quality(builds: dict[str, Path], folder: Path, options: Any) -> list[Row]:
-    """PSNR and Lite0's distance of both builds and Telea on the same square holes."""
+    """PSNR and Lite0's distance of both builds and Telea on the same square holes, 95% intervals.
+
+    What changed from the older build to this one is told hole by hole, with its own interval.
+    """
     import numpy as np
 
     from finefill.data import iterate_images
     from finefill.evaluation import lite0, metrics
+    from removals import text
 
     distance = lite0.shared().distance
     rng = np.random.default_rng(0)
     workers = [*both(builds, folder), Worker("telea", builds["now"], folder)]
-    sums: dict[int, list[Row]] = {}
+    sums: dict[int | str, list[Row]] = {}
     for data in options.data:
         for number, (_, photo) in enumerate(iterate_images([data])):
             if number == PHOTOS:
@@ -343,19 +347,16 @@ def quality(builds: dict[str, Path], folder: Path, options: Any) -> list[Row]:
                         distance(photo, filled, mask),
                     )
                 sums.setdefault(hole, []).append(row)
-    every = [row for rows in sums.values() for row in rows]
-    return [
-        {
-            "hole": hole,
-            "holes": len(rows),
-            **{
-                f"{name}, {what}": round(statistics.fmean(row[name][at] for row in rows), 3)
-                for name in rows[0]
-                for at, what in enumerate(("dB", "Lite0"))
-            },
-        }
-        for hole, rows in [*sorted(sums.items()), ("all", every)]
-    ]
+    sums["all"] = [row for rows in sums.values() for row in rows]
+    found = []
+    for hole, rows in sums.items():
+        line: Row = {"hole": hole, "holes": len(rows)}
+        for at, (what, digits) in enumerate((("dB", 2), ("Lite0", 3))):
+            values = {name: np.array([row[name][at] for row in rows]) for name in rows[0]}
+            line |= {f"{name}, {what}": text(column, digits) for name, column in values.items()}
+            line[f"change, {what}"] = text(values["now"] - values["before"], digits, "+")
+        found.append(line)
+    return found
 
 
 def run(build: Path, words: list[str], processors: int = 1, *, memory: bool = False) -> Row:
@@ -575,7 +576,7 @@ ABOUT = {
     "parts": "Milliseconds of a removal's parts, medians.",
     "specks": f"Milliseconds; specks of {SPECK} pixels.",
     "quality": "Square holes at random places, network's way: PSNR (more is better), distance of "
-    "EfficientNet-Lite0's features (less is better).",
+    "EfficientNet-Lite0's features (less is better); 95% intervals.",
     "startup": "`finefill complete`, 256 pixels, from the process's start to its end.",
     "files": "12 megapixels, hole of 400, from file to file: milliseconds, network's way and auto.",
     "memory": "Most memory of the whole process, MB; hole of 400.",
