@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from finefill.completion.exemplar import fill_hole
+from finefill.completion.exemplar.align import Regions, align
 from finefill.completion.exemplar.lines import (
     APART,
     BROKEN,
@@ -13,14 +14,18 @@ from finefill.completion.exemplar.lines import (
     OFFERED,
     TRUST,
     WIDE,
+    Continued,
     Lines,
     along,
     broken,
+    continued,
     draw,
     edges_around,
+    enlarged_lines,
     find_lines,
 )
 from finefill.completion.exemplar.look import look_at
+from finefill.completion.exemplar.regions import ON_LINE, off_lines
 from finefill.completion.exemplar.window import lay_out
 from finefill.completion.plan import Box
 
@@ -76,8 +81,9 @@ def test_without_an_edge_nothing_changes():
         canvas = canvas_of(image)
         lines = find_lines(canvas)
         assert not len(lines.ends)
-        look = look_at(canvas, lines)
-        assert look.canvas is canvas
+        drawn, trust = draw(canvas, lines)
+        assert drawn is canvas
+        look = look_at(drawn, lines, trust)
         np.testing.assert_array_equal(look.trust_near, look_at(canvas).trust_near)
 
 
@@ -202,3 +208,73 @@ def test_where_all_is_edges_the_strongest_count():
     assert len(at) == MOST
     assert (np.abs(at.real - 64.5) <= 1).sum() >= 5  # of 14 rows of holes
     np.testing.assert_allclose(np.abs(across), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("zoom", [2, 3])
+@pytest.mark.parametrize("off", [0.0, 0.8])
+def test_lines_are_found_anew_where_they_are_at_full_size(zoom, off):
+    slope, start = 0.2, 52.3 * zoom
+    large = half_plane(slope, 130 * zoom, 130 * zoom, start)
+    small = large.reshape(130, zoom, 130, zoom, 3).mean((1, 3))
+    hole = tuple(slice(part.start * zoom, part.stop * zoom) for part in HOLE)
+    low, high = canvas_of(small), canvas_of(np.rint(large), hole)
+    found = find_lines(low)
+    wrong = Lines(found.ends + off * 1j, found.profiles)  # by up to 2.4 pixels of the large one
+    lines = enlarged_lines(low, high, wrong)
+    assert missed(lines.ends, start, slope).max() < 0.5
+    np.testing.assert_allclose(lines.profiles[0][:, [0, -1]], found.profiles[0][:, [0, -1]], atol=2)
+
+
+def test_where_nothing_is_known_at_full_size_a_line_is_only_scaled():
+    low, high = canvas_of(np.zeros((130, 130, 3))), canvas_of(np.zeros((260, 260, 3)))
+    # Pixel 40 of the small one is pixels 80 and 81, their middle 80.5.
+    lines = enlarged_lines(low, high, one_line(40 + 60j, 90 + 60j, 1.0, 1.0))
+    inside = lines.ends - MARGIN * (1 + 1j)
+    np.testing.assert_allclose(inside, [[80.5 + 120.5j, 180.5 + 120.5j]])
+
+
+def test_a_region_moves_until_it_keeps_a_line():
+    # Nothing within reach of the hole is known; the line alone tells where an edge should be.
+    image = half_plane(0.0, 130, start=20.0).astype(np.uint8)  # bright from row 20 down
+    hole, known = np.zeros((2, 130, 130), bool)
+    hole[50:80, 45:85] = True
+    known[:46] = True
+    canvas = lay_out([(image, known)], hole, MARGIN)
+    regions = Regions(canvas.places, np.zeros(len(canvas.places), int), np.array([[-47, 0]]), 20.0)
+    # The edge at row 65.0 lies before row 65: copied from row 20, 45 above it.
+    drawn = continued(canvas, one_line(42 + 64.5j, 88 + 64.5j, 1.0, 1.0))
+    assert align(canvas, regions, 3, drawn).tolist() == [[-45, 0]]
+    assert align(canvas, regions, 3).tolist() == [[-47, 0]]
+
+
+def test_what_a_choice_off_a_line_costs():
+    canvas = canvas_of(np.full((130, 130, 3), 100).astype(np.uint8))
+    regions = Regions(canvas.places, np.zeros(1200, int), np.array([[-30, 0], [35, 0]]), 20.0)
+    choices = np.repeat([[0], [1]], 1200, axis=1)
+    drawn = Continued(np.array([7]), np.float32([[110, 100, 80]]), np.float32([0.5]))
+    prices = off_lines(canvas, regions, choices, drawn)
+    np.testing.assert_allclose(prices[:, 7], ON_LINE * 0.5 * (100 + 400))
+    assert np.count_nonzero(prices) == 2
+    assert not off_lines(canvas, regions, choices, None).any()
+
+
+@pytest.mark.parametrize("slope", [0.08, -0.15])
+def test_a_pole_that_leans_stays_on_its_line_at_full_size(slope):
+    rows, columns = np.mgrid[:520, :420]
+    middle = 210 + slope * (rows - 260)
+    share = np.clip(10.5 - np.abs(columns - middle), 0, 1)[..., None]  # 20 pixels wide
+    noise = np.random.default_rng(5).normal(0, 3, (520, 420, 3))
+    image = (share * DARK + (1 - share) * BRIGHT + noise).clip(0, 255).astype(np.uint8)
+    hole = Box(180, 340, 130, 290)
+    mask = np.zeros(image.shape[:2], bool)
+    mask[hole.slices] = True
+    filled = fill_hole(image, mask, hole, np.full((20, 20, 3), 150, np.uint8), hole)
+    assert filled is not None
+    dark = np.abs(filled.mean(2) - np.mean(DARK)) < np.abs(filled.mean(2) - np.mean(BRIGHT))
+    at = np.arange(180, 340)
+    left = 130 + dark.argmax(1)
+    right = 289 - dark[:, ::-1].argmax(1)
+    wanted = 210 + slope * (at - 260)
+    assert np.abs(left - (wanted - 9.5)).max() <= 1.5  # a pixel, and half a pixel of rounding
+    assert np.abs(right - (wanted + 9.5)).max() <= 1.5
+    assert np.all(dark.sum(1) == right - left + 1)  # in one piece

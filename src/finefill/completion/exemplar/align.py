@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from finefill.completion.exemplar.lines import Continued
 from finefill.completion.exemplar.tiles import Indices, channel_sum
 from finefill.completion.exemplar.window import Canvas
 
@@ -19,6 +20,7 @@ RING = 3  # pixels around a region that it is to continue
 SAMPLES = 150  # of them that are compared at most
 FEWEST = 6  # of them that are enough to compare
 LARGEST = 120  # a difference, over the channels, that counts fully: another object begins there
+ON_LINE = 4  # pixels of a ring that one on a straight edge counts as much as, at most
 STAY = 0.01  # by which share a shift of one pixel must be better to be preferred
 
 
@@ -66,11 +68,12 @@ def enlarged(low: Canvas, high: Canvas, regions: Regions, used: list[int]) -> In
     return np.stack([rows, columns], axis=1).astype(np.intp)
 
 
-def align(canvas: Canvas, regions: Regions, most: int) -> Indices:
+def align(canvas: Canvas, regions: Regions, most: int, drawn: Continued | None = None) -> Indices:
     """Offsets shifted by up to ``most`` pixels so that regions meet what lies around them: (r, 2).
 
     Regions with the longest border to known pixels come first; what is settled counts as known for
-    those that follow. The mean absolute difference to a ring of settled pixels decides.
+    those that follow. The mean absolute difference to a ring of settled pixels decides, and to
+    ``drawn``, what straight edges show, where the region lies on one: it should not step there.
     """
     pixels, label = regions.pixels, regions.label
     offsets, count = regions.offsets.copy(), len(regions.offsets)
@@ -87,6 +90,11 @@ def align(canvas: Canvas, regions: Regions, most: int) -> Indices:
     members = np.split(order, np.searchsorted(label[order], np.arange(1, count)))
     shifts = np.stack(np.meshgrid(*[np.arange(-most, most + 1)] * 2, indexing="ij"), axis=-1)
     shifts = shifts.reshape(-1, 2)
+    lines = np.zeros(len(pixels), np.intp)  # what a pixel on a line counts beside one of a ring
+    expected = np.zeros((len(pixels) if drawn else 0, 3), np.int16)
+    if drawn:
+        lines[drawn.number] = np.rint(ON_LINE * drawn.share)
+        expected[drawn.number] = np.rint(drawn.colours)
 
     for region in np.argsort(-_border(settled, rows, columns, label, count), kind="stable"):
         mine = members[region]
@@ -94,9 +102,17 @@ def align(canvas: Canvas, regions: Regions, most: int) -> Indices:
             continue
         ring = _ring(number, settled, region, rows[mine], columns[mine])
         settled[rows[mine], columns[mine]] = True
-        if len(ring) >= FEWEST:
-            wanted = colours[ring[:, 0], ring[:, 1]]
-            offsets[region] += _best_shift(canvas, ring + corner, offsets[region], shifts, wanted)
+        compared, wanted = ring + corner, colours[ring[:, 0], ring[:, 1]]
+        counts = np.ones(len(ring), np.intp)
+        on_line = _some(mine[lines[mine] > 0])
+        if on_line.size:
+            compared = np.concatenate([compared, pixels[on_line]])
+            wanted = np.concatenate([wanted, expected[on_line]])
+            counts = np.concatenate([counts, lines[on_line]])
+        if len(compared) >= FEWEST:
+            offsets[region] += _best_shift(
+                canvas, compared, offsets[region], shifts, wanted, counts
+            )
         at = pixels[mine] + offsets[region]
         colours[rows[mine], columns[mine]] = canvas.pixels[at[:, 0], at[:, 1]]
     return offsets
@@ -132,15 +148,25 @@ def _ring(
         wider[:, :-1] |= wide[:, 1:]
         wide = wider
     ring: Indices = np.argwhere(wide & ~region_here & settled[box]) + np.array((top, left))
-    return ring[:: len(ring) // SAMPLES + 1]
+    return _some(ring)
+
+
+def _some(places: Indices) -> Indices:
+    """Some SAMPLES of places (s, …), evenly."""
+    return places[:: len(places) // SAMPLES + 1]
 
 
 def _best_shift(
-    canvas: Canvas, ring: Indices, offset: Indices, shifts: Indices, wanted: NDArray[np.int16]
+    canvas: Canvas,
+    ring: Indices,
+    offset: Indices,
+    shifts: Indices,
+    wanted: NDArray[np.int16],
+    counts: Indices,
 ) -> Indices:
-    """The shift by which a ring of pixels finds itself best at an offset.
+    """The shift by which a ring of pixels finds best what is wanted there at an offset.
 
-    None, (0, 0), where too little of it is known there.
+    None, (0, 0), where too little of it is known there. ``counts`` tells what each pixel counts.
     """
     height, width = canvas.known.shape
     rows, columns = (ring + offset).T
@@ -150,9 +176,10 @@ def _best_shift(
     found = canvas.pixels.reshape(-1, 3).take(at, axis=0).astype(np.int16)
     found -= wanted
     difference = np.minimum(channel_sum(np.abs(found)), LARGEST)  # at most 3 x 255
-    count = known.sum(1)
-    cost = (difference * known).sum(1) / np.maximum(count, 1)
+    counted = known * counts
+    count = counted.sum(1)
+    cost = (difference * counted).sum(1) / np.maximum(count, 1)
     cost = (cost + 1) * (1 + STAY * np.abs(shifts).sum(1))  # of equals, the nearest
-    cost[2 * count < len(ring)] = np.inf
+    cost[2 * count < counts.sum()] = np.inf
     best = int(cost.argmin())
     return shifts[best] if np.isfinite(cost[best]) else np.zeros(2, np.intp)

@@ -10,6 +10,7 @@ Points and directions are complex numbers, across + 1j down, in pixels of the sc
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,6 +58,8 @@ TRUST = np.float32(0.5)  # of a pixel drawn on a line, beside 1 of a known one
 CROSSED = 4.0  # pixels from the middle of a tile to a line that crosses it
 FIRST, APART = 8, 4  # pixels beyond an end of the first source that is offered, and between two
 OFFERED = 12  # sources along a line
+# Samples of a profile on each side of a line that tell its step: one and two pixels from it.
+SIDES = tuple([WIDE * FINE + sign * FINE * pixels for pixels in (1, 2)] for sign in (-1, 1))
 BROKEN = np.float32(200_000)  # price of a piece that nothing of a line goes through
 
 
@@ -106,25 +109,65 @@ def find_lines(canvas: Canvas) -> Lines:
     upright = np.abs(unit[:, 0].imag) > UPRIGHT
     lasting = _extents(pixels, known, at, out, steps).max(1, initial=0)
     good = ~upright | (lasting >= LASTS * np.abs(at[:, 1] - at[:, 0]))
-    across = np.arange(-WIDE * FINE, WIDE * FINE + 1) / FINE
-    inside, colours = strips(pixels, known, at[good], out[good], AVERAGED, across)
-    weight = inside[..., None].astype(np.float32)
-    profiles = (colours * weight).sum(2) / np.maximum(weight.sum(2), 1)
-    profiles[:, 0] = profiles[:, 0, ::-1]  # that end looks the other way
-    return Lines(at[good] + corner, profiles)
+    return Lines(at[good] + corner, _profiles(pixels, known, at[good], out[good], AVERAGED))
 
 
-def draw(canvas: Canvas, lines: Lines) -> tuple[Canvas, Values]:
-    """Continue lines in the hole of a canvas.
+def enlarged_lines(low: Canvas, high: Canvas, lines: Lines) -> Lines:
+    """Lines on a canvas of a larger scale, their ends moved to where its pixels show them.
 
-    Returns:
-        The canvas, the colours of both ends of each line, mixed by the distance to them, mixed into
-        what was there; and (H, W) float32, how far they are to be trusted: TRUST on a line, less
-        beside it and where the ends differ, 0 elsewhere.
+    Args:
+        low: the canvas of the lines.
+        high: the other.
+        lines: see there.
     """
-    trust = np.zeros(canvas.hole.shape, np.float32)
-    if not len(lines.ends):
-        return canvas, trust
+    zoom = np.array(high.sizes[0]) / low.sizes[0]
+    reach = math.ceil(zoom.max())
+    at = lines.ends - complex(low.lefts[0], low.margin)
+    at = (at.real + 0.5) * zoom[1] - 0.5 + 1j * ((at.imag + 0.5) * zoom[0] - 0.5)
+    rows, columns = high.places.T
+    margin = (BEYOND + GAP) * reach
+    top, left = max(rows.min() - margin, 0), max(columns.min() - margin, 0)
+    here = (slice(top, rows.max() + margin + 1), slice(left, columns.max() + margin + 1))
+    pixels, known = high.pixels[here].astype(np.float32), high.known[here]
+    corner = complex(left, top)
+    at += complex(high.lefts[0], high.margin) - corner
+    unit = np.diff(at, axis=1) / np.abs(np.diff(at, axis=1))
+    out = unit * (-1, 1)
+    beside = [lines.profiles[:, :, side].mean(2) for side in (SIDES[0], SIDES[1])]
+    steps = (beside[1] - beside[0]) * np.array((-1, 1), np.float32)[:, None]
+    half = (reach + 2) * FINE
+    across = np.arange(-half, half + 1) / FINE
+    inside, colours = strips(pixels, known, at, out, BEYOND * reach // 2, across)
+    squares = np.maximum((steps**2).sum(2), 1)[..., None, None]
+    level = np.einsum("nebsc,nec->nebs", colours, steps) / squares
+    seen = np.all(inside, axis=3, keepdims=True)
+    mean = (level * seen).sum(2) / np.maximum(seen.sum(2), 1)
+    sums = np.pad(mean, ((0, 0), (0, 0), (1, 0))).cumsum(2)
+    means = (sums[..., 4:] - sums[..., :-4]) / 4
+    step = means[..., 5:] - means[..., :-5] - 0.01 * np.abs(across[4:-4])  # of equals, the nearest
+    moved = np.where(step.max(2) >= KEEPS, across[4 + step.argmax(2)], 0)
+    at = at + 1j * out * moved
+    return Lines(at + corner, _profiles(pixels, known, at, out, AVERAGED * reach))
+
+
+@dataclass(frozen=True)
+class Continued:
+    """What lines show in a hole.
+
+    Attributes:
+        number: (q,), of the hole's pixels, ascending, those that lie on lines or beside them.
+        colours: (q, 3) float32, of both ends of each line, mixed by the distance to them.
+        share: (q,) float32, how sure they are: 1 on a line, less beside it and where the ends
+            differ.
+    """
+
+    number: Indices
+    colours: Values
+    share: Values
+
+
+def continued(canvas: Canvas, lines: Lines) -> Continued:
+    """The pixels of a canvas's hole that lines go through."""
     places = canvas.places
     at = places[:, 1] + 1j * places[:, 0]
     colours, weights = np.zeros((len(at), 3), np.float32), np.zeros(len(at), np.float32)
@@ -143,12 +186,27 @@ def draw(canvas: Canvas, lines: Lines) -> tuple[Canvas, Values]:
         colours[mine] += weight[:, None] * (one * (1 - share) + other * share)
         weights[mine] += weight
         most[mine] = np.maximum(most[mine], weight)
-    drawn = np.flatnonzero(weights)
-    rows, columns = places[drawn].T
-    pixels, share = canvas.pixels.astype(np.float32), most[drawn, None]
+    number = np.flatnonzero(weights)
+    return Continued(number, colours[number] / weights[number, None], most[number])
+
+
+def draw(canvas: Canvas, lines: Lines) -> tuple[Canvas, Values]:
+    """Continue lines in the hole of a canvas.
+
+    Returns:
+        The canvas, the colours of the lines mixed into what was there; and (H, W) float32, how far
+        they are to be trusted: TRUST on a line, less beside it and where the ends differ, 0
+        elsewhere.
+    """
+    trust = np.zeros(canvas.hole.shape, np.float32)
+    if not len(lines.ends):
+        return canvas, trust
+    drawn = continued(canvas, lines)
+    rows, columns = canvas.places[drawn.number].T
+    pixels, share = canvas.pixels.astype(np.float32), drawn.share[:, None]
     pixels[rows, columns] *= 1 - share
-    pixels[rows, columns] += share * colours[drawn] / weights[drawn, None]
-    trust[rows, columns] = TRUST * most[drawn]
+    pixels[rows, columns] += share * drawn.colours
+    trust[rows, columns] = TRUST * drawn.share
     return replace(canvas, pixels=pixels), trust
 
 
@@ -189,14 +247,14 @@ def broken(canvas: Canvas, lines: Lines, middles: Indices, offsets: Indices) -> 
     """
     price = np.zeros(offsets.shape[:2], np.float32)
     height, width = canvas.known.shape
-    colours, zero = canvas.pixels.reshape(-1, 3), WIDE * FINE
+    colours = canvas.pixels.reshape(-1, 3)
     for (first, second), profiles in zip(lines.ends, lines.profiles, strict=True):
         mine, seen = _crossed(first, second, middles)
         length = abs(second - first)
         points = seen.real[:, None] + np.arange(-CROSSED, CROSSED + 1, 2)  # (m, 5), on the line
         share = np.clip(points / length, 0, 1)[..., None].astype(np.float32)
         sides = np.arange(1, 3)  # pixels from the line
-        ends = profiles[:, zero + sides * FINE].mean(1) - profiles[:, zero - sides * FINE].mean(1)
+        ends = profiles[:, SIDES[1]].mean(1) - profiles[:, SIDES[0]].mean(1)
         wanted = (1 - share) * ends[0] + share * ends[1]  # (m, 5, 3), its step
         found = np.zeros((*offsets[mine].shape[:2], *points.shape[1:], 3), np.float32)
         for side in (*sides, *-sides):
@@ -392,6 +450,24 @@ def _extents(pixels: Values, known: Mask, at: Complex, out: Complex, steps: Valu
     kept = (smoothed(step * weight) / np.maximum(smoothed(weight), 1)).max(2) >= KEEPS
     gone = ~(kept & visible)
     return np.where(gone.any(2), gone.argmax(2), FAR)
+
+
+def _profiles(pixels: Values, known: Mask, at: Complex, out: Complex, length: int) -> Values:
+    """The profiles of lines, averaged over some pixels along each end: see :class:`Lines`.
+
+    Args:
+        pixels: (h, w, 3) float32.
+        known: (h, w) bool.
+        at: (n, 2), the lines' ends.
+        out: (n, 2), directions away from the hole.
+        length: pixels.
+    """
+    across = np.arange(-WIDE * FINE, WIDE * FINE + 1) / FINE
+    inside, colours = strips(pixels, known, at, out, length, across)
+    weight = inside[..., None].astype(np.float32)
+    profiles: Values = (colours * weight).sum(2) / np.maximum(weight.sum(2), 1)
+    profiles[:, 0] = profiles[:, 0, ::-1]  # that end looks the other way
+    return profiles
 
 
 def _crossed(first: complex, second: complex, middles: Indices) -> tuple[Indices, Complex]:

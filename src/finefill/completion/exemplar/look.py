@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from finefill.completion.blend import blur, blur_where, spread, widened
 from finefill.completion.detail import around
-from finefill.completion.exemplar.lines import NONE, Lines, draw
+from finefill.completion.exemplar.lines import NONE, Lines
 from finefill.completion.exemplar.tiles import channel_sum
 from finefill.completion.exemplar.window import Canvas, Values
 from finefill.masks import Mask
@@ -70,16 +70,21 @@ class Contexts:
     far_weight: Values
 
 
-def look_at(canvas: Canvas, lines: Lines = NONE, guide: tuple[float, float] = DRAWN) -> Look:
-    """Compute all that pieces of a canvas are compared by; lines are drawn into its hole.
+def look_at(
+    canvas: Canvas,
+    lines: Lines = NONE,
+    trust: Values | None = None,
+    guide: tuple[float, float] = DRAWN,
+) -> Look:
+    """Compute all that pieces of a canvas are compared by.
 
     Args:
-        canvas: at the scale of matching, or half of it.
+        canvas: at the scale of matching, or half of it, lines drawn into its hole.
         lines: the straight edges that cross the hole.
+        trust: (H, W) float32, how far what is drawn is to be trusted; None: nothing is.
         guide: what its pixels in the hole count, in the near and the far context.
     """
-    canvas, trust = draw(canvas, lines)
-    drawn = halve(trust[..., None])[..., 0]
+    drawn = np.float32(0) if trust is None else halve(trust[..., None])[..., 0]
     half = halve(canvas.pixels)
     known = halve(canvas.known[..., None].astype(np.float32))[..., 0] > 0.99
     hole = halve(canvas.hole[..., None].astype(np.float32))[..., 0] > 0

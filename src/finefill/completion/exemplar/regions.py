@@ -11,12 +11,19 @@ from finefill.completion.exemplar.align import Regions, align, enlarged, reach
 from finefill.completion.exemplar.candidates import Problem, candidates
 from finefill.completion.exemplar.coarser import at_half
 from finefill.completion.exemplar.labels import choose_labels
-from finefill.completion.exemplar.lines import draw, find_lines
+from finefill.completion.exemplar.lines import (
+    Continued,
+    Lines,
+    continued,
+    draw,
+    enlarged_lines,
+    find_lines,
+)
 from finefill.completion.exemplar.look import COPIED, look_at
 from finefill.completion.exemplar.poisson import blended
 from finefill.completion.exemplar.repeats import repeats
 from finefill.completion.exemplar.seams import COARSE, FINE, choices_of_tiles, cut
-from finefill.completion.exemplar.tiles import Indices, tiles_of
+from finefill.completion.exemplar.tiles import Indices, channel_sum, tiles_of
 from finefill.completion.exemplar.window import (
     AROUND,
     LONGEST,
@@ -33,6 +40,8 @@ from finefill.completion.plan import Box, window_around
 from finefill.files import RGB
 from finefill.masks import Mask
 
+# Of squared differences to what lines show, beside those at cuts.
+ON_LINE = np.float32(0.25)
 STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
@@ -96,14 +105,15 @@ def fill_window(window: RGB, unknown: Mask, hole: Mask, guide: Values) -> RGB | 
         is known to copy from.
     """
     low = matching_canvas(window, unknown, hole, guide)
-    regions = match(low)
+    lines = find_lines(low)
+    regions = match(low, lines)
     if regions is None:
         return None
     needed = parts_needed(low, regions, hole.shape)
     used = sorted(needed)
     margin = 2 * reach(hole.shape[0] / guide.shape[0]) + 4
     high = full_canvas(window, unknown, hole, needed, margin)
-    fine = at_full_size(low, high, regions, used)
+    fine = at_full_size(low, high, regions, lines, used)
     if fine is None:
         return None
     colours = blended(high, fine.pixels, fine.offsets[fine.label])
@@ -113,17 +123,18 @@ def fill_window(window: RGB, unknown: Mask, hole: Mask, guide: Values) -> RGB | 
     return result
 
 
-def match(canvas: Canvas) -> Regions | None:
+def match(canvas: Canvas, lines: Lines) -> Regions | None:
     """The hole of a canvas at the scale of matching, in regions of one offset each.
 
     None where a tile has nothing that it could be copied from.
     """
-    tiles, lines, again = tiles_of(canvas.hole), find_lines(canvas), repeats(canvas)
-    half = at_half(draw(canvas, lines)[0], tiles)
+    tiles, again = tiles_of(canvas.hole), repeats(canvas)
+    drawn, trust = draw(canvas, lines)
+    half = at_half(drawn, tiles)
     if half is not None and again.rows:
-        look = look_at(half.canvas, lines, COPIED)
+        look = look_at(draw(half.canvas, lines)[0], lines, trust, COPIED)
     else:
-        look = look_at(canvas, lines)
+        look = look_at(drawn, lines, trust)
     problem = Problem(look, tiles)
     offered = candidates(problem, again.offsets, further=None if half is None else half.offsets)
     if not problem.possible(offered).any(1).all():
@@ -153,13 +164,16 @@ def parts_needed(low: Canvas, regions: Regions, shape: tuple[int, ...]) -> dict[
     return needed
 
 
-def at_full_size(low: Canvas, high: Canvas, regions: Regions, used: list[int]) -> Regions | None:
+def at_full_size(
+    low: Canvas, high: Canvas, regions: Regions, lines: Lines, used: list[int]
+) -> Regions | None:
     """The same regions on the canvas of the window's own scale, their offsets and cuts renewed.
 
     Args:
         low: the canvas of the regions.
         high: the other, of the panels ``used`` only.
         regions: see there.
+        lines: the straight edges that cross the hole of ``low``.
         used: numbers of panels, ascending.
 
     Returns:
@@ -169,10 +183,23 @@ def at_full_size(low: Canvas, high: Canvas, regions: Regions, used: list[int]) -
     fine = Regions(pixels, around[0], enlarged(low, high, regions, used), regions.noise)
     zoom = high.sizes[0][0] / low.sizes[0][0]
     if zoom > 1:
-        fine = replace(fine, offsets=align(high, fine, reach(zoom)))
-        free = np.zeros(around.shape, np.float32)
-        fine = replace(fine, label=cut(high, fine, around, free, FINE))
+        drawn = continued(high, enlarged_lines(low, high, lines)) if len(lines.ends) else None
+        fine = replace(fine, offsets=align(high, fine, reach(zoom), drawn))
+        prices = off_lines(high, fine, around, drawn)
+        fine = replace(fine, label=cut(high, fine, around, prices, FINE))
     return _all_known(high, fine)
+
+
+def off_lines(
+    canvas: Canvas, regions: Regions, choices: Indices, drawn: Continued | None
+) -> Values:
+    """What a pixel's choices of regions cost, (k, p), where lines would not go on with them."""
+    prices = np.zeros(choices.shape, np.float32)
+    if drawn:
+        at = regions.pixels[drawn.number] + regions.offsets[choices[:, drawn.number]]
+        found = canvas.pixels[at[..., 0], at[..., 1]] - drawn.colours
+        prices[:, drawn.number] = ON_LINE * drawn.share * channel_sum(found * found)
+    return prices
 
 
 def labels_around(low: Canvas, high: Canvas, regions: Regions) -> Indices:
