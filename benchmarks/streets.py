@@ -1,6 +1,6 @@
 """How far above Context Encoder a much longer training gets on the streets of ``reproduce``.
 
-    python benchmarks/streets.py docs/results/reproduction/mild-streets.json \
+    python benchmarks/streets.py docs/results/reproduction/table1-streets.json \
         DATA/streets-test.tar DATA/scenes-test.tar/street DATA/scenes-test.tar/buildings
 
 The tables of ``finefill reproduce`` are of 64 pixels. A shipped model has seen several times their

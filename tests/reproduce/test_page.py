@@ -103,9 +103,12 @@ class TestPage:
             page.write_section(tmp_path, name, facts, images)
         page.write_section(tmp_path, "figure2", facts, images, "faces")
         (tmp_path / "foreign.json").write_text('{"of": "somebody else"}')
+        (tmp_path / "intro.md").write_text("## First\n")
+        (tmp_path / "earlier.md").write_text("## Explored earlier\n")
         page.write_page(tmp_path)
         text = (tmp_path / "README.md").read_text(encoding="utf-8")
-        heads = [line for line in text.splitlines() if line.startswith("## ")]
+        first, *heads, last = [line for line in text.splitlines() if line.startswith("## ")]
+        assert (first, last) == ("## First", "## Explored earlier")
         assert [head[:11] for head in heads] == ["## Figure 2", "## Figure 2", "## Figure 8"]
         assert heads[1] == f"{heads[0]} (faces)"
 

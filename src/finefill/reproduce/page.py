@@ -82,7 +82,7 @@ def write_page(folder: Path) -> None:
     """Compose the page of all sections in the folder, in the paper's order.
 
     ``SECTION.md`` beside ``SECTION.json`` is what people concluded, and is put below the section's
-    claim; ``intro.md`` is put in front.
+    claim; ``intro.md`` is put in front, ``earlier.md`` at the end: what was measured once.
 
     Raises:
         FinefillError: it cannot be written.
@@ -99,6 +99,7 @@ def write_page(folder: Path) -> None:
         sections.items(), key=lambda item: (order.index(item[1]["experiment"]), item[0])
     ):
         lines += _section(folder, section, facts)
+    lines += _note(folder, "earlier")
     _write(folder / PAGE, ("\n".join(lines).rstrip() + "\n").encode())
 
 
