@@ -112,8 +112,8 @@ def squares(image: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
     """All pieces of (h, w, C), whose rows lie in one piece each: a view, by their corners.
 
     Returns:
-        (h - rows + 1, w - columns + 1, rows, C columns); pieces overlap, so what is written must
-        not.
+        (h - rows + 1, w - columns + 1, rows, C columns). Pieces share pixels: who writes at once to
+        several takes some that do not overlap.
     """
     height, width, channels = image.shape
     down, right = image.strides[:2]

@@ -72,8 +72,9 @@ def align(canvas: Canvas, regions: Regions, most: int, drawn: Continued | None =
     """Offsets shifted by up to ``most`` pixels so that regions meet what lies around them: (r, 2).
 
     Regions with the longest border to known pixels come first; what is settled counts as known for
-    those that follow. The mean absolute difference to a ring of settled pixels decides, and to
-    ``drawn``, what straight edges show, where the region lies on one: it should not step there.
+    those that follow. The mean absolute difference to a ring of settled pixels decides. Where a
+    region lies on a straight edge, ``drawn`` is what that shows there, and counts too: an edge
+    should not step.
     """
     pixels, label = regions.pixels, regions.label
     offsets, count = regions.offsets.copy(), len(regions.offsets)
@@ -152,7 +153,7 @@ def _ring(
 
 
 def _some(places: Indices) -> Indices:
-    """Some SAMPLES of places (s, …), evenly."""
+    """Of places (s, …), at most SAMPLES, evenly."""
     return places[:: len(places) // SAMPLES + 1]
 
 
@@ -164,9 +165,17 @@ def _best_shift(
     wanted: NDArray[np.int16],
     counts: Indices,
 ) -> Indices:
-    """The shift by which a ring of pixels finds best what is wanted there at an offset.
+    """The shift of an offset by which pixels find best what is wanted of them: (2,).
 
-    None, (0, 0), where too little of it is known there. ``counts`` tells what each pixel counts.
+    None, (0, 0), where too little is known there.
+
+    Args:
+        canvas: what is copied from.
+        ring: (s, 2), the pixels.
+        offset: (2,).
+        shifts: (k, 2), those that are tried.
+        wanted: (s, 3), their colours.
+        counts: (s,), what each pixel counts.
     """
     height, width = canvas.known.shape
     rows, columns = (ring + offset).T
