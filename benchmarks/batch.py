@@ -18,8 +18,6 @@ import importlib.util
 import json
 import multiprocessing
 import platform
-import resource
-import sys
 import tempfile
 import threading
 import time
@@ -37,6 +35,7 @@ from finefill.batch.manifest import open_manifest
 from finefill.batch.task import entry_of
 from finefill.completion import Engine, cpus, load
 from finefill.files import read_photo, replacing
+from machine import peak_bytes
 
 DEMO = Path(finefill.__file__).parent / "assets" / "demo.jpg"
 SIZES = {(256, 256): 30, (1024, 1024): 20, (3000, 4000): 8}  # height, width: photos measured
@@ -116,7 +115,6 @@ def _complete(tasks: list[Task], model: str) -> Row:
     for entry in entries:
         if entry.result != "done":
             raise SystemExit(f"{entry.photo}: {entry.error}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     read = sum(Path(str(place)).stat().st_size for t in tasks[1:] for place in (t.source, t.mask))
     written = sum(entry.output_bytes or 0 for entry in entries)
     count = len(entries)
@@ -124,7 +122,7 @@ def _complete(tasks: list[Task], model: str) -> Row:
         "measured": count,
         "cpu_per_1000": round(1000 * cpu / count, 1),
         "wall_per_1000": round(1000 * wall / count, 1),
-        "peak_mb": round(peak / (1e6 if sys.platform == "darwin" else 1e3)),
+        "peak_mb": round(peak_bytes() / 1e6),
         "read_mb_per_1000": round(read / count / 1e3, 1),
         "written_mb_per_1000": round(written / count / 1e3, 1),
     }

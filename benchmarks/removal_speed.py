@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from machine import processor
+from machine import MEASURED, processor
 
 HERE = Path(__file__).resolve().parent
 SIZES, HOLES = (512, 1024, 4000), (50, 100, 200, 400)  # a removal: photograph and hole, sides
@@ -40,12 +40,6 @@ HOLE = 0.2  # of a folder's photographs, in sides
 LARGE = (3000, 4000)  # 12 megapixels: height, width
 HUGE = (8660, 11547)  # 100 megapixels
 STARTS = 11
-# A small process measures itself best: one that is started has its parent's memory for a moment.
-MEASURED = (
-    "import sys\nfrom finefill.cli import main\ntry:\n    main()\nfinally:\n"
-    "    lines = open('/proc/self/status')\n"
-    "    sys.stderr.write(next(line for line in lines if line.startswith('VmHWM')))"
-)
 # The floor of a folder: every photograph decoded and encoded as it was, by one process.
 FLOOR = (
     "import sys\nfrom PIL import Image\nfor path in sys.argv[2:]:\n"

@@ -26,7 +26,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from machine import processor
+from machine import peak_bytes, processor
 
 HERE = Path(__file__).resolve().parent
 SIZES = (128, 256, 512, 1024)
@@ -472,12 +472,7 @@ def is_file(name: str) -> bool:
 
 
 def _megabytes() -> float:
-    """Peak of this process. Elsewhere than on Linux it begins with its parent's."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
-        return round(int(line.split()[1]) / 1024, 1)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 1)
+    return round(peak_bytes() / 2**20, 1)
 
 
 # --- results
