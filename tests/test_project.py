@@ -178,3 +178,22 @@ def test_documented_commands_and_options_exist() -> None:
                 assert used <= known, f"{document.name}: finefill {name} has no {used - known}"
                 seen.add(name)
     assert {"complete", "models", "train", "export"} <= seen
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "tools"])
+def test_scripts_call_what_they_import(folder: str) -> None:
+    """No test runs them: what they import of finefill is there, and what they call is no module.
+
+    A module and what it is named after are easily mixed up: ``plan`` of ``finefill.completion``.
+    """
+    for path in sorted((ROOT / folder).glob("*.py")):
+        tree = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        calls = [node.func for node in tree if isinstance(node, ast.Call)]
+        called = {name.id for name in calls if isinstance(name, ast.Name)}
+        for node in tree:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("finefill"):
+                for name in node.names:
+                    there: dict[str, object] = {}
+                    exec(f"from {node.module} import {name.name} as found", there)
+                    if (name.asname or name.name) in called:
+                        assert callable(there["found"]), f"{path.name} calls {name.name}"
