@@ -244,8 +244,9 @@ def _markdown(facts: Row) -> str:
     timed = {"what": "photo", "seconds": "s", "cpu": "CPU s"}
     table("`finefill complete`, whole command", facts["command"], **timed, memory="MB")
     table("`fill_photo`, engine loaded", facts["calls"], **timed, windows="windows")
-    table("The hole grows, network's way", facts["hole"], **timed, memory="MB", more="MB for the hole")
-    table("The photo grows, network's way", facts["size"], **timed, memory="MB", more="MB for the hole")
+    grown = {**timed, "memory": "MB", "more": "MB for the hole"}
+    table("The hole grows, network's way", facts["hole"], **grown)
+    table("The photo grows, network's way", facts["size"], **grown)
     return "\n".join(lines) + "\n"
 
 
