@@ -32,9 +32,9 @@ ALONE = 2  # pixels within which only the strongest edge of a direction counts
 MOST = 100  # edges, the strongest: bounds time and memory where all is edges
 MOST_AROUND = 5  # pixels for each of them
 BEYOND = 16  # pixels by which an edge is followed away from the hole
-SEEN = 10  # pixels of them that must be known
-STEP = 20.0  # levels, over the channels, between the sides of an edge, in each of its PARTS
-PARTS = 4  # of BEYOND
+SEEN = 0.625  # of them that must be known
+PART = 4  # pixels of them that are one part
+STEP = 20.0  # levels, over the channels, between the sides of an edge, in each part of it
 FINE = 2  # samples a pixel across an edge
 SLACK = 2.0  # pixels across by which an edge may lie off where it is seen first
 TURN = 0.3  # tangent of the angle by which its direction may be off
@@ -45,9 +45,12 @@ MISS, MISS_MORE = 1.5, 0.045  # pixels, and of those between them, by which one 
 ALIKE = 0.8  # cosine between the steps of the two
 FAINTER = 0.45  # of one's step, that the other's must have
 INSIDE = 0.7  # of a line that must lie in the hole
+AGAIN = 8  # pixels by which an edge that is sought where another points to is followed
+ASIDE = 3.0  # pixels across by which it may lie off there
 UPRIGHT = 0.85  # sine of the angle from which on a line is upright
 LASTS = 0.85  # of its length in the hole, that an upright line must be seen on one side: the edges
 # of windows one above the other are in line too, but do not go on between them
+CUT = 0.5  # of its length in the hole, in place of that where the photograph ends before
 FAR = 64  # pixels by which a line is followed for that, at most
 KEEPS = 0.4  # of its step that it must keep
 SMOOTH = 5  # pixels along it, over which that is averaged
@@ -77,6 +80,10 @@ class Ends:
     out: Complex
     steps: Values
 
+    def of(self, number: Indices) -> Ends:
+        """Some of them, by number."""
+        return Ends(self.at[number], self.out[number], self.steps[number])
+
 
 @dataclass(frozen=True)
 class Lines:
@@ -103,13 +110,12 @@ def find_lines(canvas: Canvas) -> Lines:
     known, hole = np.ascontiguousarray(canvas.known[here]), canvas.hole[here]
     ends = follow(pixels, known, hole, *edges_around(pixels, known, hole))
     pairs = paired(ends, hole)
-    at, steps = ends.at[pairs], ends.steps[pairs]
-    unit = np.diff(at, axis=1) / np.maximum(np.abs(np.diff(at, axis=1)), 1)
-    out = unit * (-1, 1)
-    upright = np.abs(unit[:, 0].imag) > UPRIGHT
-    lasting = _extents(pixels, known, at, out, steps).max(1, initial=0)
-    good = ~upright | (lasting >= LASTS * np.abs(at[:, 1] - at[:, 0]))
-    return Lines(at[good] + corner, _profiles(pixels, known, at[good], out[good], AVERAGED))
+    pairs = pairs[lasting(pixels, known, ends.at[pairs], ends.steps[pairs])]
+    alone = ends.of(np.setdiff1d(np.arange(len(ends.at)), pairs))
+    at, steps = answered(pixels, known, hole, alone)
+    at = np.concatenate([ends.at[pairs], at[lasting(pixels, known, at, steps)]])
+    out = _apart(at)
+    return Lines(at + corner, _profiles(pixels, known, at, out, AVERAGED))
 
 
 def enlarged_lines(low: Canvas, high: Canvas, lines: Lines) -> Lines:
@@ -131,8 +137,7 @@ def enlarged_lines(low: Canvas, high: Canvas, lines: Lines) -> Lines:
     pixels, known = high.pixels[here].astype(np.float32), high.known[here]
     corner = complex(left, top)
     at += complex(high.lefts[0], high.margin) - corner
-    unit = np.diff(at, axis=1) / np.abs(np.diff(at, axis=1))
-    out = unit * (-1, 1)
+    out = _apart(at)
     beside = [lines.profiles[:, :, side].mean(2) for side in (SIDES[0], SIDES[1])]
     steps = (beside[1] - beside[0]) * np.array((-1, 1), np.float32)[:, None]
     half = (reach + 2) * FINE
@@ -317,30 +322,60 @@ def follow(pixels: Values, known: Mask, hole: Mask, at: Complex, across: Complex
     out = 1j * across
     ahead, behind = (_in(hole, at + way * (GAP + 3) * out) for way in (1, -1))
     at, out = at[ahead != behind], np.where(ahead, -out, out)[ahead != behind]
-    half = round((SLACK + TURN * BEYOND + 2) * FINE)
+    fits, least = fitted(pixels, known, at, out, BEYOND, TURN, SLACK)
+    return fits.of(np.flatnonzero(least >= STEP))
+
+
+def fitted(
+    pixels: Values,
+    known: Mask,
+    at: Complex,
+    out: Complex,
+    length: int,
+    turn: float,
+    slack: float,
+    wanted: Values | None = None,
+) -> tuple[Ends, Numbers]:
+    """The lines with the largest step along them, of different slopes and shifts.
+
+    Args:
+        pixels: (h, w, 3) float32.
+        known: (h, w) bool.
+        at: (m,), where lines are sought.
+        out: (m,) of length 1, their directions.
+        length: pixels along them, a multiple of PART.
+        turn: tangent of the angle by which a direction may be off.
+        slack: pixels across by which a place may be off.
+        wanted: (m, 3), the steps that are sought; None: those seen at the places.
+
+    Returns:
+        (m) lines, and (m,) the least step over a line's parts, in levels: minus infinity where too
+        little of it is known.
+    """
+    half = round((slack + turn * length + 2) * FINE)
     offsets = np.arange(-half, half + 1) / FINE
-    inside, colours = strips(pixels, known, at, out, BEYOND, offsets)
-    # Means of three samples on both sides: (m, BEYOND, S - 6).
+    inside, colours = strips(pixels, known, at, out, length, offsets)
+    # Means of three samples on both sides: (m, length, S - 6).
     side = colours[:, :, 1:-1] + colours[:, :, :-2] + colours[:, :, 2:]
     step = (side[:, :, 4:] - side[:, :, :-4]) / 3
     seen = inside[:, :, 3:-3] & inside[:, :, 6:] & inside[:, :, :-6]
-    middle, along = step.shape[2] // 2, np.arange(BEYOND)
-    first = step[:, :4, middle - 1 : middle + 2].mean((1, 2))
-    first /= np.maximum(np.sqrt((first**2).sum(1, keepdims=True)), np.float32(1e-6))
+    middle, along = step.shape[2] // 2, np.arange(length)
+    first = step[:, :4, middle - 1 : middle + 2].mean((1, 2)) if wanted is None else wanted
+    first = first / np.maximum(np.sqrt((first**2).sum(1, keepdims=True)), np.float32(1e-6))
     strength = np.einsum("mbsc,mc->mbs", step, first) * seen
-    shifts = np.arange(-SLACK * FINE, SLACK * FINE + 1) / FINE
-    tried = np.meshgrid(shifts, np.linspace(-TURN, TURN, TURNS), indexing="ij")
+    shifts = np.arange(-slack * FINE, slack * FINE + 1) / FINE
+    tried = np.meshgrid(shifts, np.linspace(-turn, turn, TURNS), indexing="ij")
     shift, slope = (values.ravel() for values in tried)
     where = np.rint((shift[:, None] + slope[:, None] * along) * FINE).astype(np.intp) + middle
-    values = strength[:, along, where]  # (m, lines, BEYOND)
+    values = strength[:, along, where]  # (m, lines, length)
     total = values.sum(2)
     best, each = total.argmax(1), np.arange(len(at))
     visible = seen[each[:, None], along, where[best]]
-    shape = len(at), PARTS, BEYOND // PARTS
+    shape = len(at), length // PART, PART
     counts = visible.reshape(shape).sum(2)
     parts = values[each, best].reshape(shape).sum(2) / np.maximum(counts, 1)
     least = np.where(counts > 1, parts, np.inf).min(1, initial=np.inf)
-    good = (visible.sum(1) >= SEEN) & visible[:, :3].all(1) & (least >= STEP)
+    enough = (visible.sum(1) >= SEEN * length) & visible[:, :3].all(1)
     mean = (step[each[:, None], along, where[best]] * visible[..., None]).sum(1)
     mean /= np.maximum(visible.sum(1), 1)[:, None]
     # Between the lines tried: the mean of those that are almost as good.
@@ -348,7 +383,8 @@ def follow(pixels: Values, known: Mask, hole: Mask, at: Complex, across: Complex
     near /= np.maximum(near.sum(1, keepdims=True), 1e-6)
     at = at + 1j * out * (near @ shift)
     out = out * (1 + 1j * (near @ slope))
-    return Ends(at[good], (out / np.abs(out))[good], mean[good].astype(np.float32))
+    ends = Ends(at, out / np.abs(out), mean.astype(np.float32))
+    return ends, np.where(enough, least, -np.inf)
 
 
 def paired(ends: Ends, hole: Mask) -> Indices:
@@ -378,6 +414,55 @@ def paired(ends: Ends, hole: Mask) -> Indices:
             free[[one, other]] = False
             kept.append((one, other))
     return np.array(kept, np.intp).reshape(-1, 2)
+
+
+def answered(pixels: Values, known: Mask, hole: Mask, ends: Ends) -> tuple[Complex, Values]:
+    """Straight edges across a hole of which only one end was found.
+
+    The other is sought where the first points to, the same step there: it may be fainter and
+    shorter than what is found without knowing where.
+
+    Args:
+        pixels: (h, w, 3) float32.
+        known: (h, w) bool.
+        hole: (h, w) bool.
+        ends: those without another.
+
+    Returns:
+        (n, 2), the ends, that found first before the other, and (n, 2, 3) their steps.
+    """
+    length, share = _through(hole, ends)
+    there = ends.at - ends.out * (length + GAP)
+    others, least = fitted(pixels, known, there, -ends.out, AGAIN, BEND, ASIDE, -ends.steps)
+    size, other_size = (np.sqrt((some.steps**2).sum(1)) for some in (ends, others))
+    good = (length >= SHORTEST) & (share >= INSIDE)
+    good &= least >= np.maximum(STEP, FAINTER * size)
+    good &= (other_size >= FAINTER * size) & (size >= FAINTER * other_size)
+    good &= -(others.steps * ends.steps).sum(1) >= ALIKE * other_size * size
+    miss = np.abs((np.conj(1j * ends.out) * (others.at - ends.at)).real)
+    good &= miss <= MISS + MISS_MORE * length
+    both = np.stack([ends.at, others.at], axis=1)[good]
+    return both, np.stack([ends.steps, others.steps], axis=1)[good]
+
+
+def lasting(pixels: Values, known: Mask, at: Complex, steps: Values) -> Mask:
+    """Which lines go on outside of a hole, (n,) bool: all but upright ones that are too short.
+
+    Upright ones must be seen for LASTS of their length on one side, or of what the photograph shows
+    there, if that is CUT of it.
+
+    Args:
+        pixels: (h, w, 3) float32.
+        known: (h, w) bool.
+        at: (n, 2), the lines' ends.
+        steps: (n, 2, 3), the ends' steps.
+    """
+    out = _apart(at)
+    length = np.abs(at[:, 1:] - at[:, :1])
+    seen, possible = _extents(pixels, known, at, out, steps)
+    wanted = np.maximum(np.minimum(length, possible), CUT * length)
+    lasts: Mask = (np.abs(out[:, 0].imag) <= UPRIGHT) | (seen >= LASTS * wanted).any(1)
+    return lasts
 
 
 def strips(
@@ -421,8 +506,12 @@ def bilinear(pixels: Values, known: Mask, places: Complex) -> tuple[Mask, Values
     return inside, upper * (1 - down) + lower * down
 
 
-def _extents(pixels: Values, known: Mask, at: Complex, out: Complex, steps: Values) -> Indices:
-    """(n, 2): by how many pixels lines are seen beyond their ends, at most FAR.
+def _extents(
+    pixels: Values, known: Mask, at: Complex, out: Complex, steps: Values
+) -> tuple[Indices, Indices]:
+    """By how many pixels lines are seen beyond their ends, and by how many they could be.
+
+    (n, 2) each, at most FAR. A line could be seen as far as what lies around it is known.
 
     Args:
         pixels: (h, w, 3) float32.
@@ -448,8 +537,11 @@ def _extents(pixels: Values, known: Mask, at: Complex, out: Complex, steps: Valu
         return means
 
     kept = (smoothed(step * weight) / np.maximum(smoothed(weight), 1)).max(2) >= KEEPS
-    gone = ~(kept & visible)
-    return np.where(gone.any(2), gone.argmax(2), FAR)
+
+    def until(good: Mask) -> Indices:
+        return np.where(good.all(2), FAR, (~good).argmax(2))
+
+    return until(kept & visible), until(visible)
 
 
 def _profiles(pixels: Values, known: Mask, at: Complex, out: Complex, length: int) -> Values:
@@ -477,6 +569,28 @@ def _crossed(first: complex, second: complex, middles: Indices) -> tuple[Indices
     within = (seen.real >= 0) & (seen.real <= abs(second - first))
     mine = np.flatnonzero(within & (np.abs(seen.imag) <= CROSSED))
     return mine, seen[mine]
+
+
+def _apart(at: Complex) -> Complex:
+    """(n, 2) of length 1: from each of two ends away from the other."""
+    chord = at[:, 1:] - at[:, :1]
+    unit: Complex = chord / np.maximum(np.abs(chord), 1e-6)
+    return unit * (-1, 1)
+
+
+def _through(hole: Mask, ends: Ends) -> tuple[Numbers, Numbers]:
+    """By how many pixels edges go on until they leave a hole for good, and how much of it is hole.
+
+    Returns:
+        (m,) pixels, and (m,) shares, 0 where an edge meets nothing of the hole.
+    """
+    away = np.arange(1, 1 + sum(hole.shape))
+    places = ends.at[:, None] - ends.out[:, None] * away
+    inside = _in(hole, places)
+    inside &= (places.real >= 0) & (places.real <= hole.shape[1] - 1)
+    inside &= (places.imag >= 0) & (places.imag <= hole.shape[0] - 1)
+    length = len(away) - inside[:, ::-1].argmax(1)
+    return length.astype(float), inside.sum(1) / length
 
 
 def _in(mask: Mask, places: Complex) -> Mask:
