@@ -121,6 +121,47 @@ def test_windows_one_above_the_other_are_no_line_but_a_pole_is():
     assert sorted(at.real.mean(1)) == pytest.approx([54.5, 69.5], abs=0.5)
 
 
+@pytest.mark.parametrize(("start", "slope"), [(65.0, 0.0), (45.2, 0.2), (86.4, -0.25)])
+@pytest.mark.parametrize("beyond", [8, 10])
+@pytest.mark.parametrize("border", [True, False])
+def test_an_edge_seen_shortly_beyond_the_hole_is_answered_there(start, slope, beyond, border):
+    image = half_plane(slope, 130, 85 + beyond if border else 130, start)
+    image[:, 85 + beyond :] = DARK  # nothing, where the photograph ends
+    lines = find_lines(canvas_of(image))
+    assert lines.ends.shape == (1, 2)
+    assert missed(lines.ends, start, slope).max() < 0.5
+    assert sorted(lines.ends[0].real - MARGIN) == pytest.approx([42, 87], abs=3)
+
+
+@pytest.mark.parametrize("deviation", [12, 40])
+def test_an_edge_that_runs_into_noise_gets_no_answer(deviation):
+    for seed in range(10):
+        image = half_plane(0.1, 130, start=58.0)
+        noise = np.random.default_rng(seed).normal(120, deviation, image.shape)
+        image[:, 65:] = noise[:, 65:].clip(0, 255)
+        assert not len(find_lines(canvas_of(image)).ends)
+
+
+def test_an_answer_goes_the_same_way_and_is_not_far_off():
+    for shift, found in ((0, 1), (2, 1), (6, 0)):  # by 40 columns, at most 1.5 + 0.045 * 44 = 3.5
+        image = half_plane(0.0, 95, 95, start=65.0)
+        image[:, 65:] = half_plane(0.0, 95, 95, start=65.0 + shift)[:, 65:]
+        assert len(find_lines(canvas_of(image)).ends) == found
+    turned = half_plane(0.0, 130, 95, start=65.0)
+    turned[:, 65:] = turned[::-1, 65:]  # what was bright is dark
+    assert not len(find_lines(canvas_of(turned[:95])).ends)
+
+
+@pytest.mark.parametrize(("above", "found"), [(34, 1), (14, 0)])
+def test_a_pole_may_reach_the_photographs_border(above, found):
+    # The hole is 65 pixels high; less than 0.85 of that is seen of it above, and nothing below.
+    image = half_plane(0.0, 130, above + 65 + 14, 60.0).transpose(1, 0, 2)
+    hole = (slice(above, above + 65), slice(45, 75))
+    lines = find_lines(canvas_of(np.ascontiguousarray(image), hole))
+    assert len(lines.ends) == found
+    assert np.all(np.abs(lines.ends.real - MARGIN - 59.5) < 0.6)
+
+
 def one_line(first, second, start, end):
     """A line between two points; dark and bright by its sides, times a factor at each end."""
     across = np.repeat([DARK, BRIGHT], [WIDE * FINE + 1, WIDE * FINE], axis=0)
