@@ -122,7 +122,7 @@ def test_windows_one_above_the_other_are_no_line_but_a_pole_is():
 
 
 @pytest.mark.parametrize(("start", "slope"), [(65.0, 0.0), (45.2, 0.2), (86.4, -0.25)])
-@pytest.mark.parametrize("beyond", [8, 10])
+@pytest.mark.parametrize("beyond", [10, 12])
 @pytest.mark.parametrize("border", [True, False])
 def test_an_edge_seen_shortly_beyond_the_hole_is_answered_there(start, slope, beyond, border):
     image = half_plane(slope, 130, 85 + beyond if border else 130, start)
