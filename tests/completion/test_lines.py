@@ -224,9 +224,10 @@ def test_an_offset_from_where_the_line_would_break_costs():
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.2, -0.35])
-def test_a_fill_continues_a_slanted_edge(slope):
+@pytest.mark.parametrize("width", [130, 97])  # 45 columns beyond the hole, or 12 to the border
+def test_a_fill_continues_a_slanted_edge(slope, width):
     start = 65 - 65 * slope
-    image = np.rint(half_plane(slope, 130, start=start)).astype(np.uint8)
+    image = np.rint(half_plane(slope, 130, width, start)).astype(np.uint8)
     hole = Box(50, 80, 45, 85)
     mask = np.zeros(image.shape[:2], bool)
     mask[hole.slices] = True
