@@ -81,7 +81,7 @@ def test_without_an_edge_nothing_changes():
         canvas = canvas_of(image)
         lines = find_lines(canvas)
         assert not len(lines.ends)
-        drawn, trust = draw(canvas, lines)
+        drawn, trust = draw(canvas, continued(canvas, lines))
         assert drawn is canvas
         look = look_at(drawn, lines, trust)
         np.testing.assert_array_equal(look.trust_near, look_at(canvas).trust_near)
@@ -171,7 +171,7 @@ def one_line(first, second, start, end):
 
 def test_colours_are_drawn_between_the_ends():
     canvas = canvas_of(np.full((130, 130, 3), 120, np.float32))
-    drawn, trust = draw(canvas, one_line(42 + 65j, 88 + 65j, 1.0, 1.0))
+    drawn, trust = draw(canvas, continued(canvas, one_line(42 + 65j, 88 + 65j, 1.0, 1.0)))
     at = MARGIN + 65
     # On the line as it is at the ends; a pixel beside it four fifths of that, one of the guide.
     np.testing.assert_allclose(drawn.pixels[at, MARGIN + 60], DARK, rtol=1e-6)
@@ -193,7 +193,7 @@ def test_ends_that_differ_are_mixed_and_trusted_less():
     canvas = canvas_of(np.full((130, 130, 3), 0, np.float32), guide=0)
     lines = one_line(45 + 65j, 85 + 65j, 1.0, 1.0)
     lines.profiles[0, 1] += 40 / np.sqrt(3)  # by 40 over the channels
-    drawn, trust = draw(canvas, lines)
+    drawn, trust = draw(canvas, continued(canvas, lines))
     at = (MARGIN + 65, MARGIN + 65)  # halfway
     assert trust[at] == pytest.approx(TRUST / 2)
     np.testing.assert_allclose(drawn.pixels[at], (np.array(DARK) + 20 / np.sqrt(3)) / 2, rtol=1e-5)

@@ -172,7 +172,12 @@ class Continued:
 
 
 def continued(canvas: Canvas, lines: Lines) -> Continued:
-    """The pixels of a canvas's hole that lines go through."""
+    """What lines show in the hole of a canvas; nothing where there are none.
+
+    Args:
+        canvas: only its hole counts.
+        lines: those that cross it.
+    """
     places = canvas.places
     at = places[:, 1] + 1j * places[:, 0]
     colours, weights = np.zeros((len(at), 3), np.float32), np.zeros(len(at), np.float32)
@@ -195,8 +200,12 @@ def continued(canvas: Canvas, lines: Lines) -> Continued:
     return Continued(number, colours[number] / weights[number, None], most[number])
 
 
-def draw(canvas: Canvas, lines: Lines) -> tuple[Canvas, Values]:
-    """Continue lines in the hole of a canvas.
+def draw(canvas: Canvas, drawn: Continued) -> tuple[Canvas, Values]:
+    """Draw what lines show into the hole of a canvas.
+
+    Args:
+        canvas: not changed.
+        drawn: what lines show in its hole.
 
     Returns:
         The canvas, the colours of the lines mixed into what was there; and (H, W) float32, how far
@@ -204,9 +213,8 @@ def draw(canvas: Canvas, lines: Lines) -> tuple[Canvas, Values]:
         elsewhere.
     """
     trust = np.zeros(canvas.hole.shape, np.float32)
-    if not len(lines.ends):
+    if not len(drawn.number):
         return canvas, trust
-    drawn = continued(canvas, lines)
     rows, columns = canvas.places[drawn.number].T
     pixels, share = canvas.pixels.astype(np.float32), drawn.share[:, None]
     pixels[rows, columns] *= 1 - share

@@ -128,10 +128,12 @@ def match(canvas: Canvas, lines: Lines) -> Regions | None:
     None where a tile has nothing that it could be copied from.
     """
     tiles, again = tiles_of(canvas.hole), repeats(canvas)
-    drawn, trust = draw(canvas, lines)
+    shown = continued(canvas, lines)
+    drawn, trust = draw(canvas, shown)
     half = at_half(drawn, tiles)
     if half is not None and again.rows:
-        look = look_at(draw(half.canvas, lines)[0], lines, trust, COPIED)
+        # The same hole, another guide: what the lines show is the same.
+        look = look_at(draw(half.canvas, shown)[0], lines, trust, COPIED)
     else:
         look = look_at(drawn, lines, trust)
     problem = Problem(look, tiles)
