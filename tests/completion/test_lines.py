@@ -25,7 +25,7 @@ from finefill.completion.exemplar.lines import (
     find_lines,
 )
 from finefill.completion.exemplar.look import look_at
-from finefill.completion.exemplar.regions import ON_LINE, off_lines
+from finefill.completion.exemplar.regions import PRICE_OFF_LINE, off_lines
 from finefill.completion.exemplar.window import lay_out
 from finefill.completion.plan import Box
 
@@ -267,7 +267,7 @@ def test_lines_are_found_anew_where_they_are_at_full_size(zoom, off):
     np.testing.assert_allclose(lines.profiles[0][:, [0, -1]], found.profiles[0][:, [0, -1]], atol=2)
 
 
-def test_where_nothing_is_known_at_full_size_a_line_is_only_scaled():
+def test_where_nothing_is_seen_at_full_size_a_line_is_only_scaled():
     low, high = canvas_of(np.zeros((130, 130, 3))), canvas_of(np.zeros((260, 260, 3)))
     # Pixel 40 of the small one is pixels 80 and 81, their middle 80.5.
     lines = enlarged_lines(low, high, one_line(40 + 60j, 90 + 60j, 1.0, 1.0))
@@ -295,7 +295,7 @@ def test_what_a_choice_off_a_line_costs():
     choices = np.repeat([[0], [1]], 1200, axis=1)
     drawn = Continued(np.array([7]), np.float32([[110, 100, 80]]), np.float32([0.5]))
     prices = off_lines(canvas, regions, choices, drawn)
-    np.testing.assert_allclose(prices[:, 7], ON_LINE * 0.5 * (100 + 400))
+    np.testing.assert_allclose(prices[:, 7], PRICE_OFF_LINE * 0.5 * (100 + 400))
     assert np.count_nonzero(prices) == 2
     assert not off_lines(canvas, regions, choices, None).any()
 

@@ -20,7 +20,7 @@ RING = 3  # pixels around a region that it is to continue
 SAMPLES = 150  # of them that are compared at most
 FEWEST = 6  # of them that are enough to compare
 LARGEST = 120  # a difference, over the channels, that counts fully: another object begins there
-ON_LINE = 4  # pixels of a ring that one on a straight edge counts as much as, at most
+COUNT_ON_LINE = 4  # pixels of a ring that one on a straight edge counts as much as, at most
 STAY = 0.01  # by which share a shift of one pixel must be better to be preferred
 
 
@@ -52,7 +52,7 @@ def enlarged(low: Canvas, high: Canvas, regions: Regions, used: list[int]) -> In
     Args:
         low: the canvas of the regions.
         high: the other; of the panels ``used`` only.
-        regions: see there.
+        regions: on ``low``.
         used: numbers of panels, ascending.
     """
     numbers, first = np.unique(regions.label, return_index=True)
@@ -94,7 +94,7 @@ def align(canvas: Canvas, regions: Regions, most: int, drawn: Continued | None =
     lines = np.zeros(len(pixels), np.intp)  # what a pixel on a line counts beside one of a ring
     expected = np.zeros((len(pixels) if drawn else 0, 3), np.int16)
     if drawn:
-        lines[drawn.number] = np.rint(ON_LINE * drawn.share)
+        lines[drawn.number] = np.rint(COUNT_ON_LINE * drawn.share)
         expected[drawn.number] = np.rint(drawn.colours)
 
     for region in np.argsort(-_border(settled, rows, columns, label, count), kind="stable"):

@@ -43,7 +43,7 @@ from finefill.masks import Mask
 STEPS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 # Of a squared difference to what a line shows, beside 1 of one at a cut. Chosen on validation
 # photographs.
-ON_LINE = np.float32(0.25)
+PRICE_OFF_LINE = np.float32(0.25)
 # Of a window at once; larger holes are completed at a reduced scale. Bounds the memory: the
 # canvas has some four times its pixels.
 WINDOW_PIXELS = 6_000_000
@@ -173,7 +173,7 @@ def at_full_size(
     Args:
         low: the canvas of the regions.
         high: the other, of the panels ``used`` only.
-        regions: see there.
+        regions: on ``low``.
         lines: the straight edges that cross the hole of ``low``.
         used: numbers of panels, ascending.
 
@@ -206,7 +206,7 @@ def off_lines(
     if drawn:
         at = regions.pixels[drawn.number] + regions.offsets[choices[:, drawn.number]]
         found = canvas.pixels[at[..., 0], at[..., 1]] - drawn.colours
-        prices[:, drawn.number] = ON_LINE * drawn.share * channel_sum(found * found)
+        prices[:, drawn.number] = PRICE_OFF_LINE * drawn.share * channel_sum(found * found)
     return prices
 
 
