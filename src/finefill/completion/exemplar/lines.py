@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,7 @@ CUT = 0.5  # of its length in the hole, in place of that where the photograph en
 FAR = 64  # pixels by which a line is followed for that, at most
 KEEPS = 0.4  # of its step that it must keep
 SMOOTH = 5  # pixels along it, over which that is averaged
+NEARER = 0.01  # of its step, that a place one pixel further off must show more to be preferred
 WIDE = 4  # pixels on each side of a line whose colours are continued
 AVERAGED = 8  # pixels along each end, over which they are averaged
 DIFFERENT = 40.0  # levels, over the channels: where the ends differ so much, half is trusted
@@ -61,8 +63,10 @@ TRUST = np.float32(0.5)  # of a pixel drawn on a line, beside 1 of a known one
 CROSSED = 4.0  # pixels from the middle of a tile to a line that crosses it
 FIRST, APART = 8, 4  # pixels beyond an end of the first source that is offered, and between two
 OFFERED = 12  # sources along a line
-# Samples of a profile on each side of a line that tell its step: one and two pixels from it.
-SIDES = tuple([WIDE * FINE + sign * FINE * pixels for pixels in (1, 2)] for sign in (-1, 1))
+BESIDE = (1, 2)  # pixels from a line whose colours, of both sides, tell its step
+# The same in a profile: the numbers of its samples on the one side, and on the other.
+SIDES = tuple([WIDE * FINE + sign * FINE * pixels for pixels in BESIDE] for sign in (-1, 1))
+AROUND = 2 * FINE  # samples on each side of a place whose mean tells the step that is there
 BROKEN = np.float32(200_000)  # price of a piece that nothing of a line goes through
 
 
@@ -98,6 +102,13 @@ class Lines:
     ends: Complex
     profiles: Values
 
+    @property
+    def steps(self) -> Values:
+        """(n, 2, 3): colours beside each end, on the side of 1j * (leaves - enters) less others."""
+        one, other = (self.profiles[:, :, side].mean(2) for side in SIDES)
+        steps: Values = other - one
+        return steps
+
 
 NONE = Lines(np.empty((0, 2), np.complex128), np.empty((0, 2, 2 * WIDE * FINE + 1, 3), np.float32))
 
@@ -123,8 +134,12 @@ def enlarged_lines(low: Canvas, high: Canvas, lines: Lines) -> Lines:
 
     Args:
         low: the canvas of the lines.
-        high: the other.
-        lines: see there.
+        high: of the same window.
+        lines: on ``low``.
+
+    Returns:
+        As many, on ``high``. An end moves across its line, by at most one pixel of ``low``, to
+        where it keeps KEEPS of its step; where that is nowhere, it is only scaled.
     """
     zoom = np.array(high.sizes[0]) / low.sizes[0]
     reach = math.ceil(zoom.max())
@@ -138,20 +153,15 @@ def enlarged_lines(low: Canvas, high: Canvas, lines: Lines) -> Lines:
     corner = complex(left, top)
     at += complex(high.lefts[0], high.margin) - corner
     out = _apart(at)
-    beside = [lines.profiles[:, :, side].mean(2) for side in (SIDES[0], SIDES[1])]
-    steps = (beside[1] - beside[0]) * np.array((-1, 1), np.float32)[:, None]
-    half = (reach + 2) * FINE
+    steps = lines.steps * np.array((-1, 1), np.float32)[:, None]  # seen from the hole, as out is
+    half = reach * FINE + AROUND
     across = np.arange(-half, half + 1) / FINE
     inside, colours = strips(pixels, known, at, out, BEYOND * reach // 2, across)
-    squares = np.maximum((steps**2).sum(2), 1)[..., None, None]
-    level = np.einsum("nebsc,nec->nebs", colours, steps) / squares
     seen = np.all(inside, axis=3, keepdims=True)
-    mean = (level * seen).sum(2) / np.maximum(seen.sum(2), 1)
-    sums = np.pad(mean, ((0, 0), (0, 0), (1, 0))).cumsum(2)
-    means = (sums[..., 4:] - sums[..., :-4]) / 4
-    step = means[..., 5:] - means[..., :-5] - 0.01 * np.abs(across[4:-4])  # of equals, the nearest
-    moved = np.where(step.max(2) >= KEEPS, across[4 + step.argmax(2)], 0)
-    at = at + 1j * out * moved
+    mean = (_levels(colours, steps) * seen).sum(2) / np.maximum(seen.sum(2), 1)
+    shifts = across[AROUND:-AROUND]
+    kept = _steps_across(mean) - NEARER * np.abs(shifts)
+    at = at + 1j * out * np.where(kept.max(2) >= KEEPS, shifts[kept.argmax(2)], 0)
     return Lines(at + corner, _profiles(pixels, known, at, out, AVERAGED * reach))
 
 
@@ -229,7 +239,7 @@ def along(lines: Lines, middles: Indices) -> Indices:
     Where no line crosses, 0. Of two lines the one that is nearer counts.
 
     Args:
-        lines: see there.
+        lines: those that cross the hole.
         middles: (n, 2), rows and columns of the tiles' middles.
     """
     offsets = np.zeros((len(middles), OFFERED, 2), np.intp)
@@ -254,28 +264,26 @@ def broken(canvas: Canvas, lines: Lines, middles: Indices, offsets: Indices) -> 
 
     Args:
         canvas: what is copied from.
-        lines: see there.
+        lines: those that cross its hole.
         middles: (n, 2), rows and columns of the tiles' middles.
         offsets: (n, K, 2).
     """
     price = np.zeros(offsets.shape[:2], np.float32)
     height, width = canvas.known.shape
     colours = canvas.pixels.reshape(-1, 3)
-    for (first, second), profiles in zip(lines.ends, lines.profiles, strict=True):
+    for (first, second), steps in zip(lines.ends, lines.steps, strict=True):
         mine, seen = _crossed(first, second, middles)
         length = abs(second - first)
         points = seen.real[:, None] + np.arange(-CROSSED, CROSSED + 1, 2)  # (m, 5), on the line
         share = np.clip(points / length, 0, 1)[..., None].astype(np.float32)
-        sides = np.arange(1, 3)  # pixels from the line
-        ends = profiles[:, SIDES[1]].mean(1) - profiles[:, SIDES[0]].mean(1)
-        wanted = (1 - share) * ends[0] + share * ends[1]  # (m, 5, 3), its step
+        wanted = (1 - share) * steps[0] + share * steps[1]  # (m, 5, 3)
         found = np.zeros((*offsets[mine].shape[:2], *points.shape[1:], 3), np.float32)
-        for side in (*sides, *-sides):
-            at = first + (points + 1j * side) * (second - first) / length
+        for sign, pixels in product((1, -1), BESIDE):
+            at = first + (points + 1j * sign * pixels) * (second - first) / length
             rows = np.rint(at.imag).astype(np.intp)[:, None] + offsets[mine, :, None, 0]
             columns = np.rint(at.real).astype(np.intp)[:, None] + offsets[mine, :, None, 1]
             place = np.clip(rows, 0, height - 1) * width + np.clip(columns, 0, width - 1)
-            found += np.sign(side) * colours.take(place, axis=0) / np.float32(len(sides))
+            found += np.float32(sign / len(BESIDE)) * colours.take(place, axis=0)
         kept = np.einsum("mkpc,mpc->mkp", found, wanted)
         kept /= np.maximum((wanted**2).sum(2), 1)[:, None]
         price[mine] += BROKEN * ((1 - np.clip(kept, 0, 1)) ** 2).mean(2)
@@ -528,28 +536,54 @@ def _extents(
         out: (n, 2), directions away from the hole.
         steps: (n, 2, 3), the ends' steps.
     """
-    half = round((SLACK + 2.5) * FINE)
+    half = round((SLACK + 0.5) * FINE) + AROUND
     inside, colours = strips(pixels, known, at, out, FAR, np.arange(-half, half + 1) / FINE)
-    squares = np.maximum((steps**2).sum(2), 1e-6)[..., None, None]
-    level = np.einsum("nebsc,nec->nebs", colours, steps) / squares
-    sums = np.pad(level, ((0, 0), (0, 0), (0, 0), (1, 0))).cumsum(3)
-    # Means of four samples on both sides: (n, 2, FAR, S - 8), a line may lie a little aside.
-    means = (sums[..., 4:] - sums[..., :-4]) / 4
-    step = np.moveaxis(means[..., 5:] - means[..., :-5], 3, 2)
-    visible: Mask = np.all(inside[..., half - 2 * FINE : half + 2 * FINE + 1], axis=3)
+    # What is kept at each place across, pixel by pixel: a line may lie a little aside.
+    kept = np.moveaxis(_steps_across(_levels(colours, steps)), 3, 2)
+    visible: Mask = np.all(inside[..., half - AROUND : half + AROUND + 1], axis=3)
     weight = visible[:, :, None].astype(np.float32)
 
     def smoothed(values: Values) -> Values:
-        sums = np.pad(values, [(0, 0)] * 3 + [(SMOOTH // 2 + 1, SMOOTH // 2)]).cumsum(3)
-        means: Values = sums[..., SMOOTH:] - sums[..., :-SMOOTH]
-        return means
+        return _moving_sums(np.pad(values, [(0, 0)] * 3 + [(SMOOTH // 2, SMOOTH // 2)]), SMOOTH)
 
-    kept = (smoothed(step * weight) / np.maximum(smoothed(weight), 1)).max(2) >= KEEPS
+    goes_on = (smoothed(kept * weight) / np.maximum(smoothed(weight), 1)).max(2) >= KEEPS
 
     def until(good: Mask) -> Indices:
         return np.where(good.all(2), FAR, (~good).argmax(2))
 
-    return until(kept & visible), until(visible)
+    return until(goes_on & visible), until(visible)
+
+
+def _levels(colours: Values, steps: Values) -> Values:
+    """Colours by how far they go along the step of their end: (n, 2, L, S), 1 apart on its sides.
+
+    Args:
+        colours: (n, 2, L, S, 3), in strips along ends.
+        steps: (n, 2, 3), the ends'.
+    """
+    squares = np.maximum((steps**2).sum(2), 1)[..., None, None]
+    levels: Values = np.einsum("nebsc,nec->nebs", colours, steps) / squares
+    return levels
+
+
+def _steps_across(levels: Values) -> Values:
+    """The mean of AROUND samples after a sample less that of AROUND before it.
+
+    Args:
+        levels: (…, S), across a line.
+
+    Returns:
+        (…, S - 2 AROUND), of all samples that have so many on both sides.
+    """
+    means = _moving_sums(levels, AROUND) / np.float32(AROUND)
+    return means[..., AROUND + 1 :] - means[..., : -AROUND - 1]
+
+
+def _moving_sums(values: Values, count: int) -> Values:
+    """Sums of so many neighbours along the last axis: (…, S), to (…, S - count + 1)."""
+    sums = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(1, 0)]).cumsum(-1)
+    moving: Values = sums[..., count:] - sums[..., :-count]
+    return moving
 
 
 def _profiles(pixels: Values, known: Mask, at: Complex, out: Complex, length: int) -> Values:
