@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -143,6 +144,31 @@ def test_perceptual_sends_no_gradient_to_the_original() -> None:
     losses.perceptual({"a": x}, {"a": y}, torch.ones(1, 1, 2, 2), {"a": 1.0}).backward()
     assert x.grad is None
     assert y.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "value_error", "gradient_error"),
+    [(torch.float32, 1e-6, 1e-6), (torch.bfloat16, 2e-3, 0.01)],
+)
+def test_perceptual_and_its_gradient_are_those_of_the_equation(
+    kind: torch.dtype, value_error: float, gradient_error: float
+) -> None:
+    """In NumPy, in double precision; features of either sign, as those of a discriminator."""
+    source = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 96, 6, 5, generator=source).to(kind)
+    y = (x + torch.randn(x.shape, generator=source)).to(kind).requires_grad_()
+    mask = (torch.rand(3, 1, 12, 15, generator=source) < 0.4).float()
+    loss = losses.perceptual({"a": x}, {"a": y}, mask, {"a": 2.0})
+    loss.backward()
+    assert loss.dtype is torch.float32
+
+    phi_x, phi_y = (t.detach().double().numpy() for t in (x, y))
+    hole = mask.double().numpy().reshape(3, 1, 6, 2, 5, 3).mean((3, 5))
+    factor = 2 / (hole.sum() * 96 * np.abs(phi_x).mean())
+    assert loss.item() == pytest.approx(factor * (np.abs(phi_x - phi_y) * hole).sum(), value_error)
+    assert y.grad is not None
+    expected = factor * np.sign(phi_y - phi_x) * hole
+    np.testing.assert_allclose(y.grad.double().numpy(), expected, rtol=gradient_error)
 
 
 def test_gradient_norms_and_weights_by_hand() -> None:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from types import FrameType
 
 import click
@@ -37,7 +38,12 @@ MANY = 100_000
 # Of malloc in glibc, by their numbers in malloc.h, for commands that end soon: one heap for all
 # threads (M_ARENA_MAX), which grows by 4 MB at a time (M_TOP_PAD) and keeps what is freed
 # (M_TRIM_THRESHOLD); larger pieces still go back to the system (M_MMAP_THRESHOLD).
-MALLOC = {-8: 1, -2: 4 << 20, -1: 1 << 30, -3: 4 << 20}
+# In small pieces memory takes a twentieth of a short command's time: the heap of the thread that
+# loads the model grows page by page.
+SHORT = {-8: 1, -2: 4 << 20, -1: 1 << 30, -3: 4 << 20}
+# For trainings, where every step asks for the same large blocks: all come from the heap
+# (M_MMAP_MAX), which is never trimmed. Else the system clears their pages in every step.
+TRAINING = {-4: 0, -1: -1}
 
 
 class LazyGroup(click.Group):
@@ -54,7 +60,9 @@ class LazyGroup(click.Group):
             # the way of ONNX Runtime's. It reads this when it is imported.
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         if COMMANDS[cmd_name] == "use":
-            _grow_in_steps()
+            _set_malloc(SHORT)
+        if cmd_name in ("train", "reproduce"):
+            _set_malloc(TRAINING)
         module = importlib.import_module(f"finefill.cli.{COMMANDS[cmd_name]}")
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
@@ -67,19 +75,15 @@ def cli() -> None:
     """Complete images: fill holes so that one can't tell."""
 
 
-def _grow_in_steps() -> None:
-    """Get memory from the system in large pieces.
-
-    In small ones it takes a twentieth of a short command's time: the heap of the thread that loads
-    the model grows page by page.
-    """
+def _set_malloc(settings: Mapping[int, int]) -> None:
+    """How this process gets and keeps memory, where its C library lets us say so."""
     if sys.platform == "linux":
         # Only glibc has it; some builds of Python come without ctypes, or load nothing.
         with contextlib.suppress(ImportError, OSError, AttributeError):
             import ctypes  # NumPy imports it too
 
             mallopt = ctypes.CDLL(None).mallopt
-            for parameter, value in MALLOC.items():
+            for parameter, value in settings.items():
                 mallopt(parameter, value)
 
 

@@ -121,6 +121,11 @@ def relativistic(better_logits: Tensor, worse_logits: Tensor, hole_share: Tensor
     return adversarial(better_logits - worse_logits, hole_share)
 
 
+def mean_activation(features: Tensor) -> Tensor:
+    """mean |phi| of (N, C, H, W) in any precision: a scalar, float32."""
+    return features.abs().mean(1).mean(dtype=torch.float32)
+
+
 def perceptual(
     original: Mapping[str, Tensor],
     completed: Mapping[str, Tensor],
@@ -145,11 +150,13 @@ def perceptual(
     """
     loss = mask.new_zeros(())
     for name, weight in weights.items():
-        phi_x, phi_y = original[name].detach(), completed[name]
+        phi_x = original[name].detach()
         rows, columns = phi_x.shape[-2:]
-        hole = F.adaptive_avg_pool2d(mask, (rows, columns)).to(phi_x.dtype)
-        values = hole.sum(dtype=torch.float32) * phi_x.shape[1]
-        distance = ((phi_x - phi_y).abs() * hole).sum(dtype=torch.float32) / values.clamp(min=1)
-        scale = phi_x.abs().mean(dtype=torch.float32)
-        loss = loss + weight * distance / scale.clamp(min=1e-6)
+        hole = F.adaptive_avg_pool2d(mask, (rows, columns))
+        values = hole.sum() * phi_x.shape[1]
+        # Summed over channels first: what is left for the hole to weigh is small, and in float32.
+        # A sum of all in float32 would copy the features into it.
+        each = F.l1_loss(completed[name], phi_x, reduction="none").sum(1, keepdim=True)
+        distance = (each * hole).sum() / values.clamp(min=1)
+        loss = loss + weight * distance / mean_activation(phi_x).clamp(min=1e-6)
     return loss

@@ -203,7 +203,7 @@ def feature_distance(
     """Eq. 7 for features of the original and the completed image; weights by layer."""
     weights = dict(layers)
     if parts.world.size > 1:  # each layer's scale is the mean over the whole batch
-        scales = {name: original[name].abs().mean(dtype=torch.float32) for name in weights}
+        scales = {name: losses.mean_activation(original[name]) for name in weights}
         means = parts.world.mean(scales)
         for name in weights:
             weights[name] *= scales[name] / means[name]  # type: ignore[assignment]  # stays on the device
