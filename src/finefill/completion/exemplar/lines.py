@@ -34,15 +34,18 @@ MOST = 100  # edges, the strongest: bounds time and memory where all is edges
 MOST_AROUND = 5  # pixels for each of them
 BEYOND = 16  # pixels by which an edge is followed away from the hole
 SEEN = 0.625  # of them that must be known
+NEXT = 3  # of them, next to the hole, that must all be known
 PART = 4  # pixels of them that are one part
 STEP = 20.0  # levels, over the channels, between the sides of an edge, in each part of it
 FINE = 2  # samples a pixel across an edge
 SLACK = 2.0  # pixels across by which an edge may lie off where it is seen first
 TURN = 0.3  # tangent of the angle by which its direction may be off
 TURNS = 25  # directions that are tried
+ALMOST = 0.97  # of the best line's step: the mean of lines that have more is taken
 SHORTEST = 10  # pixels between two ends of a line
 BEND = 0.09  # radians between the directions of the two
 MISS, MISS_MORE = 1.5, 0.045  # pixels, and of those between them, by which one may miss the other
+MISSED = 3.0  # pixels by which a pair is e times less clear
 ALIKE = 0.8  # cosine between the steps of the two
 FAINTER = 0.45  # of one's step, that the other's must have
 INSIDE = 0.7  # of a line that must lie in the hole
@@ -84,8 +87,14 @@ class Ends:
     out: Complex
     steps: Values
 
+    @property
+    def sizes(self) -> Values:
+        """(m,): the lengths of the steps, in levels."""
+        sizes: Values = np.sqrt((self.steps**2).sum(1))
+        return sizes
+
     def of(self, number: Indices) -> Ends:
-        """Some of them, by number."""
+        """(k,) of them, by their numbers: (k,)."""
         return Ends(self.at[number], self.out[number], self.steps[number])
 
 
@@ -114,9 +123,16 @@ NONE = Lines(np.empty((0, 2), np.complex128), np.empty((0, 2, 2 * WIDE * FINE + 
 
 
 def find_lines(canvas: Canvas) -> Lines:
-    """The straight edges that cross a canvas's hole, the clearest first."""
-    corner = complex(canvas.lefts[0], canvas.margin)
-    here = canvas.window
+    """The straight edges that cross a canvas's hole.
+
+    Args:
+        canvas: at the scale of matching.
+
+    Returns:
+        Those seen clearly on both sides of the hole, the clearest first; then those that one side
+        points to.
+    """
+    here, corner = canvas.window, complex(canvas.lefts[0], canvas.margin)
     pixels = np.ascontiguousarray(canvas.pixels[here], np.float32)
     known, hole = np.ascontiguousarray(canvas.known[here]), canvas.hole[here]
     ends = follow(pixels, known, hole, *edges_around(pixels, known, hole))
@@ -291,13 +307,22 @@ def broken(canvas: Canvas, lines: Lines, middles: Indices, offsets: Indices) -> 
 
 
 def edges_around(pixels: Values, known: Mask, hole: Mask) -> tuple[Complex, Complex]:
-    """Strong edges GAP outside of a hole: (m,) places, and (m,) directions from dark to bright.
+    """Strong edges GAP outside of a hole, at most MOST.
 
     The structure tensor, averaged over 3x3 pixels, tells directions (Förstner & Gülch 1987).
+
+    Args:
+        pixels: (h, w, 3) float32.
+        known: (h, w) bool.
+        hole: (h, w) bool, some of it.
+
+    Returns:
+        (m,), places, row by row; and (m,) of length 1, directions from dark to bright.
     """
     rows, columns = (np.flatnonzero(hole.any(axis)) for axis in (1, 0))
-    top, left = max(rows[0] - GAP - 4, 0), max(columns[0] - GAP - 4, 0)
-    here = (slice(top, rows[-1] + GAP + 5), slice(left, columns[-1] + GAP + 5))
+    margin = GAP + 4  # edges lie at GAP + 1; their tensor sees two pixels more
+    top, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
+    here = (slice(top, rows[-1] + margin + 1), slice(left, columns[-1] + margin + 1))
     grey, known, hole = pixels[here].mean(axis=2), known[here], hole[here]
     both = known[1:-1, :-2] & known[1:-1, 2:] & known[:-2, 1:-1] & known[2:, 1:-1]
     gradient = np.zeros(grey.shape, np.complex64)
@@ -324,16 +349,17 @@ def edges_around(pixels: Values, known: Mask, hole: Mask) -> tuple[Complex, Comp
 
 
 def follow(pixels: Values, known: Mask, hole: Mask, at: Complex, across: Complex) -> Ends:
-    """Fit straight lines to edges, as far as BEYOND away from the hole; what is none is left out.
-
-    Of lines of different slopes and shifts, the one with the largest step along it is taken.
+    """Fit straight lines to edges that run into a hole, as far as BEYOND away from it.
 
     Args:
         pixels: (h, w, 3) float32.
         known: (h, w) bool.
         hole: (h, w) bool.
         at: (m,), places where edges are seen.
-        across: (m,), directions across them.
+        across: (m,) of length 1, directions across them.
+
+    Returns:
+        m or fewer: edges that pass the hole, bend, or have less than STEP somewhere are left out.
     """
     out = 1j * across
     ahead, behind = (_in(hole, at + way * (GAP + 3) * out) for way in (1, -1))
@@ -376,7 +402,7 @@ def fitted(
     step = (side[:, :, 4:] - side[:, :, :-4]) / 3
     seen = inside[:, :, 3:-3] & inside[:, :, 6:] & inside[:, :, :-6]
     middle, along = step.shape[2] // 2, np.arange(length)
-    first = step[:, :4, middle - 1 : middle + 2].mean((1, 2)) if wanted is None else wanted
+    first = step[:, :PART, middle - 1 : middle + 2].mean((1, 2)) if wanted is None else wanted
     first = first / np.maximum(np.sqrt((first**2).sum(1, keepdims=True)), np.float32(1e-6))
     strength = np.einsum("mbsc,mc->mbs", step, first) * seen
     shifts = np.arange(-slack * FINE, slack * FINE + 1) / FINE
@@ -391,11 +417,11 @@ def fitted(
     counts = visible.reshape(shape).sum(2)
     parts = values[each, best].reshape(shape).sum(2) / np.maximum(counts, 1)
     least = np.where(counts > 1, parts, np.inf).min(1, initial=np.inf)
-    enough = (visible.sum(1) >= SEEN * length) & visible[:, :3].all(1)
+    enough = (visible.sum(1) >= SEEN * length) & visible[:, :NEXT].all(1)
     mean = (step[each[:, None], along, where[best]] * visible[..., None]).sum(1)
     mean /= np.maximum(visible.sum(1), 1)[:, None]
     # Between the lines tried: the mean of those that are almost as good.
-    near = np.maximum(total - 0.97 * total.max(1, keepdims=True, initial=0), 0)
+    near = np.maximum(total - ALMOST * total.max(1, keepdims=True, initial=0), 0)
     near /= np.maximum(near.sum(1, keepdims=True), 1e-6)
     at = at + 1j * out * (near @ shift)
     out = out * (1 + 1j * (near @ slope))
@@ -404,24 +430,27 @@ def fitted(
 
 
 def paired(ends: Ends, hole: Mask) -> Indices:
-    """(n, 2): which ends continue each other across a hole, the clearest first, each at most once.
+    """Which ends continue each other across a hole.
 
     Their directions agree, each meets the other, and their sides differ in the same way.
+
+    Args:
+        ends: (m) of them.
+        hole: (h, w) bool.
+
+    Returns:
+        (n, 2), numbers of ends, the clearest pairs first. An end is in one pair at most.
     """
     chord = ends.at - ends.at[:, None]
     length = np.abs(chord)
     bend = np.abs(np.angle(-ends.out[:, None] * np.conj(ends.out)))
-    miss = np.abs((np.conj(1j * ends.out[:, None]) * chord).real)
+    miss = _aside(chord, ends.out[:, None])
     miss = np.maximum(miss, miss.T)
-    size = np.sqrt((ends.steps**2).sum(1))
-    least = np.minimum(size[:, None], size)
     good = (length >= SHORTEST) & (bend <= BEND) & (miss <= MISS + MISS_MORE * length)
     good &= (np.conj(chord) * -ends.out[:, None]).real > 0
-    # What lies on the one's left lies on the other's right: they look away from each other.
-    good &= -ends.steps @ ends.steps.T >= ALIKE * size[:, None] * size
-    good &= least >= FAINTER * np.maximum(size[:, None], size)
+    good &= _same(ends.steps[:, None], ends.steps)
     pairs = np.argwhere(np.triu(good, 1))
-    clear = (least * np.exp(-miss / 3))[tuple(pairs.T)]
+    clear = ends.sizes[pairs].min(1) * np.exp(-miss[tuple(pairs.T)] / MISSED)
     free = np.ones(len(ends.at), bool)
     kept = []
     for one, other in pairs[np.argsort(-clear, kind="stable")]:
@@ -442,36 +471,36 @@ def answered(pixels: Values, known: Mask, hole: Mask, ends: Ends) -> tuple[Compl
         pixels: (h, w, 3) float32.
         known: (h, w) bool.
         hole: (h, w) bool.
-        ends: those without another.
+        ends: (m), those without another.
 
     Returns:
-        (n, 2), the ends, that found first before the other, and (n, 2, 3) their steps.
+        (n, 2), the ends of n of them, that found first before the other; and (n, 2, 3), their
+        steps.
     """
     length, share = _through(hole, ends)
     there = ends.at - ends.out * (length + GAP)
     others, least = fitted(pixels, known, there, -ends.out, AGAIN, BEND, ASIDE, -ends.steps)
-    size, other_size = (np.sqrt((some.steps**2).sum(1)) for some in (ends, others))
-    good = (length >= SHORTEST) & (share >= INSIDE)
-    good &= least >= np.maximum(STEP, FAINTER * size)
-    good &= (other_size >= FAINTER * size) & (size >= FAINTER * other_size)
-    good &= -(others.steps * ends.steps).sum(1) >= ALIKE * other_size * size
-    miss = np.abs((np.conj(1j * ends.out) * (others.at - ends.at)).real)
-    good &= miss <= MISS + MISS_MORE * length
+    good = (length >= SHORTEST) & (share >= INSIDE) & _same(ends.steps, others.steps)
+    good &= least >= np.maximum(STEP, FAINTER * ends.sizes)
+    good &= _aside(others.at - ends.at, ends.out) <= MISS + MISS_MORE * length
     both = np.stack([ends.at, others.at], axis=1)[good]
     return both, np.stack([ends.steps, others.steps], axis=1)[good]
 
 
 def lasting(pixels: Values, known: Mask, at: Complex, steps: Values) -> Mask:
-    """Which lines go on outside of a hole, (n,) bool: all but upright ones that are too short.
+    """Which lines go on outside of a hole: all but upright ones that are seen too shortly.
 
-    Upright ones must be seen for LASTS of their length on one side, or of what the photograph shows
-    there, if that is CUT of it.
+    Upright ones must be seen on one side for LASTS of their length, or of what is known there if
+    that is at least CUT of it.
 
     Args:
         pixels: (h, w, 3) float32.
         known: (h, w) bool.
         at: (n, 2), the lines' ends.
         steps: (n, 2, 3), the ends' steps.
+
+    Returns:
+        (n,) bool.
     """
     out = _apart(at)
     length = np.abs(at[:, 1:] - at[:, :1])
@@ -489,7 +518,7 @@ def strips(
     length: int,
     across: NDArray[np.floating],
 ) -> tuple[Mask, Values]:
-    """Pixels along directions, and across: (…, length, S) known, (…, length, S, 3) colours.
+    """Colours in strips along directions.
 
     Args:
         pixels: (h, w, 3) float32.
@@ -498,13 +527,25 @@ def strips(
         out: (…) of length 1, where they go.
         length: in pixels.
         across: (S,), pixels towards 1j * out.
+
+    Returns:
+        (…, length, S) bool, whether they are known; and (…, length, S, 3) float32.
     """
     places = np.arange(length)[:, None] + 1j * across
     return bilinear(pixels, known, at[..., None, None] + out[..., None, None] * places)
 
 
 def bilinear(pixels: Values, known: Mask, places: Complex) -> tuple[Mask, Values]:
-    """Colours between pixels: (…) whether all four around are known, and (…, 3)."""
+    """Colours between pixels, of the four around weighted by how near they are.
+
+    Args:
+        pixels: (h, w, 3) float32.
+        known: (h, w) bool.
+        places: (…).
+
+    Returns:
+        (…) bool, whether all four are known; and (…, 3) float32, of others no use.
+    """
     height, width = known.shape
     rows, columns = places.imag, places.real
     inside = (rows >= 0) & (columns >= 0) & (rows <= height - 1) & (columns <= width - 1)
@@ -525,16 +566,18 @@ def bilinear(pixels: Values, known: Mask, places: Complex) -> tuple[Mask, Values
 def _extents(
     pixels: Values, known: Mask, at: Complex, out: Complex, steps: Values
 ) -> tuple[Indices, Indices]:
-    """By how many pixels lines are seen beyond their ends, and by how many they could be.
-
-    (n, 2) each, at most FAR. A line could be seen as far as what lies around it is known.
+    """How far lines are seen beyond their ends, and how far they could be.
 
     Args:
         pixels: (h, w, 3) float32.
         known: (h, w) bool.
         at: (n, 2), their ends.
-        out: (n, 2), directions away from the hole.
+        out: (n, 2) of length 1, directions away from the hole.
         steps: (n, 2, 3), the ends' steps.
+
+    Returns:
+        (n, 2) each, pixels, at most FAR: those where KEEPS of a step is kept, and those where what
+        lies around a line is known.
     """
     half = round((SLACK + 0.5) * FINE) + AROUND
     inside, colours = strips(pixels, known, at, out, FAR, np.arange(-half, half + 1) / FINE)
@@ -593,8 +636,11 @@ def _profiles(pixels: Values, known: Mask, at: Complex, out: Complex, length: in
         pixels: (h, w, 3) float32.
         known: (h, w) bool.
         at: (n, 2), the lines' ends.
-        out: (n, 2), directions away from the hole.
+        out: (n, 2) of length 1, directions away from the hole.
         length: pixels.
+
+    Returns:
+        (n, 2, 2 WIDE FINE + 1, 3) float32, of known pixels; 0 where none is known.
     """
     across = np.arange(-WIDE * FINE, WIDE * FINE + 1) / FINE
     inside, colours = strips(pixels, known, at, out, length, across)
@@ -605,7 +651,17 @@ def _profiles(pixels: Values, known: Mask, at: Complex, out: Complex, length: in
 
 
 def _crossed(first: complex, second: complex, middles: Indices) -> tuple[Indices, Complex]:
-    """Which tiles a line crosses, and their middles seen from its first end: along + 1j across."""
+    """Which tiles a line crosses, and where.
+
+    Args:
+        first: an end of the line.
+        second: the other.
+        middles: (n, 2), rows and columns of the tiles' middles.
+
+    Returns:
+        (m,), numbers of tiles; and (m,), their middles seen from the first end: pixels along the
+        line + 1j * pixels across.
+    """
     at = middles[:, 1] + 1j * middles[:, 0]
     seen = (at - first) * abs(second - first) / (second - first)
     within = (seen.real >= 0) & (seen.real <= abs(second - first))
@@ -620,11 +676,35 @@ def _apart(at: Complex) -> Complex:
     return unit * (-1, 1)
 
 
+def _aside(away: Complex, out: Complex) -> Numbers:
+    """(…): by how many pixels lines in directions ``out`` miss what is ``away`` from them."""
+    return np.abs((np.conj(1j * out) * away).real)
+
+
+def _same(steps: Values, others: Values) -> Mask:
+    """Whether ends that look away from each other show the same step: (…) bool.
+
+    What lies on the left of the one lies on the right of the other: their steps are opposite.
+
+    Args:
+        steps: (…, 3), of the one.
+        others: (…, 3), of the other.
+    """
+    size, other = (np.sqrt((values**2).sum(-1)) for values in (steps, others))
+    alike = -(steps * others).sum(-1) >= ALIKE * size * other
+    same: Mask = alike & (np.minimum(size, other) >= FAINTER * np.maximum(size, other))
+    return same
+
+
 def _through(hole: Mask, ends: Ends) -> tuple[Numbers, Numbers]:
-    """By how many pixels edges go on until they leave a hole for good, and how much of it is hole.
+    """How far edges go on until they leave a hole for good, and how much of that is hole.
+
+    Args:
+        hole: (h, w) bool.
+        ends: (m).
 
     Returns:
-        (m,) pixels, and (m,) shares, 0 where an edge meets nothing of the hole.
+        (m,), pixels; and (m,), shares: 0 where an edge meets nothing of the hole.
     """
     away = np.arange(1, 1 + sum(hole.shape))
     places = ends.at[:, None] - ends.out[:, None] * away
