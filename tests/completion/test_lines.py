@@ -5,12 +5,11 @@ import pytest
 
 from finefill.completion.exemplar import fill_hole
 from finefill.completion.exemplar.align import Regions, align
+from finefill.completion.exemplar.ends import MOST, edges_around
 from finefill.completion.exemplar.lines import (
     APART,
     BROKEN,
-    FINE,
     FIRST,
-    MOST,
     OFFERED,
     TRUST,
     WIDE,
@@ -20,12 +19,12 @@ from finefill.completion.exemplar.lines import (
     broken,
     continued,
     draw,
-    edges_around,
     enlarged_lines,
     find_lines,
 )
 from finefill.completion.exemplar.look import look_at
 from finefill.completion.exemplar.regions import PRICE_OFF_LINE, off_lines
+from finefill.completion.exemplar.strips import FINE, levels, steps_across
 from finefill.completion.exemplar.window import lay_out
 from finefill.completion.plan import Box
 
@@ -160,6 +159,17 @@ def test_a_pole_may_reach_the_photographs_border(above, found):
     lines = find_lines(canvas_of(np.ascontiguousarray(image), hole))
     assert len(lines.ends) == found
     assert np.all(np.abs(lines.ends.real - MARGIN - 59.5) < 0.6)
+
+
+def test_a_step_is_what_four_samples_on_each_side_differ_by():
+    values = np.float32([0, 0, 0, 0, 0.5, 1, 1, 1, 1, 1])
+    # Around the fifth, 1 - 0; around the sixth, 1 - (0 + 0 + 0 + 0.5) / 4.
+    np.testing.assert_allclose(steps_across(values), [1, 0.875])
+    # Of a step by (20, 10, 20), colours that lie 0, half of it and all of it further.
+    steps = np.float32([[[20, 10, 20], [-20, -10, -20]]])
+    colours = np.float32([[50, 60, 70], [60, 65, 80], [70, 70, 90]])
+    found = levels(np.broadcast_to(colours, (1, 2, 1, 3, 3)), steps)[0, :, 0]
+    np.testing.assert_allclose(found - found[:, :1], [[0, 0.5, 1], [0, -0.5, -1]], atol=1e-6)
 
 
 def one_line(first, second, start, end):

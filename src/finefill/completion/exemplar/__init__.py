@@ -4,8 +4,8 @@ A network continues what it has seen often; a wall with windows is continued bet
 At a reduced scale (``window``, ``look``, ``tiles``) three things are done. For each tile of the
 hole, offsets are looked up at which its surroundings are alike (``candidates``), the photograph is
 like itself (``repeats``), or half the scale has chosen already (``coarser``). Each tile takes the
-one that fits it, its neighbours and straight edges that cross the hole (``lines``) best
-(``labels``). Cuts go where they show least (``seams``).
+one that fits it, its neighbours and straight edges that cross the hole (``lines``; ``ends`` and
+``strips`` find them) best (``labels``). Cuts go where they show least (``seams``).
 
 At the photograph's own scale every region's offset is corrected as a whole (``align``), the cuts
 are renewed, and brightness is matched across them (``poisson``). ``choose`` tells which holes are
