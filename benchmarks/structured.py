@@ -4,7 +4,7 @@
         --scenes DATA/scenes-test.tar
     python benchmarks/structured.py fill WORK [--methods auto network regions patchmatch]
     finefill batch WORK/photos --masks WORK/masks -o WORK/before --format png  # another build
-    python benchmarks/structured.py compare WORK -o docs/results/structured
+    python benchmarks/structured.py compare WORK -o docs/results/structured/fills
     python benchmarks/structured.py pairs WORK auto before structured -o SHEETS --key KEY.json
     python benchmarks/structured.py count KEY.json VERDICTS.json
     python benchmarks/structured.py speed WORK     # each photograph at 1024 pixels, a hole of 200
