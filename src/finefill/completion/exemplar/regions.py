@@ -12,6 +12,7 @@ from finefill.completion.exemplar.candidates import Problem, candidates
 from finefill.completion.exemplar.coarser import at_half
 from finefill.completion.exemplar.labels import choose_labels
 from finefill.completion.exemplar.lines import (
+    NONE,
     Continued,
     Lines,
     continued,
@@ -106,6 +107,10 @@ def fill_window(window: RGB, unknown: Mask, hole: Mask, guide: Values) -> RGB | 
     low = matching_canvas(window, unknown, hole, guide)
     lines = find_lines(low)
     regions = match(low, lines)
+    if regions is None and len(lines.ends):
+        # What tiles lend each other are then offsets along lines, which may suit none beside them.
+        lines = NONE
+        regions = match(low, lines)
     if regions is None:
         return None
     needed = parts_needed(low, regions, hole.shape)
