@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from finefill.completion.exemplar import fill_hole
+from finefill.completion.exemplar import fill_hole, regions
 from finefill.completion.exemplar.align import Regions, align
 from finefill.completion.exemplar.ends import MOST, edges_around
 from finefill.completion.exemplar.lines import (
     APART,
     BROKEN,
     FIRST,
+    NONE,
     OFFERED,
     TRUST,
     WIDE,
@@ -249,6 +250,26 @@ def test_a_fill_continues_a_slanted_edge(slope, width):
     beside = np.abs(rows - (start + slope * columns)) > 2
     error = np.abs(filled.astype(int) - image[hole.slices]).max(2)
     assert error[beside].max() <= 4  # of 120 between the sides
+
+
+def test_where_edges_leave_nothing_to_copy_a_hole_is_matched_without_them(monkeypatch):
+    image = np.rint(half_plane(0.2, 130, start=52.0)).astype(np.uint8)
+    hole = Box(50, 80, 45, 85)
+    mask = np.zeros(image.shape[:2], bool)
+    mask[hole.slices] = True
+    guide = np.full((20, 20, 3), 120, np.uint8)
+    real, asked = regions.match, []
+
+    def nothing_along_edges(canvas, lines):
+        asked.append(len(lines.ends))
+        return None if len(lines.ends) else real(canvas, lines)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(regions, "match", nothing_along_edges)
+        filled = fill_hole(image, mask, hole, guide, hole)
+    assert asked == [1, 0]
+    monkeypatch.setattr(regions, "find_lines", lambda canvas: NONE)
+    np.testing.assert_array_equal(filled, fill_hole(image, mask, hole, guide, hole))
 
 
 def test_where_all_is_edges_the_strongest_count():
