@@ -49,6 +49,7 @@ FAINTER = 0.45  # of one's step, that the other's must have
 INSIDE = 0.7  # of a line that must lie in the hole
 AGAIN = 8  # pixels by which an edge that is sought where another points to is followed
 ASIDE = 3.0  # pixels across by which it may lie off there
+ONCE = 2.5  # pixels between the ends of two lines, within which they are one, found twice
 UPRIGHT = 0.85  # sine of the angle from which on a line is upright
 LASTS = 0.85  # of its length in the hole, that an upright line must be seen on one side: the edges
 # of windows one above the other are in line too, but do not go on between them
@@ -252,7 +253,7 @@ def answered(pixels: Values, known: Mask, hole: Mask, ends: Ends) -> tuple[Compl
 
     Returns:
         (n, 2), the ends of n of them, that found first before the other; and (n, 2, 3), their
-        steps.
+        steps. The clearest first: those whose fainter end has the largest step.
     """
     length, share = _through(hole, ends)
     there = ends.at - ends.out * (length + GAP)
@@ -260,8 +261,34 @@ def answered(pixels: Values, known: Mask, hole: Mask, ends: Ends) -> tuple[Compl
     good = (length >= SHORTEST) & (share >= INSIDE) & _same(ends.steps, others.steps)
     good &= least >= np.maximum(STEP, FAINTER * ends.sizes)
     good &= _aside(others.at - ends.at, ends.out) <= MISS + MISS_MORE * length
-    both = np.stack([ends.at, others.at], axis=1)[good]
-    return both, np.stack([ends.steps, others.steps], axis=1)[good]
+    clear = np.minimum(ends.sizes, others.sizes)
+    order = np.flatnonzero(good)[np.argsort(-clear[good], kind="stable")]
+    both = np.stack([ends.at, others.at], axis=1)[order]
+    return both, np.stack([ends.steps, others.steps], axis=1)[order]
+
+
+def found_once(at: Complex, steps: Values) -> Mask:
+    """Which lines are not one before them, found again.
+
+    An edge may be seen at several places of a hole's border, and be sought from both of its ends.
+
+    Args:
+        at: (n, 2), the lines' ends, the clearest line first.
+        steps: (n, 2, 3), the ends' steps.
+
+    Returns:
+        (n,) bool: False where both ends of a line before, either one first, lie within ONCE of its
+        own and show the same side brighter. The edges of a thin bar differ in that.
+    """
+    kept = np.zeros(len(at), bool)
+    for number in range(len(at)):
+        again = [
+            (np.abs(at[kept] - at[number, ::way]) <= ONCE).all(1)
+            & ((steps[kept] * steps[number, ::way]).sum(2) > 0).all(1)
+            for way in (1, -1)
+        ]
+        kept[number] = not np.any(again)
+    return kept
 
 
 def lasting(pixels: Values, known: Mask, at: Complex, steps: Values) -> Mask:

@@ -24,6 +24,7 @@ from finefill.completion.exemplar.ends import (
     apart,
     edges_around,
     follow,
+    found_once,
     lasting,
     paired,
 )
@@ -86,7 +87,7 @@ def find_lines(canvas: Canvas) -> Lines:
 
     Returns:
         Those seen clearly on both sides of the hole, the clearest first; then those that one side
-        points to.
+        points to. Each edge once.
     """
     here, corner = canvas.window, complex(canvas.lefts[0], canvas.margin)
     pixels = np.ascontiguousarray(canvas.pixels[here], np.float32)
@@ -96,7 +97,9 @@ def find_lines(canvas: Canvas) -> Lines:
     pairs = pairs[lasting(pixels, known, ends.at[pairs], ends.steps[pairs])]
     alone = ends.of(np.setdiff1d(np.arange(len(ends.at)), pairs))
     at, steps = answered(pixels, known, hole, alone)
-    at = np.concatenate([ends.at[pairs], at[lasting(pixels, known, at, steps)]])
+    lasts = lasting(pixels, known, at, steps)
+    at = np.concatenate([ends.at[pairs], at[lasts]])
+    at = at[found_once(at, np.concatenate([ends.steps[pairs], steps[lasts]]))]
     return Lines(at + corner, _profiles(pixels, known, at, apart(at), AVERAGED))
 
 
