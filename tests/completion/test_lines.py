@@ -5,7 +5,7 @@ import pytest
 
 from finefill.completion.exemplar import fill_hole, regions
 from finefill.completion.exemplar.align import Regions, align
-from finefill.completion.exemplar.ends import MOST, edges_around
+from finefill.completion.exemplar.ends import MOST, edges_around, found_once
 from finefill.completion.exemplar.lines import (
     APART,
     BROKEN,
@@ -160,6 +160,36 @@ def test_a_pole_may_reach_the_photographs_border(above, found):
     lines = find_lines(canvas_of(np.ascontiguousarray(image), hole))
     assert len(lines.ends) == found
     assert np.all(np.abs(lines.ends.real - MARGIN - 59.5) < 0.6)
+
+
+def test_a_line_found_again_is_left_out():
+    step = np.float32([120, 140, 160])  # of a line seen from its first end; the other sees -step
+    at = np.array([
+        [42 + 65j, 88 + 65j],
+        [43 + 66j, 87 + 67j],  # 1.4 and 2.2 away
+        [87 + 67j, 43 + 66j],  # the same from the other end
+        [42 + 67j, 88 + 67j],  # 2 away, but the other side is brighter: a thin bar's other edge
+        [42 + 69j, 88 + 69j],  # 4 away
+        [42 + 65j, 88 + 68j],  # one end is the same, the other 3 away
+    ])  # fmt: skip
+    sides = np.array([1, 1, -1, -1, 1, 1])
+    steps = sides[:, None, None] * np.stack([step, -step])
+    assert found_once(at, steps).tolist() == [True, False, False, True, True, True]
+
+
+@pytest.mark.parametrize("kink", [0.1, 0.12, 0.14])  # more than two ends of one line may bend
+def test_an_edge_that_each_end_answers_is_one_line(kink):
+    image = half_plane(0.0, 130, start=65.0)
+    image[:, 65:] = half_plane(kink, 130, start=65.0 - 65 * kink)[:, 65:]
+    assert find_lines(canvas_of(image)).ends.shape == (1, 2)
+
+
+@pytest.mark.parametrize("thick", [2, 4])
+def test_both_edges_of_a_thin_bar_are_found(thick):
+    image = np.full((130, 130, 3), BRIGHT, np.float32)
+    image[62 : 62 + thick] = DARK
+    at = find_lines(canvas_of(image)).ends - MARGIN * (1 + 1j)
+    assert sorted(at.imag.mean(1)) == pytest.approx([61.5, 61.5 + thick], abs=0.5)
 
 
 def test_a_step_is_what_four_samples_on_each_side_differ_by():

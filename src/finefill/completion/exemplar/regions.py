@@ -108,7 +108,8 @@ def fill_window(window: RGB, unknown: Mask, hole: Mask, guide: Values) -> RGB | 
     lines = find_lines(low)
     regions = match(low, lines)
     if regions is None and len(lines.ends):
-        # What tiles lend each other are then offsets along lines, which may suit none beside them.
+        # Where little is known, most places that the search finds cannot be copied from. What
+        # lines draw into the hole leads it to others, and may leave a tile with nothing.
         lines = NONE
         regions = match(low, lines)
     if regions is None:
