@@ -12,7 +12,7 @@ from finefill.data import recipes
 from finefill.data.photos import Photos, validation_batches
 from finefill.errors import FinefillError
 from finefill.nets import PatchDiscriminator
-from finefill.training import schedule, stages, steps
+from finefill.training import balance, losses, schedule, stages, steps
 from finefill.training.batches import to_device
 from tests.training.runs import CPU, RECIPE
 
@@ -66,6 +66,49 @@ def test_matching_is_the_distance_of_the_judges_features(photos: Path) -> None:
     for wrong in ("discriminator=image", "adversarial_proportion=0"):
         with pytest.raises(FinefillError, match="matching_proportion needs"):
             recipes.override(recipe, [wrong])
+
+
+@pytest.mark.parametrize("adversarial", ["paper", "relativistic"])
+def test_one_pass_of_the_judge_gives_both_its_terms(adversarial: str, photos: Path) -> None:
+    """Scalars and gradients are those of a pass for each term; an image passes once a step."""
+    recipe = dataclasses.replace(
+        RECIPE, discriminator="patch", adversarial=adversarial, matching_proportion=1.0
+    )
+    parts, batch = second_stage(recipe, photos)
+    judge = parts.discriminator
+    assert isinstance(judge, PatchDiscriminator)
+    judge.eval().requires_grad_(False)  # spectral normalisation does not go on between two looks
+    scene = steps.see(parts, *batch)
+    weights = list(parts.generator.parameters())
+    share = judge.hole_share(scene.mask)
+    with torch.no_grad():
+        original = judge.features(scene.original)
+        original_logits = judge(scene.original, scene.mask)
+    logits = judge(scene.completed, scene.mask)
+    if adversarial == "relativistic":
+        logits = logits - original_logits
+    layers = dict.fromkeys(original, 0.25)
+    apart = {
+        "adv": losses.adversarial(logits, share),
+        "match": losses.perceptual(original, judge.features(scene.completed), scene.mask, layers),
+    }
+    passes: list[torch.Size] = []
+    judge.layers[0].register_forward_hook(lambda module, seen, found: passes.append(found.shape))
+    together = steps.generator_terms(parts, scene)
+    assert len(passes) == 2  # the original and the completed image
+    for name, term in apart.items():
+        torch.testing.assert_close(together[name], term)
+        wanted = torch.autograd.grad(term, weights, retain_graph=True)
+        found = torch.autograd.grad(together[name], weights, retain_graph=True)
+        torch.testing.assert_close(found, wanted)
+        assert any(gradient.any() for gradient in found)
+    balanced = balance.gradient_norms(together, weights)
+    for name, term in apart.items():
+        assert balanced[name] == pytest.approx(balance.gradient_norms({"": term}, weights)[""])
+    passes.clear()
+    parts.lambdas = {"adv": 0.5, "match": 0.5}
+    steps.train_step(parts, *batch, schedule.label_source(recipe, 0))
+    assert len(passes) == 4  # two of the discriminator's own step, two of the generator's
 
 
 def test_a_relativistic_judge_compares_the_pair(photos: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -81,7 +83,10 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
-        """(N, 3, H, W) in [-1, 1] -> outputs of the hidden layers by name, (N, C, h, w) each."""
+        """(N, 3, H, W) in [-1, 1] -> outputs of the hidden layers by name, (N, C, h, w) each.
+
+        From the first to the last; :meth:`score` makes logits of them.
+        """
         found: dict[str, Tensor] = {}
         x = image
         for layer in list(self.layers)[:-1]:
@@ -90,9 +95,14 @@ class PatchDiscriminator(nn.Module):
                 found[f"hidden{len(found)}"] = x
         return found
 
+    def score(self, features: Mapping[str, Tensor]) -> Tensor:
+        """What :meth:`features` returns -> (N, 1, H / 8, W / 8) logits."""
+        *_, deepest = features.values()
+        return self.layers[-1](deepest)  # type: ignore[no-any-return]  # nn.Module calls are Any
+
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1], whatever the mask -> (N, 1, H / 8, W / 8) logits."""
-        return self.layers(image)  # type: ignore[no-any-return]  # nn.Module calls are Any
+        return self.score(self.features(image))
 
     def hole_share(self, mask: Tensor) -> Tensor:
         """Share of each cell that is hole: (N, 1, H, W) -> (N, 1, H / 8, W / 8)."""

@@ -112,10 +112,12 @@ def see(
 
 def discriminate(
     parts: Parts, scene: Scene, *, completed: bool, net: nn.Module | None = None
-) -> Tensor:
-    """Logits (N, 1, h, w), float32, of the original or of what the generator made of it.
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """One pass of the discriminator over the original or over what the generator made of it.
 
-    The judge sees the completed image, the raw output (§4.4, Fig. 8), or features.
+    The judge sees the completed image, the raw output (§4.4, Fig. 8), or features. Returns its
+    logits (N, 1, h, w), float32, and the outputs of its hidden layers by name, (N, C, h, w) each,
+    where it is a patch discriminator; else no such outputs.
     """
     net = parts.discriminator if net is None else net
     assert net is not None
@@ -126,9 +128,15 @@ def discriminate(
         seen = scene.augmentation.image(scene.output)
     else:
         seen = scene.augmentation.image(scene.completed if completed else scene.original)
+    hidden: dict[str, Tensor] = {}
     with parts.autocast():
-        logits: Tensor = net(seen, judged_hole(parts, scene))
-    return logits.float()
+        if isinstance(net, PatchDiscriminator):
+            assert isinstance(seen, Tensor)
+            hidden = net.features(seen)
+            logits = net.score(hidden)
+        else:
+            logits = net(seen, judged_hole(parts, scene))
+    return logits.float(), hidden
 
 
 def judged_hole(parts: Parts, scene: Scene) -> Tensor:
@@ -160,8 +168,8 @@ def discriminator_step(parts: Parts, scene: Scene, labels: torch.Generator) -> d
     pair = (parts.world.own(pair[0]).to(parts.device), parts.world.own(pair[1]).to(parts.device))
     share = parts.discriminator.hole_share(judged_hole(parts, scene))
     judge = parts.learner("discriminator")
-    original_logits = discriminate(parts, scene, completed=False, net=judge)
-    completed_logits = discriminate(parts, scene, completed=True, net=judge)
+    original_logits, _ = discriminate(parts, scene, completed=False, net=judge)
+    completed_logits, _ = discriminate(parts, scene, completed=True, net=judge)
     if parts.recipe.adversarial == "relativistic":
         loss = losses.relativistic(original_logits, completed_logits, share)
     else:
@@ -211,15 +219,27 @@ def feature_distance(
     return term * parts.world.weight(mask.sum())
 
 
-def matching(parts: Parts, scene: Scene) -> Tensor:
-    """How far the discriminator's features of the completed image are from the original's."""
-    assert isinstance(parts.discriminator, PatchDiscriminator)
-    with parts.autocast():
+def judged_terms(parts: Parts, scene: Scene) -> dict[str, Tensor]:
+    """Eq. 6, and how far the discriminator's features are from those that it has of the original.
+
+    A term that is off is left out. Each image passes the discriminator once, for both.
+    """
+    assert parts.discriminator is not None
+    recipe, hole = parts.recipe, judged_hole(parts, scene)
+    share = parts.discriminator.hole_share(hole)
+    logits, hidden = discriminate(parts, scene, completed=True)
+    if recipe.adversarial == "relativistic" or recipe.matching_proportion > 0:
         with torch.no_grad():
-            original = parts.discriminator.features(scene.augmentation.image(scene.original))
-        completed = parts.discriminator.features(scene.augmentation.image(scene.completed))
-    layers = dict.fromkeys(original, 1 / len(original))
-    return feature_distance(parts, original, completed, judged_hole(parts, scene), layers)
+            original_logits, original_hidden = discriminate(parts, scene, completed=False)
+    if recipe.adversarial == "relativistic":
+        term = losses.relativistic(logits, original_logits, share)
+    else:
+        term = losses.adversarial(logits, share)
+    terms = {"adv": term * parts.world.weight(share.sum())}
+    if recipe.matching_proportion > 0:
+        layers = dict.fromkeys(hidden, 1 / len(hidden))
+        terms["match"] = feature_distance(parts, original_hidden, hidden, hole, layers)
+    return terms
 
 
 def generator_terms(parts: Parts, scene: Scene) -> dict[str, Tensor]:
@@ -229,17 +249,7 @@ def generator_terms(parts: Parts, scene: Scene) -> dict[str, Tensor]:
     """
     terms = {"rec": reconstruction(parts, scene.original, scene.output, scene.mask)}
     if parts.discriminator is not None:
-        logits = discriminate(parts, scene, completed=True)
-        share = parts.discriminator.hole_share(judged_hole(parts, scene))
-        if parts.recipe.adversarial == "relativistic":
-            with torch.no_grad():
-                original_logits = discriminate(parts, scene, completed=False)
-            term = losses.relativistic(logits, original_logits, share)
-        else:
-            term = losses.adversarial(logits, share)
-        terms["adv"] = term * parts.world.weight(share.sum())
-        if parts.recipe.matching_proportion > 0:
-            terms["match"] = matching(parts, scene)
+        terms |= judged_terms(parts, scene)
     if scene.window is not None and parts.recipe.perceptual_proportion > 0:
         features = scene.features, scene.completed_features
         layers = dict(parts.recipe.vgg_layers)
