@@ -76,6 +76,8 @@ def main() -> None:
                 "ratio": round(statistics.median(ratios), 3),
                 "ratio_least": round(min(ratios), 3),
                 "ratio_most": round(max(ratios), 3),
+                # Of each row's quickest turn: the one that others disturbed least.
+                "ratio_of_quickest": round(min(seconds[options.rows[0]]) / min(found), 3),
             }
         )
         print(json.dumps(rows[-1]), flush=True)
