@@ -493,7 +493,7 @@ def test_what_cannot_be_copied_is_told():
     report = fill_with_report(load("places"), photo, mask, fill="regions")
     assert [one.way for one in report.filled] == ["network"]
     assert report.warnings == [
-        "the hole of 48x48 pixels at 6,6: too little is known around it to copy from"
+        "the hole of 48x48 pixels at 6,6: for a part of it nothing to copy was found"
     ]
 
 

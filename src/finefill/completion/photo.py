@@ -289,7 +289,7 @@ def fill_with_report(
         shown = wrapping.moved(window, shift, mask.shape)
         warning = confidence.warning(shown, sure, card, way)
         if fill == "regions" and way == "network":
-            warning = f"{confidence.name_of(shown)}: too little is known around it to copy from"
+            warning = f"{confidence.name_of(shown)}: for a part of it nothing to copy was found"
         filled.append(Filled(window, way, sure, warning))
     if any(shift):
         result = np.roll(result, (-shift[0], -shift[1]), (0, 1))

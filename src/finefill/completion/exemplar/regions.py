@@ -64,8 +64,8 @@ def fill_hole(photo: RGB, unknown: Mask, hole: Box, guide: RGB, guided: Box) -> 
         guided: what of the photo ``guide`` shows; ``hole`` lies in it.
 
     Returns:
-        (h, w, 3) uint8, the pixels of ``hole``, completed. None where too little is known around it
-        to copy from.
+        (h, w, 3) uint8, the pixels of ``hole``, completed. None where for a part of it nothing to
+        copy is found, mostly because too little is known around it.
     """
     side = max(round(AROUND * hole.side), guided.side, MATCHED)
     box = window_around(hole, side, unknown.shape)
@@ -101,8 +101,8 @@ def fill_window(window: RGB, unknown: Mask, hole: Mask, guide: Values) -> RGB | 
         guide: (h, w, 3) float32 in 0..255, a fill at the scale of matching; right in the hole.
 
     Returns:
-        (H, W, 3) uint8, a new array, equal to ``window`` outside ``hole``. None where too little
-        is known to copy from.
+        (H, W, 3) uint8, a new array, equal to ``window`` outside ``hole``. None where for a
+        part of it nothing to copy is found.
     """
     low = matching_canvas(window, unknown, hole, guide)
     lines = find_lines(low)
