@@ -97,12 +97,12 @@ def png(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def webp(image: Image.Image) -> bytes:
-    """The image as documents keep it: WebP, quality 80, no side longer than ``LONGEST``."""
+def webp(image: Image.Image, quality: int = 80) -> bytes:
+    """The image as documents keep it: WebP (quality 0 to 100), sides up to ``LONGEST`` pixels."""
     small = image.convert("RGB")
     small.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    small.save(file, "WEBP", quality=80, method=6)
+    small.save(file, "WEBP", quality=quality, method=6)
     return file.getvalue()
 
 
