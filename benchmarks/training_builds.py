@@ -32,6 +32,7 @@ ROWS: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "before": (BEFORE, False, {}),
     "now, memory given back": ("now", False, {}),
     "now": ("now", True, {}),
+    "now, perceptual term in a window of 64": ("now", True, {"perceptual_window": 64}),
     "now, perceptual term in every second step": ("now", True, {"perceptual_every": 2}),
     "now, perceptual term in every third step": ("now", True, {"perceptual_every": 3}),
 }
