@@ -40,6 +40,8 @@ METHODS: dict[str, tuple[str, list[str] | None]] = {
     ),
 }
 HOLES = (50, 100)  # sides in photographs of --data
+CLOSE = 0.025  # in distance, at which labels of the figure would meet
+LONG_MS = 300  # labels of what takes longer stand on its left
 TIMED = ((512, 50), (512, 100), (1024, 200), (4000, 400))  # photograph and hole, sides
 SLOW = 1.0  # seconds; a method that takes longer is not timed at larger sizes
 VERY_SLOW = 5.0  # seconds; a method that takes longer fills few holes
@@ -343,18 +345,25 @@ def plot(result: Row, path: Path) -> None:
     figure, axes = pyplot.subplots(1, len(HOLES), figsize=(11, 4.5), layout="constrained")
     most = max(row["count"] for row in result["quality"])
     for hole, axis in zip(HOLES, axes, strict=True):
-        for row in result["quality"]:
-            if row["hole"] == hole:
-                ours = row["method"].startswith("finefill")
-                at = row["ms"], row["lite0"]["mean"]
-                axis.plot(*at, "o", ms=9 if ours else 6, c="C3" if ours else "C0")
-                label = METHODS[row["method"]][0]
-                if row["count"] < most:
-                    label += f"\n(of {row['count']} of {most} holes: not to be compared)"
-                axis.annotate(label, at, xytext=(4, 5), textcoords="offset points", fontsize=7)
+        rows = [row for row in result["quality"] if row["hole"] == hole]
+        for row in rows:
+            ours = row["method"].startswith("finefill")
+            at = row["ms"], row["lite0"]["mean"]
+            axis.plot(*at, "o", ms=9 if ours else 6, c="C3" if ours else "C0")
+            label, few = METHODS[row["method"]][0], row["count"] < most
+            if few:
+                label += f"\n(of {row['count']} of {most} holes: not to be compared)"
+            # Not over the label of a point close above, nor over the figure's right edge.
+            under = few or any(0 < other["lite0"]["mean"] - at[1] < CLOSE for other in rows)
+            left = at[0] > LONG_MS
+            axis.annotate(
+                label, at, xytext=(-4 if left else 4, -6 if under else 5),
+                textcoords="offset points", fontsize=7,
+                ha="right" if left else "left", va="top" if under else "bottom",
+            )  # fmt: skip
         axis.set(xscale="log", xlabel="ms of processor time", title=f"holes of {hole} pixels")
         axis.set_ylabel("distance of Lite0's features (less is better)")
-        axis.margins(x=0.25)
+        axis.margins(x=0.25, y=0.1)
         axis.grid(alpha=0.3)
     path.write_bytes(plot_png(figure))
 
