@@ -150,8 +150,8 @@ def complete(
 
     Warns:
         UserWarning: a Pillow image whose mask is its alpha channel or whose ICC profile is damaged;
-            a hole that regions were asked for and too little is known around; a hole that goes
-            across all of an image that is to wrap.
+            a hole that regions were asked for, where for a part of it nothing to copy was found; a
+            hole that goes across all of an image that is to wrap.
     """
     if not isinstance(image, np.ndarray | Image.Image):
         raise FinefillError(
@@ -393,7 +393,7 @@ def _suits_regions(result: RGB, unseen: Mask, hole: Box) -> bool:
 def _put_regions(result: RGB, unknown: Mask, unseen: Mask, hole: Box) -> Way:
     """Complete a hole in the photo from around it, the fill that is there for a guide.
 
-    Tells by which way it is completed: "network" where too little is known around it.
+    Tells by which way it is completed: "network" where nothing to copy is found for a part of it.
     """
     from finefill.completion.exemplar import fill_hole  # few calls come here
 
