@@ -96,6 +96,9 @@ def test_failures_are_reported_and_do_not_stop_the_others(
     assert captured.err.startswith(
         "finefill: warning: 2 files among the masks belong to no photo: cut.png, link.png: "
     )
+    assert run_command(monkeypatch, *files.command("--jobs", 1, "--resize-mask")) == 0
+    out = capsys.readouterr().out  # where nothing was done there is no speed to tell
+    assert out == "done 0, skipped 6, failed 0, warnings 0\n"
 
 
 def test_what_nobody_expected_fails_one_photo_only(

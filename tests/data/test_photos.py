@@ -77,6 +77,9 @@ def test_labels_lie_beside_their_photographs(folder: Path, tmp_path: Path) -> No
         list(iterate_labelled([folder]))
     with pytest.raises(FinefillError, match="no photograph with labels"):
         list(iterate_labelled([folder / "1" / "5.png"]))
+    Image.fromarray(labels).save(folder / "1" / "3.labels.png")
+    (folder / "1" / "5.png").write_bytes(b"no image")  # has no labels, so it is not read
+    assert len(list(iterate_labelled([folder]))) == 1
 
 
 def test_bad_data_names_the_file(folder: Path, tmp_path: Path) -> None:
@@ -195,6 +198,11 @@ def test_photographs_to_leave_out(folder: Path, tmp_path: Path) -> None:
     assert left.count == 9
     gone = {np.asarray(Image.open(folder / name)).tobytes() for name in ("0/2.png", "1/3.png")}
     assert not gone & {image.tobytes() for image in (*left.train, *left.validation)}
+    (folder / "1" / "3.png").write_bytes(b"no image")  # what is left out is not decoded
+    with pytest.raises(FinefillError, match=r"3\.png"):
+        Photos([folder], recipe)
+    assert Photos([folder], recipe, exclude=read_exclusions(listed)).fingerprint == left.fingerprint
+    (folder / "1" / "3.png").unlink()
     with pytest.warns(UserWarning, match=r"1 photographs .* photos 0/9\.png"):
         Photos([folder], recipe, exclude=frozenset({("photos", "0/9.png")}))
     listed.write_text("photos 0/2.png\nphotos\n")

@@ -233,7 +233,7 @@ def _run(plan: Plan) -> int:
         _tell_left_out(plan)
         shown = [name for name in TOTALS if name != "empty" or count[name]]
         totals = ", ".join(f"{name} {count[name]}" for name in shown)
-        click.echo(f"{totals}, {rate()}")
+        click.echo(f"{totals}, {rate()}" if count["done"] else totals)
     if stop.is_set():
         click.echo("finefill: stopped: the same command goes on from here", err=True)
         return 130

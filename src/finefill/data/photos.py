@@ -13,6 +13,7 @@ import tarfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -68,12 +69,20 @@ def iterate_images(paths: Sequence[Path]) -> Iterator[tuple[str, Pixels]]:
     Raises:
         FinefillError: a path is missing, holds no image, or an image cannot be decoded.
     """
+    for name, read in iterate_photos(paths):
+        yield name, read()
+
+
+def iterate_photos(paths: Sequence[Path]) -> Iterator[tuple[str, Callable[[], Pixels]]]:
+    """As :func:`iterate_images`, but a photograph is decoded only when it is called for.
+
+    So one that is left out may be broken.
+    """
     for path in paths:
         count = 0
         for name, source in _sources(Path(path)):
-            image = read_image(source, f"{path}: {name}")
             count += 1
-            yield name, image
+            yield name, partial(read_image, source, f"{path}: {name}")
         if not count:
             raise FinefillError(
                 f"{path}: no images inside (looked for {', '.join(sorted(SUFFIXES))})"
@@ -136,9 +145,10 @@ def iterate_labelled(paths: Sequence[Path]) -> Iterator[tuple[str, Pixels, NDArr
                 raise FinefillError(
                     f"{path}: {name} is not a readable image ({error}); remove it"
                 ) from error
-        for name, image in iterate_images([path]):
+        for name, read in iterate_photos([path]):
             if (found := labels.get(str(Path(name).with_suffix("")))) is None:
                 continue
+            image = read()
             if found.shape != image.shape[:2]:
                 raise FinefillError(f"{path}: the labels of {name} have another size than it")
             count += 1
@@ -272,10 +282,10 @@ def _without(paths: Sequence[Path], exclude: Exclusions) -> Iterable[tuple[str, 
     for path in paths:
         shard = source_name(path)
         shards.add(shard)
-        for name, image in iterate_images([path]):
+        for name, read in iterate_photos([path]):
             found.add((shard, name))
             if not excluded(exclude, shard, name):
-                yield name, image
+                yield name, read()
     if missing := sorted(line for line in exclude - found if line[0] in shards):
         warnings.warn(
             f"{len(missing)} photographs to leave out are not in the shards given, such as "
