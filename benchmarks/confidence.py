@@ -83,8 +83,10 @@ def _measured(
     mask = np.zeros((height, width), bool)
     mask[top : top + side, left : left + side] = True
     report = fill_with_report(engine, image, mask, measure=True)
+    level = confidence.doubt(engine.card)
+    assert level is not None
     assert report.confidence is not None
-    unlike = confidence.doubt(engine.card) * (1 / report.confidence - 1)
+    unlike = level * (1 / report.confidence - 1)
     return unlike, confidence.disagreement(report.rgb, image, mask)
 
 

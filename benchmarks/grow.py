@@ -101,7 +101,8 @@ def main() -> None:
     for number, case in enumerate(found):
         judged = masks.grow(case.outline, JUDGED)
         window = window_around(box_of(judged), 2 * JUDGED + box_of(judged).side, judged.shape)
-        truth, where = (np.ascontiguousarray(a[window.slices]) for a in (case.truth, judged))
+        truth = np.ascontiguousarray(case.truth[window.slices])
+        where = np.ascontiguousarray(judged[window.slices])
         for name, pixels in DRAWN.items():
             for grow in GROWN:
                 mask = drawn(case.outline, pixels)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from finefill.completion import fill_photo, load
-from finefill.evaluation import kinds, load_baseline, protocol, sheets
+from finefill.evaluation import Method, kinds, load_baseline, protocol, sheets
 from finefill.files import replacing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -176,7 +176,10 @@ def sheet(model: str, data: Path, limit: int, output: Path) -> None:
     chosen = sheets.pick(len(test.names), sheets.COLUMNS, 0)
     few = protocol.TestSet.of([test.names[i] for i in chosen], [test.images[i] for i in chosen])
     these = dataclasses.replace(holes, masks=tuple(holes.masks[i] for i in chosen))
-    fills = {model: partial(fill_photo, load(model)), "patchmatch": load_baseline("patchmatch")}
+    fills: dict[str, Method] = {
+        model: partial(fill_photo, load(model)),
+        "patchmatch": load_baseline("patchmatch"),
+    }
     results = {}
     for name, fill in fills.items():
         found = protocol.evaluate(few, these, fill, metrics=(), keep=range(len(chosen)))

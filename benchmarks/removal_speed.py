@@ -172,7 +172,8 @@ def filler(name: str, way: str, threads: int) -> Callable[[Any, Any], Any]:
     import finefill
 
     engine = finefill.Engine(finefill.load("places").path, threads=threads)
-    ways = {"fill": way} if "fill" in inspect.signature(finefill.complete).parameters else {}
+    knows = "fill" in inspect.signature(finefill.complete).parameters
+    ways: dict[str, Any] = {"fill": way} if knows else {}
     return lambda image, mask: finefill.complete(image, mask, engine, **ways)
 
 
@@ -343,8 +344,8 @@ def quality(builds: dict[str, Path], folder: Path, options: Any) -> list[Row]:
                 sums.setdefault(hole, []).append(row)
     sums["all"] = [row for rows in sums.values() for row in rows]
     found = []
-    for hole, rows in sums.items():
-        line: Row = {"hole": hole, "holes": len(rows)}
+    for which, rows in sums.items():
+        line: Row = {"hole": which, "holes": len(rows)}
         for at, (what, digits) in enumerate((("dB", 2), ("Lite0", 3))):
             values = {name: np.array([row[name][at] for row in rows]) for name in rows[0]}
             line |= {f"{name}, {what}": text(column, digits) for name, column in values.items()}

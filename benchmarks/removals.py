@@ -17,11 +17,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from finefill.completion import Engine, fill_photo, load, locate, window_around
+from finefill.completion import Engine, Fill, fill_photo, load, locate, window_around
 from finefill.completion.plan import Box
 from finefill.data import iterate_images
-from finefill.evaluation import lite0, metrics, sheets
-from finefill.evaluation.baselines import load_baseline
+from finefill.evaluation import Method, lite0, load_baseline, metrics, sheets
 from finefill.evaluation.features import shared
 from finefill.files import RGB, read_photo, replacing
 from finefill.masks import Mask
@@ -32,14 +31,14 @@ JUDGED = 2  # sides of the hole within which features are compared
 METHODS = ("places", "places, network alone", "patchmatch", "telea")
 
 
-def fills(name: str) -> object:
+def fills(name: str) -> Method:
     """A method by its name: (image, mask) -> image."""
     if not name.startswith("places"):
         return load_baseline(name)
     engine = Engine(locate("places"))  # one of its own, whose card can be changed
     if name != "places":
         engine._card = {**engine.card, "detail": False}
-    way = "auto" if name == "places" else "network"
+    way: Fill = "auto" if name == "places" else "network"
     return lambda image, mask: fill_photo(engine, image, mask, fill=way)
 
 
@@ -90,7 +89,8 @@ def judge(original: RGB, completed: RGB, mask: Mask) -> dict[str, float]:
     """Distances of a completion over its hole."""
     hole = box_of(mask)
     window = window_around(hole, JUDGED * hole.side, mask.shape).slices
-    x, y, m = (np.ascontiguousarray(array[window]) for array in (original, completed, mask))
+    x, y = (np.ascontiguousarray(image[window]) for image in (original, completed))
+    m = np.ascontiguousarray(mask[window])
     return {
         "lite0": lite0.shared().distance(x, y, m),
         "vgg16": shared().distance(x, y, m),
@@ -147,17 +147,13 @@ def compare(
         keys = ("lite0", "vgg16", "seam", "psnr")
         mine = values[name] = {key: [] for key in keys}
         for index, (_, image, mask) in enumerate(cases):
-            completed = fill(image, mask)  # type: ignore[operator]  # any of several callables
+            completed = fill(image, mask)
             assert np.array_equal(completed[~mask], image[~mask]), name
             for key, value in judge(image, completed, mask).items():
                 mine[key].append(value)
             shown[index].append(picture(completed))
         print(name, {key: round(float(np.mean(v)), 4) for key, v in mine.items()}, flush=True)
-    facts = {
-        "regions": names,
-        "sides": [int(max(np.ptp(np.nonzero(mask), axis=1)) + 1) for _, _, mask in cases],
-        "methods": {name: values[name] for name in METHODS if name in values},
-    }
+    values = {name: values[name] for name in METHODS if name in values}
     lines = [
         f"{len(cases)} regions; means over the hole, with bootstrap "
         "95% intervals; in brackets the difference to `places`, region by region.",
@@ -165,7 +161,7 @@ def compare(
         "| method | Lite0 distance ↓ | VGG16 distance (trained on) ↓ | seam, to 0 | PSNR (dB) ↑ |",
         "|---|---:|---:|---:|---:|",
     ]
-    for name in facts["methods"]:
+    for name in values:
         cells = []
         for key, digits in (("lite0", 3), ("vgg16", 3), ("seam", 4), ("psnr", 2)):
             if not values[name].get(key) or not values["places"].get(key):
@@ -175,9 +171,13 @@ def compare(
             cell = text(own, digits)
             cells.append(cell if name == "places" else f"{cell} ({text(own - base, digits, '+')})")
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    facts["methods"] = {  # far more digits than the table shows
-        name: {key: [float(f"{v:.6g}") for v in column] for key, column in columns.items()}
-        for name, columns in facts["methods"].items()
+    facts = {
+        "regions": names,
+        "sides": [int(max(np.ptp(np.nonzero(mask), axis=1)) + 1) for _, _, mask in cases],
+        "methods": {  # far more digits than the table shows
+            name: {key: [float(f"{v:.6g}") for v in column] for key, column in columns.items()}
+            for name, columns in values.items()
+        },
     }
     with replacing(out.with_suffix(".json")) as file:
         file.write(json.dumps(facts, indent=1).encode())
@@ -209,7 +209,7 @@ def cars(labels: list[Path], folder: Path) -> None:
     for index in sheets.pick(len(found), 20, 0)[:6]:
         _, image, mask = found[index]
         rows.append([image, np.where(mask[..., None], np.uint8(128), image)])
-        rows[-1] += [fills(name)(image, mask) for name in METHODS]  # type: ignore[operator]  # as above
+        rows[-1] += [fills(name)(image, mask) for name in METHODS]
         window = window_around(box_of(mask), REGION * box_of(mask).side, mask.shape)
         rows[-1] = [square(part[window.slices]) for part in rows[-1]]
     sheet_of_six = np.vstack([np.hstack(row) for row in rows])

@@ -589,7 +589,8 @@ def plot(result: Row, path: Path) -> None:
     from finefill.evaluation.sheets import plot_png
 
     figure, axes = pyplot.subplots(figsize=(10, 5.5), layout="constrained")
-    axes.set_prop_cycle(color=pyplot.get_cmap("tab20").colors)
+    tab20 = pyplot.get_cmap("tab20")
+    axes.set_prop_cycle(color=[tab20(number) for number in range(tab20.N)])
     rows = [row for row in result["rows"] if "ms" in row]
     for name in dict.fromkeys(row["method"] for row in rows):
         some = [row for row in rows if row["method"] == name]

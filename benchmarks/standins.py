@@ -92,7 +92,8 @@ class Fourier(nn.Module):
         features = self.before(torch.cat([image, mask], 1))
         wide = int(GLOBAL * features.shape[1])
         x, y = features.split([features.shape[1] - wide, wide], 1)
-        for first, second in self.blocks:  # type: ignore[misc]  # a ModuleList of pairs
+        for pair in self.blocks:
+            first, second = pair.children()
             dx, dy = second(*first(x, y))
             x, y = x + dx, y + dy
         return self.after(torch.cat([x, y], 1))  # type: ignore[no-any-return]  # nn.Module calls are Any
@@ -133,7 +134,8 @@ class Separable(nn.Module):
             features.append(x)
             x = level(x)
         x = self.middle(x)
-        for (up, join), skip in zip(self.decoder, reversed(features), strict=True):  # type: ignore[misc]  # pairs
+        for pair, skip in zip(self.decoder, reversed(features), strict=True):
+            up, join = pair.children()
             x = F.interpolate(up(x), scale_factor=2.0, mode="nearest")
             x = join(x + skip)
         return self.last(x)  # type: ignore[no-any-return]  # nn.Module calls are Any

@@ -54,6 +54,7 @@ STRUCTURED = ("streets", "buildings", "street")
 JUDGED = 2  # sides of the hole within which features are compared
 METHODS = ("auto", "network", "regions", "patchmatch")
 WAYS = ("regions", "network")  # of finefill, timed beside PatchMatch
+HIDDEN = np.array((255, 0, 255), np.uint8)  # RGB, where a hole is shown
 SHOWN = 24  # rows of the contact sheet
 HEIGHT = 130  # of its pictures
 WIDTH = 1600  # of the sheet
@@ -70,8 +71,9 @@ def street_cases(shard: Path, outlines: Sequence[Mask], random: np.random.Genera
     """Photographs of a labelled shard with holes in what is built."""
     found: list[Case] = []
     for _, rgb, labels in iterate_labelled([shard]):
+        height, width = labels.shape
         for _ in range(PLACES):
-            mask = random_object(random, *labels.shape, outlines, SHARES)
+            mask = random_object(random, height, width, outlines, SHARES)
             grey = Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
             ring = np.asarray(grey.filter(ImageFilter.MaxFilter(2 * RING + 1))) > 0
             around = labels[ring]
@@ -91,10 +93,9 @@ def scene_cases(shard: Path, outlines: Sequence[Mask], random: np.random.Generat
         some = [
             rgb for _, (_, rgb) in zip(range(count), iterate_images([shard / name]), strict=False)
         ]
-        found += [
-            (f"{name}-{at:02d}", rgb, random_object(random, *rgb.shape[:2], outlines, SHARES))
-            for at, rgb in enumerate(some)
-        ]
+        for at, rgb in enumerate(some):
+            mask = random_object(random, rgb.shape[0], rgb.shape[1], outlines, SHARES)
+            found.append((f"{name}-{at:02d}", rgb, mask))
     return found
 
 
@@ -130,7 +131,8 @@ def fill_cases(folder: Path, methods: Sequence[str]) -> None:
         (folder / method).mkdir(exist_ok=True)
         facts = {}
         for name, rgb, mask in cases:
-            start, ways = time.perf_counter(), ()
+            ways: tuple[str, ...] = ()
+            start = time.perf_counter()
             if method == "patchmatch":
                 completed = load_baseline(method)(rgb, mask)
             else:
@@ -152,13 +154,14 @@ def distance(original: RGB, completed: RGB, mask: Mask) -> float:
     """Lite0 distance over the hole, within JUDGED of its sides."""
     hole = box_of(mask)
     window = window_around(hole, JUDGED * hole.side, mask.shape).slices
-    x, y, m = (np.ascontiguousarray(array[window]) for array in (original, completed, mask))
-    return shared().distance(x, y, m)
+    x, y = (np.ascontiguousarray(image[window]) for image in (original, completed))
+    return shared().distance(x, y, np.ascontiguousarray(mask[window]))
 
 
 def compare(folder: Path, out: Path) -> None:
     """Measure every folder of fills; writes ``out`` with .json, .md and .webp."""
     cases = read_cases(folder)
+    names = [name for name, _, _ in cases]
     digest = hashlib.sha256()
     for _, rgb, mask in cases:
         digest.update(rgb.tobytes() + mask.tobytes())
@@ -169,8 +172,7 @@ def compare(folder: Path, out: Path) -> None:
     )
     fills = {
         method: [
-            np.asarray(Image.open(folder / method / f"{name}.png").convert("RGB"))
-            for name, _, _ in cases
+            np.asarray(Image.open(folder / method / f"{name}.png").convert("RGB")) for name in names
         ]
         for method in methods
     }
@@ -190,7 +192,7 @@ def compare(folder: Path, out: Path) -> None:
     }
     facts = {
         "sha256": digest.hexdigest(),
-        "cases": [name for name, _, _ in cases],
+        "cases": names,
         "share": [round(float(mask.mean()), 4) for _, _, mask in cases],
         "ways": {name: one["ways"] for name, one in told.get("auto", {}).items()},
         "lite0": values,
@@ -199,7 +201,7 @@ def compare(folder: Path, out: Path) -> None:
     with replacing(out.with_suffix(".json")) as file:
         file.write((json.dumps(facts, indent=1) + "\n").encode())
     with replacing(out.with_suffix(".md")) as file:
-        file.write(page(facts["cases"], values).encode())
+        file.write(page(names, values).encode())
     with replacing(out.with_suffix(".webp")) as file:
         sheet(cases, fills).save(file, format="WEBP", quality=80)
 
@@ -242,7 +244,7 @@ def sheet(cases: Sequence[Case], fills: dict[str, list[RGB]]) -> Image.Image:
         _, rgb, mask = cases[at]
         hole = box_of(mask)
         window = window_around(hole, round(SHEET_CONTEXT * hole.side), mask.shape).slices
-        hidden = np.where(mask[..., None], np.uint8((255, 0, 255)), rgb)
+        hidden = np.where(mask[..., None], HIDDEN, rgb)
         row, column = divmod(position, COLUMNS)
         for number, picture in enumerate([hidden, *(fills[method][at] for method in methods)]):
             part = Image.fromarray(np.ascontiguousarray(picture[window]))
@@ -265,7 +267,7 @@ def pairs(folder: Path, one: str, other: str, kind: str, out: Path, key: Path) -
         hidden[name] = [one, other] if random.integers(2) else [other, one]
         hole = box_of(mask)
         window = window_around(hole, round(PAIR_CONTEXT * hole.side), mask.shape).slices
-        shown = [np.where(mask[..., None], np.uint8((255, 0, 255)), rgb)]
+        shown = [np.where(mask[..., None], HIDDEN, rgb)]
         shown += [np.asarray(Image.open(folder / of / f"{name}.png")) for of in hidden[name]]
         row = Image.new("RGB", (3 * (PAIR + 8), PAIR + 26), "white")
         ImageDraw.Draw(row).text((4, 6), f"{name}:   hole   |   A   |   B", "black")
@@ -310,7 +312,7 @@ def speed(folder: Path) -> None:
         scale = LONG / max(rgb.shape[:2])
         size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
         large = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS))
-        mask = np.zeros(large.shape[:2], bool)
+        mask: Mask = np.zeros(large.shape[:2], bool)
         top, left = (mask.shape[0] - HOLE) // 2, (mask.shape[1] - HOLE) // 2
         mask[top : top + HOLE, left : left + HOLE] = True
         seconds = {}

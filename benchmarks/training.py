@@ -222,7 +222,9 @@ def variant(
         # The cache of autocast would keep rounded weights of the step that was recorded.
         with torch.autocast("cuda", torch.bfloat16, enabled=reduced == "bf16", cache_enabled=False):
             sample = image * (1 - mask), mask
-            parts.shared["generator"] = torch.cuda.make_graphed_callables(parts.generator, sample)
+            graphed = torch.cuda.make_graphed_callables(parts.generator, sample)
+        assert isinstance(graphed, torch.nn.Module)  # a module was given
+        parts.shared["generator"] = graphed
 
     def turn(step: int) -> None:
         fresh = name != "one cached batch"
@@ -261,11 +263,11 @@ def best(work: Callable[[], object], device: torch.device) -> float:
     return min(times)
 
 
-class Bytes(TorchDispatchMode):
+class Bytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped
     """Sums the bytes of the tensors that operations read and write; views cost nothing."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
         self.total = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

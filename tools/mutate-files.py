@@ -24,6 +24,7 @@ import urllib.request
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -69,13 +70,13 @@ def whole_files() -> dict[str, bytes]:
     save("gif", image.convert("P"), "GIF", transparency=3)
     save("bmp", image, "BMP")
     for bands in (2, 3, 4):
-        files[f"png 16 bit {bands}"] = imagecodecs.png_encode(
-            np.ascontiguousarray(np.dstack([deep, deep])[..., :bands])
-        )
-    for name, options in {
+        samples = np.ascontiguousarray(np.dstack([deep, deep])[..., :bands])
+        files[f"png 16 bit {bands}"] = bytes(imagecodecs.png_encode(samples))
+    layouts: dict[str, dict[str, Any]] = {
         "white": {"photometric": "miniswhite"}, "big-endian": {"byteorder": ">"},
         "bigtiff": {"bigtiff": True}, "tiles": {"tile": (16, 16), "compression": "zlib"},
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for name, options in layouts.items():
         buffer = io.BytesIO()
         tifffile.imwrite(buffer, deep[..., 0], **({"photometric": "minisblack"} | options))
         files[f"tiff 16 bit {name}"] = buffer.getvalue()
@@ -93,7 +94,7 @@ def whole_files() -> dict[str, bytes]:
     pillow_heif.from_pillow(image).save(buffer, exif=exif.tobytes(), xmp=XMP)
     files["heic"] = buffer.getvalue()
     for name, samples in (("8", rgb), ("16", deep)):
-        files[f"jxl {name} bit"] = imagecodecs.jpegxl_encode(samples, lossless=True)
+        files[f"jxl {name} bit"] = bytes(imagecodecs.jpegxl_encode(samples, lossless=True))
     return files
 
 

@@ -117,8 +117,8 @@ def run(
             raise FinefillError(f"{run}: this slice ended with an error, see above")
         number += 1
         complete = done.stdout.startswith("complete")
-        for file in (last, best) if mib is not None else ():
-            if file.exists():
+        if mib is not None:
+            for file in filter(Path.exists, (last, best)):
                 split_file(file, mib)
         click.echo(f"slice {number}: {done.stdout.strip()}")
 
