@@ -49,15 +49,17 @@ def main() -> None:
 def calibrate(model: str, path: str, count: int) -> dict[str, Any]:
     """Spearman's rank correlation of disagreement and error, and what the threshold finds."""
     engine = finefill.load(model)
+    level = confidence.doubt(engine.card)
+    if level is None:
+        raise SystemExit(confidence.unmeasured(engine.card))
     images = itertools.islice(iterate_images([Path(path)]), count)
     unlike, error = np.array(
         [
-            _measured(engine, image, np.random.default_rng(number))
+            _measured(engine, level, image, np.random.default_rng(number))
             for number, (_, image) in enumerate(images)
         ]
     ).T
     worst = error >= np.quantile(error, 0.75)
-    level = confidence.doubt(engine.card)
     doubted = unlike > level
     return {
         "doubt": level,
@@ -73,7 +75,7 @@ def calibrate(model: str, path: str, count: int) -> dict[str, Any]:
 
 
 def _measured(
-    engine: Engine, image: NDArray[np.uint8], rng: np.random.Generator
+    engine: Engine, level: float, image: NDArray[np.uint8], rng: np.random.Generator
 ) -> tuple[float, float]:
     """How much the mirror image's fill differs, and the truth: both root mean squares, of 255."""
     height, width = image.shape[:2]
@@ -83,8 +85,6 @@ def _measured(
     mask = np.zeros((height, width), bool)
     mask[top : top + side, left : left + side] = True
     report = fill_with_report(engine, image, mask, measure=True)
-    level = confidence.doubt(engine.card)
-    assert level is not None
     assert report.confidence is not None
     unlike = level * (1 / report.confidence - 1)
     return unlike, confidence.disagreement(report.rgb, image, mask)

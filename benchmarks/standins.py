@@ -12,6 +12,7 @@ originals cost within a few percent; what they fill is noise.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +23,8 @@ GLOBAL = 0.75  # share of the channels that see the whole image
 
 def conv_bn_relu(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Sequential:
     """Convolution, batch normalisation, ReLU."""
-    pad = {"padding": side // 2, "padding_mode": "reflect"} if side > 1 else {}
-    conv = nn.Conv2d(inputs, outputs, side, stride, bias=False, **pad)  # type: ignore[arg-type]  # of several types
+    pad: dict[str, Any] = {"padding": side // 2, "padding_mode": "reflect"} if side > 1 else {}
+    conv = nn.Conv2d(inputs, outputs, side, stride, bias=False, **pad)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
