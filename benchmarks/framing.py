@@ -14,7 +14,7 @@ import argparse
 import dataclasses
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,47 @@ def framed(images: list[RGB], framing: float) -> protocol.TestSet:
     return protocol.TestSet.of([str(n) for n in range(len(crops))], crops)
 
 
+def load(name: str, threads: int = 1) -> Engine:
+    """A shipped model by its name, or one from an .onnx file."""
+    return Engine(catalog.locate(name) if name in catalog.names() else name, threads=threads)
+
+
+def compare(
+    fills: Mapping[str, protocol.Method],
+    cases: Mapping[str, tuple[protocol.TestSet, kinds.MaskSet]],
+    chosen: Sequence[metrics.AnyMetric],
+    what: str,
+) -> list[dict[str, Any]]:
+    """Print a table, a row for each way of filling and measure, a column for each case.
+
+    Returns:
+        The same as facts; the key ``what`` says which case.
+    """
+    print("| model | measure | " + " | ".join(cases) + " |")
+    print("|---|---|" + "---|" * len(cases))
+    rows: list[dict[str, Any]] = []
+    first: dict[str, Mapping[str, metrics.Values]] = {}
+    for name, fill in fills.items():
+        found = {
+            case: protocol.evaluate(test, holes, fill, metrics=chosen).values
+            for case, (test, holes) in cases.items()
+        }
+        first = first or found
+        for metric in chosen:
+            cells = []
+            for case, values in found.items():
+                here, before = values[metric.key], first[case][metric.key]
+                row = {"model": name, "measure": metric.key, what: case, "mean": float(here.mean())}
+                cells.append(f"{here.mean():.3f}")
+                if found is not first:
+                    change = dataclasses.asdict(metrics.summarise(here - before))
+                    row["change"] = change
+                    cells[-1] += f" ({report.interval(change, 3)})"
+                rows.append(row)
+            print(f"| {name} | {metric.key} | {' | '.join(cells)} |", flush=True)
+    return rows
+
+
 def main() -> None:
     """Print a table, and write it as JSON where that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -58,32 +99,11 @@ def main() -> None:
     images = [image for _, image in itertools.islice(iterate_images(options.data), options.limit)]
     outlines = outlines_of(options.objects) if options.objects else []
     holes = kinds.make_masks(options.masks, len(images), outlines=outlines)
-    rows: list[dict[str, Any]] = []
-    print("| model | measure | " + " | ".join(f"{f:g}" for f in options.framings) + " |")
-    print("|---|---|" + "---|" * len(options.framings))
-    first: dict[float, Mapping[str, metrics.Values]] = {}
-    for name in options.models:
-        path = catalog.locate(name) if name in catalog.names() else Path(name)
-        fill = Engine(path, threads=options.threads).fill
-        found = {
-            framing: protocol.evaluate(framed(images, framing), holes, fill, metrics=chosen).values
-            for framing in options.framings
-        }
-        first = first or found
-        for metric in chosen:
-            cells = []
-            for framing, values in found.items():
-                here, before = values[metric.key], first[framing][metric.key]
-                row = {"model": name, "measure": metric.key, "framing": framing}
-                row |= {"mean": float(here.mean())}
-                cells.append(f"{here.mean():.3f}")
-                if found is not first:
-                    change = dataclasses.asdict(metrics.summarise(here - before))
-                    row["change"] = change
-                    cells[-1] += f" ({report.interval(change, 3)})"
-                rows.append(row)
-            print(f"| {name} | {metric.key} | {' | '.join(cells)} |", flush=True)
+    fills = {name: load(name, options.threads).fill for name in options.models}
+    cases = {f"{framing:g}": (framed(images, framing), holes) for framing in options.framings}
+    rows = compare(fills, cases, chosen, "framing")
     if options.output is not None:
+        rows = [{**row, "framing": float(row["framing"])} for row in rows]
         facts = {"photographs": len(images), "masks": holes.kind, "rows": rows}
         options.output.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
