@@ -96,6 +96,35 @@ def test_a_small_image_is_one_run_of_the_network(
     np.testing.assert_array_equal(fill_photo(engine, rgb, mask), expected)
 
 
+def test_a_small_photo_is_seen_enlarged_without_what_is_masked(
+    demo_rgb: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    card = {**CARD, "detail": False, "recipe": {"name": "faces"}}
+    engine = Engine(write_model(tmp_path / "faces.onnx", card), threads=1)
+    rgb, mask = demo_rgb[300:364, 100:164].copy(), np.zeros((64, 64), bool)
+    mask[16:48, 16:48] = True
+    seen = []
+    fill_many = engine.fill_many
+    engine.fill_many = lambda images, masks: (  # type: ignore[method-assign]  # only looks on
+        seen.extend(zip(images, masks, strict=True)) or fill_many(images, masks)
+    )
+    result = fill_photo(engine, rgb, mask)
+    ((small, hole),) = seen
+    assert small.shape == (128, 128, 3)
+    assert hole[32:96, 32:96].all()
+    assert hole.sum() == 64 * 64
+    # Between two pixels a quarter of one and three quarters of the other, where both are known.
+    near, far = rgb[5, 3:5].astype(float)
+    between = small[10:12, 7].astype(float)
+    above, below = rgb[4, 3:5].astype(float), rgb[6, 3:5].astype(float)
+    row = 0.75 * near + 0.25 * far
+    assert np.allclose(between[0], 0.75 * row + 0.25 * (0.75 * above[0] + 0.25 * above[1]), atol=1)
+    assert np.allclose(between[1], 0.75 * row + 0.25 * (0.75 * below[0] + 0.25 * below[1]), atol=1)
+    rgb[mask] = (255, 0, 0)
+    np.testing.assert_array_equal(fill_photo(engine, rgb, mask)[mask], result[mask])
+    np.testing.assert_array_equal(seen[1][0][~hole], small[~hole])
+
+
 @pytest.mark.parametrize("side", [60, 130])  # at the photo's resolution, and at a reduced scale
 def test_arrays_may_lie_in_memory_as_they_like(
     engine: Engine, demo_rgb: NDArray[np.uint8], side: int

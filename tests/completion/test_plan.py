@@ -45,6 +45,7 @@ CARDS = st.sampled_from(
     [
         CARD,
         {**CARD, "detail": False},
+        {**CARD, "detail": False, "recipe": {"name": "faces"}},
         {**CARD, "trained_size": 256, "hole_range": [60, 150], "size_multiple": 32},
         {**CARD, "trained_size": 64, "hole_range": [8, 63], "size_multiple": 1},
         {**CARD, "trained_size": 512, "hole_range": [16, 256], "fixed_size": [512, 512]},
@@ -71,10 +72,11 @@ def test_every_pixel_has_one_window_and_every_window_fits(mask: Mask, card: dict
         filled[hole.slices] += mask[hole.slices]
         multiple = card["size_multiple"]
         assert all(side <= most for side, most in zip(window.size, most_of(card), strict=True))
+        enlarged = max(1, min(2, 128 / min(mask.shape))) if card.get("recipe") else 1
         for side, full in zip(window.size, box.shape, strict=True):
-            assert 16 <= side <= full
+            assert 16 <= side <= round(full * enlarged)
             assert -(-side // multiple) * multiple <= largest_input(card)
-        assert 0 < window.scale <= 1
+        assert 0 < window.scale <= enlarged + 0.01
         assert hole.side * window.scale <= card["hole_range"][1] + 1 or 16 in window.size
         turns.append(window.turn)
     np.testing.assert_array_equal(filled, mask)
@@ -88,6 +90,27 @@ def test_the_scale_of_a_narrow_window_is_that_of_its_length() -> None:
     (window,) = plan(mask, CARD)
     assert window.size == (80, 19)
     assert window.scale == 80 / 310
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "size"),
+    [
+        ((89, 109), 40, (128, 128)),  # 89 pixels of it are seen at 128
+        ((64, 64), 32, (128, 128)),
+        ((40, 50), 20, (80, 100)),  # at most twice as large
+        ((89, 89), 70, (102, 102)),  # 70 become 80, the largest hole
+        ((128, 200), 40, (128, 128)),
+    ],
+)
+def test_what_is_smaller_than_the_trained_size_is_enlarged(
+    shape: tuple[int, int], side: int, size: tuple[int, int]
+) -> None:
+    mask = np.zeros(shape, bool)
+    mask[4 : 4 + side, 4 : 4 + side] = True
+    (window,) = plan(mask, {**CARD, "detail": False, "recipe": {"name": "faces"}})
+    assert window.size == size
+    (window,) = plan(mask, {**CARD, "detail": False})  # a network of others
+    assert window.size == window.box.shape
 
 
 @settings(max_examples=30, deadline=None)

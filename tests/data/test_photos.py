@@ -16,6 +16,7 @@ from finefill.data.photos import (
     Frame,
     Photos,
     cut,
+    excluded,
     iterate_images,
     iterate_labelled,
     random_frame,
@@ -205,6 +206,13 @@ def test_photographs_to_leave_out(folder: Path, tmp_path: Path) -> None:
     (folder / "1" / "3.png").unlink()
     with pytest.warns(UserWarning, match=r"1 photographs .* photos 0/9\.png"):
         Photos([folder], recipe, exclude=frozenset({("photos", "0/9.png")}))
+    for line in ("* 0/9.png", "photos ./0/9.png"):
+        listed.write_text(f"{line}\nother.tar 0/4.png\n")
+        with pytest.warns(UserWarning, match=r"1 photographs .*0/9\.png"):
+            Photos([folder], recipe, exclude=read_exclusions(listed))
+    listed.write_text("photos ./0/2.png\n")
+    assert Photos([folder], recipe, exclude=read_exclusions(listed)).count == 9
+    assert excluded(frozenset({("*", "a.png")}), "x.tar", "./a.png")  # as `tar cf x.tar .` names it
     listed.write_text("photos 0/2.png\nphotos\n")
     with pytest.raises(FinefillError, match=r"line 2: 'photos': write SHARD\.tar NAME"):
         read_exclusions(listed)
@@ -241,6 +249,25 @@ def test_override_checks_names_and_types() -> None:
     for wrong in ("batch", "bach=3", "batch=1.5", "flip=1", "rec_rates=[1]", "batch=1", "size=x"):
         with pytest.raises(FinefillError, match=wrong.partition("=")[0]):
             recipes.override(recipes.tiny(), [wrong])
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("square_sides=[80,48]", "square_sides must be a range"),
+        ("square_sides=[48,128]", "square_sides must be a range"),
+        ("validation=0", "at least 1"),
+        ("balance_batches=0", "at least 1"),
+        ("rec_samples=-1", "at least 0"),
+        ("perceptual_window=-5", "at least 0"),
+        ("matching_proportion=-1", "proportions must be at least 0"),
+        ('mask_mix=[["square",0.0]]', "shares of mask_mix"),
+        ('mask_mix=[["square",1],["box",-1]]', "shares of mask_mix"),
+    ],
+)
+def test_values_that_mean_nothing_are_refused(setting: str, told: str) -> None:
+    with pytest.raises(FinefillError, match=told):
+        recipes.override(recipes.tiny(), [setting])
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from finefill.errors import FinefillError
 from finefill.nets import FeatureDiscriminator
 
 
@@ -26,3 +27,9 @@ def test_feature_discriminator_judges_each_layers_cells_by_the_hole() -> None:
     trained = {name.partition(".")[0] for name, _ in net.named_parameters()}
     assert trained == {"heads"}  # the mixtures stay as drawn, and are kept in checkpoints
     assert {"mix_relu1_2", "deeper_relu1_2"} <= net.state_dict().keys()
+
+
+@pytest.mark.parametrize(("layers", "told"), [((), "none"), (("relu9_9",), "unknown 'relu9_9'")])
+def test_layers_that_are_not_there(layers: tuple[str, ...], told: str) -> None:
+    with pytest.raises(FinefillError, match=f"judged_layers: {told}: choose from relu1_1"):
+        FeatureDiscriminator(layers)

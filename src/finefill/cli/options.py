@@ -1,13 +1,16 @@
-"""Options that several commands have: ``@options.model`` above a command's function."""
+"""What several commands have: options, ``@options.model`` above a function; how they warn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 
 from finefill import files
+from finefill.errors import FinefillError
 
 FILLS = ("auto", "network", "regions")
 FILL = (
@@ -115,3 +118,22 @@ def once(context: click.Context, option: click.Parameter, given: tuple[str, ...]
 def strict(how: str) -> Option:
     """Refuse what would be warned of; ``how`` says that in a sentence."""
     return click.option("--strict", is_flag=True, help=how)
+
+
+@contextlib.contextmanager
+def warnings_on_stderr(*, strict: bool = False, writing: bool = False) -> Iterator[None]:
+    """Print what is warned of inside, or raise the first as a FinefillError if ``strict``.
+
+    What warns while ``writing`` is stopped by it at once: afterwards the file would be there.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("error" if strict and writing else "always", UserWarning)
+        try:
+            yield
+        except UserWarning as warning:
+            raise FinefillError(f"{warning} (--strict: nothing is written)") from None
+    for warned in caught:
+        if issubclass(warned.category, UserWarning):
+            if strict:
+                raise FinefillError(f"{warned.message} (--strict: nothing is written)")
+            click.echo(f"finefill: warning: {warned.message}", err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from finefill.cli import options
 from finefill.cli.training import need_torch
 from finefill.errors import FinefillError
 
@@ -127,7 +128,8 @@ def reproduce(
     assert runs is not None  # checked above
     deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
     gone = frozenset() if exclude is None else read_exclusions(exclude)
-    crops = Photos(photos, base(budget), exclude=gone, progress=not quiet)
+    with options.warnings_on_stderr():
+        crops = Photos(photos, base(budget), exclude=gone, progress=not quiet)
     names = known.variants_of(chosen)
     done = train_variants(
         names, plans, crops, runs, deadline=deadline, device=device, vgg=vgg, quiet=quiet

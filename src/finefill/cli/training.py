@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from finefill.cli import options
 from finefill.completion import Engine, catalog
 from finefill.data import recipes
 from finefill.errors import FinefillError
@@ -91,11 +92,12 @@ def train(
     world = place()
     left_out = frozenset() if exclude is None else read_exclusions(exclude)
     shown = not quiet and world.first
-    source = (
-        Stream(data, chosen, exclude=left_out, rank=world.rank, size=world.size)
-        if stream or any(map(is_stream, data))
-        else read_photos(list(map(Path, data)), chosen, exclude=left_out, progress=shown)
-    )
+    with options.warnings_on_stderr():
+        source = (
+            Stream(data, chosen, exclude=left_out, rank=world.rank, size=world.size)
+            if stream or any(map(is_stream, data))
+            else read_photos(list(map(Path, data)), chosen, exclude=left_out, progress=shown)
+        )
     done = train_run(
         chosen,
         source,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -174,7 +173,7 @@ def complete(
         )
     if convention is None:
         load_ahead(model)
-    with _warnings_on_stderr(strict=strict):
+    with options.warnings_on_stderr(strict=strict):
         read = files.read_photo(photo, max_pixels=max_pixels)
         size = read.rgb.shape[:2]
         placing: masks.Placing = {"orientation": read.orientation, "drawn": drawn}
@@ -258,7 +257,7 @@ def complete(
         hidden=hidden,
         overwrite=True,
     )
-    with _warnings_on_stderr(strict=strict, writing=True):
+    with options.warnings_on_stderr(strict=strict, writing=True):
         for text in report.warnings:
             warnings.warn(f"{photo}: {text}", stacklevel=1)
         files.write_photo(shown, report.rgb, hole, output, overwrite=not verify)
@@ -266,7 +265,7 @@ def complete(
         count = len(report.filled)
         click.echo(f"confidence: {report.confidence:.2f}, the lowest of {count} windows")
     if verify:
-        with _warnings_on_stderr():  # the file is written: nothing can stop that any more
+        with options.warnings_on_stderr():  # the file is written: nothing can stop that any more
             said = verify_file(read, hole, output, max_pixels=max_pixels)
         click.echo(said)
 
@@ -311,22 +310,3 @@ def demo(folder: Path) -> None:
         sheet = Image.fromarray(np.hstack([before, white, shown, white, after]))
         sheet.save(file, format="PNG")
     click.echo(f"{path}: before, mask, after; completed in {seconds:.2f} s")
-
-
-@contextlib.contextmanager
-def _warnings_on_stderr(*, strict: bool = False, writing: bool = False) -> Iterator[None]:
-    """Print what is warned of inside, or raise the first as a FinefillError if ``strict``.
-
-    What warns while ``writing`` is stopped by it at once: afterwards the file would be there.
-    """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("error" if strict and writing else "always", UserWarning)
-        try:
-            yield
-        except UserWarning as warning:
-            raise FinefillError(f"{warning} (--strict: nothing is written)") from None
-    for warned in caught:
-        if issubclass(warned.category, UserWarning):
-            if strict:
-                raise FinefillError(f"{warned.message} (--strict: nothing is written)")
-            click.echo(f"finefill: warning: {warned.message}", err=True)

@@ -342,8 +342,23 @@ def _shrink(image: RGB, unknown: Mask, window: Window) -> tuple[RGB, Mask]:
     hole = scale_mask(unknown, size)
     if hole.all():
         raise FinefillError("the mask leaves too little of the photo to complete it from")
+    if window.scale > 1:
+        return _enlarge(part, unknown, size), hole
     # Area averages: outside the pixels that the hole touches at all, nothing of it is mixed in.
     return _resized(part, size, Image.Resampling.BOX), hole
+
+
+def _enlarge(part: RGB, unknown: Mask, size: tuple[int, int]) -> RGB:
+    """A window's pixels, scaled up from those that are known alone; the rest is of no account."""
+
+    def larger(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+        how = Image.Resampling.BILINEAR  # its weights are never negative
+        return np.asarray(Image.fromarray(plane).resize((size[1], size[0]), how))
+
+    known = (~unknown).astype(np.float32)
+    weight = np.maximum(larger(known), 1e-6)
+    planes = [larger(part[..., channel] * known) / weight for channel in range(3)]
+    return np.rint(np.stack(planes, 2)).clip(0, 255).astype(np.uint8)
 
 
 def _copy_regions(

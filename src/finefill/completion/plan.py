@@ -39,6 +39,9 @@ LEAST_CONTEXT = 1.6
 SMALL_CONTEXT = 3.0
 ENOUGH = 0.625
 SMALLEST = 0.5
+# How much larger than it is a photo is seen at most, where it is smaller than the trained size.
+# Faces of 89 and 64 pixels, the middle half masked, are 3.5 dB better when they are seen at 128.
+ENLARGED = 2.0
 LONGEST = 4.0  # of its shorter side, that a hole may be long to be completed as a whole
 FULLEST = 0.25  # of its bounding box, that such a hole fills at least
 
@@ -84,7 +87,8 @@ class Window(NamedTuple):
     Attributes:
         box: what the network sees, in pixels of the photo.
         hole: the masked pixels in here are this window's to fill, and no other window's.
-        size: (height, width) at which the network sees ``box``; not larger than it.
+        size: (height, width) at which the network sees ``box``; larger than it, at most twice,
+            only where the photo is smaller than what the network was trained on.
         turn: 0, 1 … Windows of one turn need nothing from each other.
         known: the holes of windows of earlier turns that ``box`` sees; what they were filled with
             counts as known. All else that is masked is unknown.
@@ -98,7 +102,7 @@ class Window(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """The side the network sees by that of the photo, at most 1.
+        """The side the network sees by that of the photo, at most ``ENLARGED``.
 
         Of the longer sides, which rounding to whole pixels changes least.
         """
@@ -112,8 +116,9 @@ def plan(mask: Mask, card: Mapping[str, Any], masked: Box | None = None) -> list
     Args:
         mask: (H, W) bool, True = to be completed; H and W from 16 up.
         card: the model's: ``trained_size``, ``hole_range``, ``size_multiple``; ``detail`` allows
-            small windows for small holes; with ``fixed_size`` (height, width) the network takes
-            nothing else, and windows are of that size where the photo is.
+            small windows for small holes, without it a ``recipe`` enlarges small photos; with
+            ``fixed_size`` (height, width) the network takes nothing else, and windows are of that
+            size where the photo is.
         masked: a box that holds all masked pixels, which spares a look at the rest.
 
     Returns:
@@ -246,6 +251,8 @@ def _window(hole: Box, shape: tuple[int, ...], card: Mapping[str, Any]) -> Windo
         fixed = tuple(card["fixed_size"])
         box = window_around(hole, (round(fixed[0] / scale), round(fixed[1] / scale)), shape)
         return _at_scale(box, hole, scale, fixed)
+    if card.get("recipe") and not card.get("detail"):  # trained by finefill, at one size
+        scale = max(scale, min(ENLARGED, trained / min(shape), largest / hole.side))
     seen = hole.side * scale
     side = max(trained, round(CONTEXT * seen))
     if card.get("detail"):
@@ -254,13 +261,14 @@ def _window(hole: Box, shape: tuple[int, ...], card: Mapping[str, Any]) -> Windo
     if scale == 1:  # real surroundings instead of mirrored ones, and windows of the same size
         side = -(-side // multiple) * multiple
     box = window_around(hole, round(side / scale), shape)
-    return _at_scale(box, hole, scale, box.shape)
+    larger = max(scale, 1)
+    return _at_scale(box, hole, scale, (round(box.shape[0] * larger), round(box.shape[1] * larger)))
 
 
 def _at_scale(box: Box, hole: Box, scale: float, most: tuple[int, int]) -> Window:
     """The window of a box that is seen at a scale, at no more than ``most`` (height, width)."""
     sides = (max(MIN_SIDE, round(length * scale)) for length in box.shape)
-    height, width = (min(some) for some in zip(sides, box.shape, most, strict=True))
+    height, width = (min(some) for some in zip(sides, most, strict=True))
     return Window(box, hole, (height, width))
 
 

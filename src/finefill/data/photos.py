@@ -55,7 +55,7 @@ def read_exclusions(path: Path) -> Exclusions:
                 f"{path}, line {number}: {line.strip()!r}: write SHARD.tar NAME, or * NAME"
             )
         if name:
-            found.add((shard, name.strip()))
+            found.add((shard, name.strip().removeprefix("./")))
     return frozenset(found)
 
 
@@ -268,7 +268,8 @@ def source_name(path: Path) -> str:
 
 
 def excluded(exclude: Exclusions, shard: str, name: str) -> bool:
-    """Whether a photograph of a shard (its file name) is to be left out."""
+    """Whether a photograph of a shard (its file name) is to be left out; ``./`` does not count."""
+    name = name.removeprefix("./")
     return (shard, name) in exclude or ("*", name) in exclude
 
 
@@ -276,14 +277,14 @@ def _without(paths: Sequence[Path], exclude: Exclusions) -> Iterable[tuple[str, 
     """The photographs of ``paths`` but those that ``exclude`` names; see read_exclusions.
 
     Warns:
-        UserWarning: one that it names in a shard of ``paths`` is not there.
+        UserWarning: one that it names in a shard of ``paths``, or wherever it lies, is not there.
     """
-    found, shards = set[tuple[str, str]](), set[str]()
+    found, shards = set[tuple[str, str]](), {"*"}
     for path in paths:
         shard = source_name(path)
         shards.add(shard)
         for name, read in iterate_photos([path]):
-            found.add((shard, name))
+            found |= {(some, name.removeprefix("./")) for some in (shard, "*")}
             if not excluded(exclude, shard, name):
                 yield name, read()
     if missing := sorted(line for line in exclude - found if line[0] in shards):

@@ -115,6 +115,27 @@ class Recipe:
             < self.crop[0]
             <= self.crop[1],
             "rotation must be from 0 to 45 degrees": not 0 <= self.rotation <= 45,
+            "square_sides must be a range from a smaller to a larger side, below 128": not 0
+            < self.square_sides[0]
+            <= self.square_sides[1]
+            < 128,
+            "validation and balance_batches must be at least 1": min(
+                self.validation, self.balance_batches
+            )
+            < 1,
+            "rec_samples, all_samples, balance_every, discriminator_warmup and perceptual_window "
+            "must be at least 0": min(
+                self.rec_samples,
+                self.all_samples,
+                self.balance_every,
+                self.discriminator_warmup,
+                self.perceptual_window,
+            )
+            < 0,
+            "proportions must be at least 0; 0 switches a term off": min(
+                self.adversarial_proportion, self.perceptual_proportion, self.matching_proportion
+            )
+            < 0,
             "perceptual_every must be at least 1, and 1 where the discriminator sees features": (
                 self.perceptual_every < 1
                 or (self.discriminator == "features" and self.perceptual_every > 1)
@@ -124,7 +145,8 @@ class Recipe:
             "fixed_lambdas knows adv, per and match": any(
                 name not in ("adv", "per", "match") for name, _ in self.fixed_lambdas
             ),
-            "matching_proportion needs discriminator=patch and an adversarial_proportion": (
+            "matching_proportion needs discriminator=patch and an adversarial_proportion; "
+            "--set matching_proportion=0 does without": (
                 self.matching_proportion > 0
                 and not (self.discriminator == "patch" and self.adversarial_proportion > 0)
             ),
@@ -137,11 +159,17 @@ class Recipe:
             "attention needs generator=plus": self.attention and self.generator != "plus",
             "attention_rate must be more than 0": not self.attention_rate > 0,
             f"augment knows {', '.join(AUGMENTS)}": not set(self.augment) <= set(AUGMENTS),
-            "augment needs discriminator=image or patch": bool(self.augment)
+            "augment needs discriminator=image or patch; --set 'augment=[]' does without": bool(
+                self.augment
+            )
             and self.discriminator not in ("image", "patch"),
             "precision must be auto, bf16 or fp32": self.precision not in ("auto", "bf16", "fp32"),
             f"mask_mix knows {', '.join(MASKS)}": not self.mask_mix
             or any(kind not in MASKS for kind, _ in self.mask_mix),
+            "the shares of mask_mix must be at least 0, one of them more": any(
+                share < 0 for _, share in self.mask_mix
+            )
+            or not any(share for _, share in self.mask_mix),
             "ema_decay must be in [0, 1)": not 0 <= self.ema_decay < 1,
             "log_every and checkpoint_every must be at least 1": min(
                 self.log_every, self.checkpoint_every
@@ -229,10 +257,11 @@ def scenes() -> Recipe:
 
 
 def faces() -> Recipe:
-    """Faces at many scales, shorter side 160: what version 6 of ``faces`` was trained with.
+    """Faces at many scales, shorter side 160: nearly what version 6 of ``faces`` was trained with.
 
-    The networks of :func:`scenes`. An hour and a half on two CPU cores, begun with the weights of
-    version 5 (``--from``); it came to these settings on the way (docs/results).
+    The networks of :func:`scenes`. An hour and a half on two CPU cores. The shipped model began
+    with the weights of version 5 and came to these settings on the way (docs/results); from
+    scratch they were not tried.
     """
     return dataclasses.replace(
         scenes(),

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finefill.nets.vgg import BLOCKS
+from finefill.errors import FinefillError
+from finefill.nets.vgg import BLOCKS, LAYERS
 
 
 class FeatureDiscriminator(nn.Module):
@@ -24,10 +25,18 @@ class FeatureDiscriminator(nn.Module):
     Args:
         layers: ReLU outputs of VGG16 such as ``"relu2_2"``, of different blocks.
         width: channels of the mixtures and heads.
+
+    Raises:
+        FinefillError: an unknown layer, or none.
     """
 
     def __init__(self, layers: Sequence[str], width: int = 64) -> None:
         super().__init__()
+        if not layers or (unknown := [name for name in layers if name not in LAYERS]):
+            raise FinefillError(
+                f"judged_layers: {f'unknown {unknown[0]!r}' if layers else 'none'}: "
+                f"choose from {', '.join(LAYERS)}"
+            )
         self.layers = tuple(sorted(layers))  # from the shallowest to the deepest
         self.heads = nn.ModuleDict()
         spectral = nn.utils.parametrizations.spectral_norm
