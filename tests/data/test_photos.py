@@ -151,7 +151,7 @@ def test_an_epoch_visits_every_photograph_once(folder: Path) -> None:
 def test_too_few_or_too_small(folder: Path) -> None:
     with pytest.raises(FinefillError, match="too few"):
         Photos([folder], dataclasses.replace(recipes.tiny(), batch=64))
-    with pytest.raises(FinefillError, match="fewer than the crop"):
+    with pytest.raises(FinefillError, match=r"fewer than the crop of 64.*--set 'crop=\[40,64\]'"):
         Photos([folder], dataclasses.replace(recipes.tiny(), crop=(64, 64)))
 
 

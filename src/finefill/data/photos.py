@@ -119,7 +119,8 @@ def fit(image: Pixels, recipe: Recipe, name: str) -> Pixels:
     if min(image.shape[:2]) < recipe.crop[0]:
         raise FinefillError(
             f"{name}: {image.shape[1]}x{image.shape[0]} pixels are fewer than the crop of "
-            f"{recipe.crop[0]}; remove it or use --set 'crop=[{min(image.shape[:2])},…]'"
+            f"{recipe.crop[0]}; remove it or use --set "
+            f"'crop=[{min(image.shape[:2])},{recipe.crop[1]}]'"
         )
     return image
 
