@@ -279,7 +279,6 @@ def faces() -> Recipe:
         ),
         augment=("colour", "shift", "cutout"),
         adversarial_proportion=2.0,
-        perceptual_proportion=5.0,
         matching_proportion=1.5,
         balance_batches=8,
         balance_every=600,
