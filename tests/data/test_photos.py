@@ -129,6 +129,31 @@ def test_batches_depend_on_seed_and_step_alone(folder: Path) -> None:
     assert (training_batch(photos, recipe, 8)[0] != first[0]).any()
 
 
+def test_batches_of_several_sizes(folder: Path) -> None:
+    """One size for the whole batch; holes scale along; without other sizes nothing changes."""
+    one = dataclasses.replace(recipes.tiny(), mask_mix=(("square", 1.0),), generator="plus")
+    recipe = dataclasses.replace(one, other_sizes=(48, 64), discriminator="patch")
+    photos = Photos([folder], recipe)
+    shapes = set()
+    for step in range(12):
+        images, holes = training_batch(photos, recipe, step)
+        side = images.shape[1]
+        assert images.shape == (4, side, side, 3)
+        assert holes.shape == (4, side, side)
+        sides = holes.any(1).sum(1)
+        assert (sides >= round(48 * side / 128)).all()
+        assert (sides <= round(80 * side / 128)).all()
+        part = training_batch(photos, recipe, step, 1, 2)
+        assert np.array_equal(part[0], images[2:])
+        if side == one.size:
+            for found, expected in zip(
+                (images, holes), training_batch(photos, one, step), strict=True
+            ):
+                assert np.array_equal(found, expected)
+        shapes.add(side)
+    assert shapes == {32, 48, 64}
+
+
 def test_batches_made_ahead_are_the_same(folder: Path) -> None:
     recipe = recipes.tiny()
     photos, ahead = Photos([folder], recipe), Ahead()
@@ -256,6 +281,8 @@ def test_override_checks_names_and_types() -> None:
     [
         ("square_sides=[80,48]", "square_sides must be a range"),
         ("square_sides=[48,128]", "square_sides must be a range"),
+        ("other_sizes=[48]", "other_sizes needs"),  # `tiny` has the paper's discriminator
+        ("size=0", "size and other_sizes must be at least 1"),
         ("validation=0", "at least 1"),
         ("balance_batches=0", "at least 1"),
         ("rec_samples=-1", "at least 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import tarfile
@@ -97,6 +98,18 @@ def test_a_stream_is_a_function_of_its_settings(shards: Path) -> None:
     assert batches[0][0].shape == (4, 32, 32, 3)
     assert batches[0][1].shape == (4, 32, 32)
     assert not np.array_equal(Stream(source, RECIPE).batch(6)[0], batches[0][0])
+
+
+def test_processes_agree_on_the_size_of_a_batch(shards: Path) -> None:
+    recipe = dataclasses.replace(
+        RECIPE, generator="plus", discriminator="patch", other_sizes=(40, 48, 64)
+    )
+    sides = []
+    for rank in range(2):
+        stream = Stream([f"{shards}/s-{{00..03}}.tar"], recipe, rank=rank, size=2)
+        sides.append([stream.batch(step)[0].shape[1] for step in range(6)])
+    assert sides[0] == sides[1]
+    assert len(set(sides[0])) > 1
 
 
 def test_processes_read_different_shards(shards: Path) -> None:

@@ -73,8 +73,8 @@ PLUS = ["generator=plus", "discriminator=patch", "widths=[8,16]", "depths=[1,1]"
 
 
 def test_resuming_restores_every_state_of_the_plus_networks(photos: Path, tmp_path: Path) -> None:
-    """Spectral normalisation keeps vectors of its own."""
-    recipe = recipes.override(RECIPE, PLUS)
+    """Spectral normalisation keeps vectors of its own; batches have one of two sizes each."""
+    recipe = recipes.override(RECIPE, [*PLUS, "other_sizes=[48]"])
     assert loop.train(recipe, [photos], tmp_path / "whole", device="cpu", quiet=True)
     results = [loop.train(recipe, [photos], tmp_path / "parts", max_minutes=0, quiet=True)]
     while not results[-1]:
@@ -177,6 +177,22 @@ def test_a_full_disk_stops_a_run_in_one_line(photos: Path, tmp_path: Path) -> No
 def test_dilations_beyond_the_map_are_refused(photos: Path, tmp_path: Path) -> None:
     recipe = recipes.override(RECIPE, ["dilations=[2,8]"])  # 32 pixels, three levels: 8x8
     with pytest.raises(FinefillError, match="a side of 8 at a size of 32"):
+        loop.train(recipe, [photos], tmp_path / "run", device="cpu", quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ("[36,30]", "size 30 is not a multiple of 4"),
+        (
+            "[64,24]",
+            "dilations of 6 reach beyond the deepest level, whose map has a side of 6 at a",
+        ),
+    ],
+)
+def test_every_size_fits_the_network(sizes: str, told: str, photos: Path, tmp_path: Path) -> None:
+    recipe = recipes.override(RECIPE, [*PLUS, "dilations=[6]", f"other_sizes={sizes}"])
+    with pytest.raises(FinefillError, match=told):
         loop.train(recipe, [photos], tmp_path / "run", device="cpu", quiet=True)
 
 

@@ -36,6 +36,11 @@ def test_crops_cut_on_the_device_show_what_those_of_the_cpu_do(tmp_path: Path) -
         second, _ = resident.batch(step, rank=1, ranks=2)
         assert torch.equal(second, found[4:])
     # Whole pixels: nothing is rounded, so not half a pixel may be between the two.
+    two = dataclasses.replace(recipe, other_sizes=(48,), discriminator="patch")
+    resident = Resident(photos, two, CPU)
+    sides = [training_batch(photos, two, step)[0].shape[1] for step in range(8)]
+    assert set(sides) == {32, 48}
+    assert [resident.batch(step)[0].shape[2] for step in range(8)] == sides
     at, pixels = (
         Frame(30, 40, 20),
         torch.from_numpy(photos.train[0].transpose(2, 0, 1).copy())[None],

@@ -111,6 +111,20 @@ def test_one_pass_of_the_judge_gives_both_its_terms(adversarial: str, photos: Pa
     assert len(passes) == 4  # two of the discriminator's own step, two of the generator's
 
 
+def test_the_perceptual_window_scales_with_the_batch(photos: Path) -> None:
+    recipe = dataclasses.replace(
+        RECIPE, generator="plus", discriminator="patch", perceptual_window=20, other_sizes=(48,)
+    )
+    parts, _ = second_stage(recipe, photos)
+    for side, window in ((32, 20), (48, 30)):
+        mask = torch.zeros(1, 1, side, side)
+        mask[..., 4:12, 8:20] = 1
+        scene = steps.see(parts, torch.rand(1, 3, side, side), mask)
+        assert scene.window is not None
+        assert scene.window.shape == (1, 1, window, window)
+        assert scene.window.sum() == mask.sum()
+
+
 def test_a_relativistic_judge_compares_the_pair(photos: Path) -> None:
     """Both steps take the difference of the same cells' logits, each with its own sign."""
     recipe = dataclasses.replace(RECIPE, discriminator="patch", adversarial="relativistic")

@@ -6,6 +6,7 @@ same batches as one that was not.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import math
@@ -302,11 +303,19 @@ def training_batch(
     """Batch number ``step`` of a run: images (N, S, S, 3) uint8 and masks (N, S, S) bool.
 
     Every epoch visits each photograph once in an order drawn from (seed, epoch); crop position,
-    flip and mask are drawn from (seed, step). Of several ``ranks`` each gets its slice of the
-    same batch, N / ranks long.
+    flip and mask are drawn from (seed, step), and S is one of the recipe's sizes. Of several
+    ``ranks`` each gets its slice of the same batch, N / ranks long.
     """
     chosen = [photos.train[n] for n in batch_numbers(len(photos.train), recipe, step)]
-    return crops_and_masks(chosen, recipe, step, rank, ranks, photos.outlines)
+    return crops_and_masks(chosen, at_step(recipe, step), step, rank, ranks, photos.outlines)
+
+
+def at_step(recipe: Recipe, step: int) -> Recipe:
+    """The recipe with the size that batch number ``step`` has, drawn from (seed, step)."""
+    if not recipe.other_sizes:
+        return recipe
+    rng = np.random.default_rng((recipe.seed, 7, step))
+    return dataclasses.replace(recipe, size=int(rng.choice(recipe.sizes)))
 
 
 def batch_numbers(count: int, recipe: Recipe, step: int) -> list[int]:

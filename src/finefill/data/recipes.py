@@ -29,6 +29,9 @@ class Recipe:
     # A crop's side is drawn from the range `crop` and cut to the photograph's. The crop is turned
     # by up to `rotation` degrees, as far as it stays inside.
     size: int = 128
+    # A batch is scaled to `size` or one of these instead, drawn for each; holes scale along. A
+    # network that saw one side only knows where that one ends.
+    other_sizes: tuple[int, ...] = ()
     crop: tuple[int, int] = (128, 128)
     rotation: float = 0.0
     shorter_side: int | None = None
@@ -60,7 +63,8 @@ class Recipe:
     # The same augmentation of original and completed before the discriminator: kinds, see AUGMENTS.
     augment: tuple[str, ...] = ()
     # Perceptual network (§3.3, §4.5): w_l by layer. `perceptual_window` > 0 looks only at a
-    # window of that many pixels around each hole, which saves time; 0 at the whole image.
+    # window of that many pixels around each hole, at `size` (scaled with a batch's size), which
+    # saves time; 0 at the whole image.
     vgg_layers: tuple[tuple[str, float], ...] = (
         ("relu2_2", 1.0),
         ("relu3_3", 1.0),
@@ -110,6 +114,12 @@ class Recipe:
             f"generator must be one of {', '.join(GENERATORS)}": self.generator not in GENERATORS,
             f"discriminator must be one of {', '.join(DISCRIMINATORS)}": (
                 self.discriminator not in DISCRIMINATORS
+            ),
+            "size and other_sizes must be at least 1": min(self.sizes) < 1,
+            "other_sizes needs generator=paper or plus and discriminator=patch or features: the "
+            "others have one size": bool(self.other_sizes)
+            and not (
+                self.generator in ("paper", "plus") and self.discriminator in ("patch", "features")
             ),
             "crop must be a range from a smaller to a larger side": not 0
             < self.crop[0]
@@ -179,6 +189,11 @@ class Recipe:
         for text, wrong in problems.items():
             if wrong:
                 raise FinefillError(f"recipe {self.name}: {text}")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sides that a batch's crops may be scaled to, in pixels; the first is ``size``."""
+        return (self.size, *self.other_sizes)
 
     @property
     def rec_steps(self) -> int:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from finefill.data.photos import (
     Exclusions,
     Pixels,
+    at_step,
     crops_and_masks,
     excluded,
     fit,
@@ -103,7 +104,7 @@ class Stream:
         count = self.recipe.batch // self.size
         chosen = list(itertools.islice(self.photographs, count))
         step_and_rank = step * self.size + self.rank
-        return crops_and_masks(chosen, self.recipe, step_and_rank)
+        return crops_and_masks(chosen, at_step(self.recipe, step), step_and_rank)
 
     def _decoded(self, start: int) -> Iterator[Pixels]:
         """Photographs unpacked by threads, some batches ahead, in the order of the stream."""

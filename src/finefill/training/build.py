@@ -40,10 +40,11 @@ def generator(recipe: Recipe) -> CompletionNet:
             dilated=recipe.dilated,
             intermediate=recipe.intermediate,
         )
-    if recipe.size % net.size_multiple:
-        raise FinefillError(
-            f"recipe {recipe.name}: size {recipe.size} is not a multiple of {net.size_multiple}"
-        )
+    for size in recipe.sizes:
+        if size % net.size_multiple:
+            raise FinefillError(
+                f"recipe {recipe.name}: size {size} is not a multiple of {net.size_multiple}"
+            )
     return net
 
 

@@ -222,6 +222,8 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _pair(recipe: Recipe, device: torch.device) -> Pair:
+    if recipe.other_sizes:
+        raise FinefillError(f"recipe {recipe.name}: a DCGAN has one size; leave out other_sizes")
     torch.manual_seed(recipe.seed)
     width = recipe.discriminator_width
     try:

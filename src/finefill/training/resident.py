@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finefill.data import Frame, Photos, Recipe, batch_numbers, frames_and_masks
+from finefill.data import Frame, Photos, Recipe, at_step, batch_numbers, frames_and_masks
 from finefill.errors import FinefillError
 
 
@@ -42,13 +42,13 @@ class Resident:
     def batch(self, step: int, rank: int = 0, ranks: int = 1) -> tuple[Tensor, Tensor]:
         """A process's slice of a batch: images (n, 3, S, S) in [-1, 1], masks (n, 1, S, S)."""
         numbers = batch_numbers(len(self.sizes), self.recipe, step)
-        frames, holes = frames_and_masks(
-            [self.sizes[n] for n in numbers], self.recipe, step, self.outlines
-        )
+        recipe = at_step(self.recipe, step)
+        sizes = [self.sizes[n] for n in numbers]
+        frames, holes = frames_and_masks(sizes, recipe, step, self.outlines)
         length = len(numbers) // ranks
         own = slice(rank * length, (rank + 1) * length)
         at = torch.tensor(numbers[own], device=self.device)
-        images = cut_here(self.pixels[at], frames[own], self.recipe.size)
+        images = cut_here(self.pixels[at], frames[own], recipe.size)
         mask = torch.from_numpy(np.stack(holes[own])).to(self.device)[:, None].float()
         return images.contiguous(memory_format=torch.channels_last), mask
 

@@ -49,11 +49,12 @@ def check_dilations(recipe: Recipe) -> None:
     if recipe.generator not in ("paper", "plus") or not recipe.dilated:
         return
     halvings = len(recipe.widths) - (recipe.generator == "paper")
-    side = recipe.size >> halvings
+    smallest = min(recipe.sizes)
+    side = smallest >> halvings
     if max(recipe.dilations) >= side:
         raise FinefillError(
             f"dilations of {max(recipe.dilations)} reach beyond the deepest level, whose map has a "
-            f"side of {side} at a size of {recipe.size}: use smaller ones (--set dilations=…)"
+            f"side of {side} at a size of {smallest}: use smaller ones (--set dilations=…)"
         )
 
 

@@ -101,7 +101,8 @@ def see(
         )
     if parts.vgg is not None and perceptual:
         original, completed, scene.window = image, scene.completed, mask
-        if side := parts.recipe.perceptual_window:
+        if window := parts.recipe.perceptual_window:
+            side = round(window * image.shape[-1] / parts.recipe.size)
             original, completed, scene.window = around_holes(original, completed, mask, side)
         with parts.autocast():
             with torch.no_grad():
