@@ -210,6 +210,11 @@ class TestTraining:
 
         with pytest.raises(FinefillError, match="holds a run already"):
             train(RECIPE, photos, finished)
+        two = dataclasses.replace(
+            RECIPE, generator="plus", discriminator="patch", other_sizes=(32,)
+        )
+        with pytest.raises(FinefillError, match="has one size"):
+            train(two, photos, tmp_path / "two")
         with pytest.raises(FinefillError, match=r"recipe tiny: .* got 24"):
             train(dataclasses.replace(RECIPE, size=24), photos, tmp_path / "new")
         checkpoint.save(tmp_path / checkpoint.LAST, {"a": torch.ones(1)}, {"step": 1})
