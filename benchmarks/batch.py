@@ -35,7 +35,7 @@ from finefill.batch.manifest import open_manifest
 from finefill.batch.task import entry_of
 from finefill.completion import Engine, cpus, load
 from finefill.files import read_photo, replacing
-from machine import peak_bytes
+from machine import peak_bytes, script
 
 DEMO = Path(finefill.__file__).parent / "assets" / "demo.jpg"
 SIZES = {(256, 256): 30, (1024, 1024): 20, (3000, 4000): 8}  # height, width: photos measured
@@ -228,4 +228,4 @@ def _markdown(facts: Row) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -23,6 +23,7 @@ import finefill
 from finefill.completion import Engine, confidence, fill_with_report
 from finefill.data import iterate_images
 from finefill.files import replacing
+from machine import script
 
 SIDES = (16, 200)  # pixels, at most 0.6 of the photograph's shorter side
 
@@ -99,4 +100,4 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

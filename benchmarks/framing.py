@@ -24,6 +24,7 @@ from finefill.data import iterate_images, outlines_of
 from finefill.data.photos import center_frame, cut
 from finefill.evaluation import kinds, metrics, protocol, report
 from finefill.files import RGB
+from machine import count, script
 
 FRAMINGS = (0.7, 1.0, 1.4)
 USUAL = 0.8  # of the shorter side: framing 1
@@ -85,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+", help="names of shipped models, or .onnx files")
     parser.add_argument("--data", nargs="+", type=Path, required=True)
-    parser.add_argument("--limit", type=int, default=150)
+    parser.add_argument("--limit", type=count, default=150)
     parser.add_argument("--masks", default="center", help="kind: see finefill evaluate")
     parser.add_argument(
         "--objects", nargs="*", type=Path, default=[], help="outlines of --masks objects"
@@ -109,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

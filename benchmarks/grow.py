@@ -27,6 +27,7 @@ from finefill.evaluation import lite0, metrics
 from finefill.files import RGB, replacing
 from finefill.masks import Mask
 from finefill.reproduce.removal import CAR, GROW, removals
+from machine import script
 from removals import box_of, shape_of, text
 
 SIDES = (32, 128)  # pixels, of an object
@@ -139,4 +140,4 @@ def summary(values: list[float]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -1,11 +1,14 @@
-"""The machine that a benchmark runs on, and the memory of its processes."""
+"""What the benchmarks share: the machine they run on, memory of processes, a script's end."""
 
 from __future__ import annotations
 
 import platform
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from finefill.errors import FinefillError
 
 # `finefill` in a process that tells its own peak at the end: by the count of `wait4` a process
 # begins with its parent's.
@@ -33,3 +36,19 @@ def peak_bytes() -> int:
         return 1024 * int(line.split()[1])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def script(main: Callable[[], None]) -> None:
+    """Run a script; what its user can mend is told in one line, with exit code 2."""
+    try:
+        main()
+    except (FinefillError, OSError) as error:
+        sys.stderr.write(f"finefill: {error}\n")
+        sys.exit(2)
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    if (number := int(text)) < 1:
+        raise ValueError(text)  # argparse names the option and the value
+    return number

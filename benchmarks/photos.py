@@ -30,7 +30,7 @@ from finefill.completion import cpus, fill_photo, fill_with_report
 from finefill.completion.plan import plan
 from finefill.evaluation.sheets import plot_png
 from finefill.files import read_photo, replacing
-from machine import MEASURED, peak_bytes
+from machine import MEASURED, peak_bytes, script
 
 DEMO = Path(finefill.__file__).parent / "assets" / "demo.jpg"
 TIMES = 2  # a call is timed; the shortest counts, as others use the machine too
@@ -251,4 +251,4 @@ def _markdown(facts: Row) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -22,6 +22,7 @@ from finefill.completion import fill_photo
 from finefill.evaluation import baselines, kinds, metrics, protocol
 from finefill.files import RGB, read_photo
 from framing import compare, load
+from machine import script
 
 SIDE = 360  # pixels, of the square around a head
 HOLES = (40, 64, 90, 130)  # pixels, sides
@@ -90,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from machine import MEASURED, processor
+from machine import MEASURED, processor, script
 
 HERE = Path(__file__).resolve().parent
 SIZES, HOLES = (512, 1024, 4000), (50, 100, 200, 400)  # a removal: photograph and hole, sides
@@ -611,4 +611,4 @@ def _cell(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -25,6 +25,7 @@ from finefill.evaluation.features import shared
 from finefill.files import RGB, read_photo, replacing
 from finefill.masks import Mask
 from finefill.reproduce.removal import removals, sheet
+from machine import script
 
 REGION = 4  # sides of the hole that every method sees
 JUDGED = 2  # sides of the hole within which features are compared
@@ -237,4 +238,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

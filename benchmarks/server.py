@@ -35,6 +35,7 @@ from PIL import Image
 import finefill
 from finefill import files, masks
 from finefill.completion import Engine, cpus, fill_photo, locate
+from machine import script
 
 BOX = (96, 96, 64, 64)
 DIRECT = 30  # seconds without a server, at most
@@ -250,4 +251,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -26,7 +26,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from machine import peak_bytes, processor
+from machine import peak_bytes, processor, script
 
 HERE = Path(__file__).resolve().parent
 SIZES = (128, 256, 512, 1024)
@@ -634,4 +634,4 @@ def version(package: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -23,6 +23,7 @@ from finefill.data import Pixels
 from finefill.errors import FinefillError
 from finefill.evaluation import metrics, protocol
 from finefill.masks import center_square
+from machine import script
 
 SIZE = 128
 
@@ -68,4 +69,4 @@ def halved(image: Pixels) -> Pixels:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

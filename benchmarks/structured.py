@@ -33,7 +33,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from finefill.completion import fill_with_report, load, window_around
-from finefill.completion.plan import Box
 from finefill.data import iterate_images, iterate_labelled
 from finefill.evaluation import metrics, sheets
 from finefill.evaluation.baselines import load_baseline
@@ -41,6 +40,8 @@ from finefill.evaluation.lite0 import shared
 from finefill.files import RGB, replacing
 from finefill.masks import Mask, random_object
 from finefill.reproduce.removal import removals
+from machine import script
+from removals import box_of
 
 SEED = 24
 SHARES = (0.03, 0.07)  # of the photograph, that a hole has
@@ -142,12 +143,6 @@ def fill_cases(folder: Path, methods: Sequence[str]) -> None:
             Image.fromarray(completed).save(folder / method / f"{name}.png")
         (folder / method / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
         print(method, "median s", np.median([one["seconds"] for one in facts.values()]), flush=True)
-
-
-def box_of(mask: Mask) -> Box:
-    """The rectangle around everything masked."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
 
 
 def distance(original: RGB, completed: RGB, mask: Mask) -> float:
@@ -374,4 +369,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -32,7 +32,7 @@ from finefill.data import Photos, Recipe, recipes
 from finefill.training import batches, schedule, setup, stages
 from finefill.training.ahead import Ahead
 from finefill.training.steps import train_step
-from machine import processor
+from machine import processor, script
 
 ASSETS = Path(finefill.__file__).parent / "assets"
 # Each adds to the one before, but for the last three, which add to the perceptual window. bf16 is
@@ -300,4 +300,4 @@ def wait(device: torch.device) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

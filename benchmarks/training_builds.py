@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from machine import processor
+from machine import processor, script
 
 HERE = Path(__file__).resolve().parent
 NOW, BEFORE = HERE.parent / "src", "before"
@@ -144,4 +144,4 @@ def work(*, keep: bool, batch: int, settings: dict[str, Any], every: list[str]) 
 
 
 if __name__ == "__main__":
-    main()
+    script(main)
