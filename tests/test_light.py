@@ -39,7 +39,7 @@ FACES = {
         window_around
     """,
     "finefill.data": """
-        Exclusions Frame OBJECT_LABELS Photos Pixels Recipe SUFFIXES Stream batch_numbers
+        Exclusions Frame OBJECT_LABELS Photos Pixels Recipe SUFFIXES Stream at_step batch_numbers
         frames_and_masks from_json is_photo is_stream iterate_images iterate_labelled outlines_of
         random_mask read_exclusions read_image read_photos recipes shrink source_name
         training_batch validation_batches
