@@ -23,7 +23,7 @@ import finefill
 from finefill.completion import Engine, confidence, fill_with_report
 from finefill.data import iterate_images
 from finefill.files import replacing
-from machine import script
+from machine import script, whole_number
 
 SIDES = (16, 200)  # pixels, at most 0.6 of the photograph's shorter side
 
@@ -32,7 +32,7 @@ def main() -> None:
     """Measure and write ``confidence.json``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="+", metavar="MODEL=PATH", help="folder or tar shard")
-    parser.add_argument("--images", type=int, default=300, help="of each, at most")
+    parser.add_argument("--images", type=whole_number, default=300, help="of each, at most")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     given = parser.parse_args()
     rows = []

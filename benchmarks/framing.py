@@ -24,7 +24,7 @@ from finefill.data import iterate_images, outlines_of
 from finefill.data.photos import center_frame, cut
 from finefill.evaluation import kinds, metrics, protocol, report
 from finefill.files import RGB
-from machine import count, script
+from machine import above_zero, script, whole_number
 
 FRAMINGS = (0.7, 1.0, 1.4)
 USUAL = 0.8  # of the shorter side: framing 1
@@ -86,13 +86,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+", help="names of shipped models, or .onnx files")
     parser.add_argument("--data", nargs="+", type=Path, required=True)
-    parser.add_argument("--limit", type=count, default=150)
+    parser.add_argument("--limit", type=whole_number, default=150)
     parser.add_argument("--masks", default="center", help="kind: see finefill evaluate")
     parser.add_argument(
         "--objects", nargs="*", type=Path, default=[], help="outlines of --masks objects"
     )
     parser.add_argument("--metrics", default="psnr", help="such as psnr,lite0")
-    parser.add_argument("--framings", nargs="*", type=float, default=FRAMINGS)
+    parser.add_argument("--framings", nargs="+", type=above_zero, default=FRAMINGS)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, help="JSON file")
     options = parser.parse_args()

@@ -27,7 +27,7 @@ from finefill.evaluation import lite0, metrics
 from finefill.files import RGB, replacing
 from finefill.masks import Mask
 from finefill.reproduce.removal import CAR, GROW, removals
-from machine import script
+from machine import script, whole_number
 from removals import box_of, shape_of, text
 
 SIDES = (32, 128)  # pixels, of an object
@@ -90,7 +90,7 @@ def main() -> None:
     """Parse, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("labelled", nargs="+", type=Path)
-    parser.add_argument("--cases", type=int, default=60)
+    parser.add_argument("--cases", type=whole_number, default=60)
     parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parent / "results")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)  # before ten minutes of work

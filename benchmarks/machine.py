@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,9 +46,18 @@ def script(main: Callable[[], None]) -> None:
     except (FinefillError, OSError) as error:
         sys.stderr.write(f"finefill: {error}\n")
         sys.exit(2)
+    except subprocess.CalledProcessError:  # it has told why
+        sys.exit(2)
 
 
-def count(text: str) -> int:
+def above_zero(text: str) -> float:
+    """A number above 0, for argparse."""
+    if not (number := float(text)) > 0:
+        raise ValueError(text)
+    return number
+
+
+def whole_number(text: str) -> int:
     """A whole number from 1 on, for argparse."""
     if (number := int(text)) < 1:
         raise ValueError(text)  # argparse names the option and the value

@@ -14,7 +14,7 @@ import torch
 
 from finefill.evaluation import features, kinds, lite0, metrics, protocol
 from finefill.evaluation.baselines import mean_colour
-from machine import count, script
+from machine import script, whole_number
 
 WITHOUT = ("l1", "l2", "psnr", "ssim", "seam", "vgg16", "frechet")
 
@@ -34,7 +34,7 @@ def main() -> None:
     """Print the ratio as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="+", type=Path, required=True)
-    parser.add_argument("--limit", type=count, default=1000)
+    parser.add_argument("--limit", type=whole_number, default=1000)
     given = parser.parse_args()
     torch.set_num_threads(1)
     test = protocol.load_test_set(given.data, given.limit)

@@ -26,7 +26,7 @@ from typing import Any
 from finefill.completion import fill_photo, load
 from finefill.evaluation import Method, kinds, load_baseline, protocol, sheets
 from finefill.files import replacing
-from machine import count, script
+from machine import script, whole_number
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSICAL = ("--baseline", "patchmatch", "--baseline", "telea")
@@ -324,7 +324,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--runs", type=Path, help="trainings of table1: celeba, scenes")
     parser.add_argument("--only", nargs="+", choices=list(TABLES), default=list(TABLES))
-    parser.add_argument("--limit", type=count, default=140)
+    parser.add_argument("--limit", type=whole_number, default=140)
     parser.add_argument(
         "--keep", nargs="+", default=[], help="methods whose rows stay: same inputs by hash"
     )

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from machine import MEASURED, processor, script
+from machine import MEASURED, processor, script, whole_number
 
 HERE = Path(__file__).resolve().parent
 SIZES, HOLES = (512, 1024, 4000), (50, 100, 200, 400)  # a removal: photograph and hole, sides
@@ -55,8 +55,8 @@ def main() -> None:
     parser.add_argument("before", type=Path, nargs="?", help="a wheel or a checkout")
     parser.add_argument("--only", nargs="*", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--data", type=Path, nargs="*", default=[], help="photographs")
-    parser.add_argument("--turns", type=int, default=TURNS)
-    parser.add_argument("--count", type=int, help="photographs of a folder")
+    parser.add_argument("--turns", type=whole_number, default=TURNS)
+    parser.add_argument("--count", type=whole_number, help="photographs of a folder")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results")
     options = parser.parse_args()

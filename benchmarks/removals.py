@@ -25,7 +25,7 @@ from finefill.evaluation.features import shared
 from finefill.files import RGB, read_photo, replacing
 from finefill.masks import Mask
 from finefill.reproduce.removal import removals, sheet
-from machine import script
+from machine import script, whole_number
 
 REGION = 4  # sides of the hole that every method sees
 JUDGED = 2  # sides of the hole within which features are compared
@@ -222,7 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--labels", nargs="+", type=Path, required=True)
-    parser.add_argument("--holes", type=int, default=2, help="in each photograph")
+    parser.add_argument("--holes", type=whole_number, default=2, help="in each photograph")
     parser.add_argument("--sides", nargs=2, type=int, default=(100, 320), help="of the holes")
     parser.add_argument(
         "--only", nargs="+", choices=METHODS, default=list(METHODS), help="rows of others stay"

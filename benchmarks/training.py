@@ -32,7 +32,7 @@ from finefill.data import Photos, Recipe, recipes
 from finefill.training import batches, schedule, setup, stages
 from finefill.training.ahead import Ahead
 from finefill.training.steps import train_step
-from machine import processor, script
+from machine import processor, script, whole_number
 
 ASSETS = Path(finefill.__file__).parent / "assets"
 # Each adds to the one before, but for the last three, which add to the perceptual window. bf16 is
@@ -64,9 +64,11 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1, help="of a CPU")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=5, help="turns of each variant")
-    parser.add_argument("--steps", type=int, default=2, help="steps of a turn; 20 on a GPU")
+    parser.add_argument("--batch", type=whole_number, default=16)
+    parser.add_argument("--repeats", type=whole_number, default=5, help="turns of each variant")
+    parser.add_argument(
+        "--steps", type=whole_number, default=2, help="steps of a turn; 20 on a GPU"
+    )
     parser.add_argument(
         "--data", type=Path, nargs="*", help="photographs; crops of the bundled one"
     )

@@ -20,7 +20,7 @@ ASSETS = str(Path(finefill.__file__).parent / "assets")
     ("arguments", "told"),
     [
         (["framing.py", "no-model", "--data", ASSETS], "no-model"),
-        (["framing.py", "places", "--data", ".", "--limit", "0"], "--limit: invalid count"),
+        (["framing.py", "places", "--data", ".", "--limit", "0"], "--limit: invalid whole_number"),
         (["portraits.py", "nowhere", "places"], "nowhere"),
     ],
     ids=str,

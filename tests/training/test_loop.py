@@ -196,6 +196,24 @@ def test_every_size_fits_the_network(sizes: str, told: str, photos: Path, tmp_pa
         loop.train(recipe, [photos], tmp_path / "run", device="cpu", quiet=True)
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["other_sizes=[24]", "perceptual_window=4"], "relu2_2 needs 4 pixels, .* network 3"),
+        (['vgg_layers=[["x",1]]'], "unknown VGG16 layer 'x': choose from relu1_1"),
+        (["perceptual_window=3"], "relu2_2 needs 4 pixels, .* network 3"),
+        (["size=16", 'vgg_layers=[["relu4_3",1]]', "perceptual_window=15"], "relu4_3 needs 16"),
+    ],
+)
+def test_every_size_has_cells_to_look_at(
+    settings: list[str], told: str, photos: Path, tmp_path: Path
+) -> None:
+    """Told before the first stage, not where the second begins."""
+    recipe = recipes.override(RECIPE, [*PLUS, "dilations=[1]", *settings])
+    with pytest.raises(FinefillError, match=told):
+        loop.train(recipe, [photos], tmp_path / "run", device="cpu", quiet=True)
+
+
 def test_runs_are_not_mixed_up(photos: Path, finished: Path, tmp_path: Path) -> None:
     with pytest.raises(FinefillError, match="--resume"):
         loop.train(RECIPE, [photos], finished, device="cpu", quiet=True)

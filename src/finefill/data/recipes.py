@@ -29,8 +29,9 @@ class Recipe:
     # A crop's side is drawn from the range `crop` and cut to the photograph's. The crop is turned
     # by up to `rotation` degrees, as far as it stays inside.
     size: int = 128
-    # A batch is scaled to `size` or one of these instead, drawn for each; holes scale along. A
-    # network that saw one side only knows where that one ends.
+    # A batch is scaled to `size` or one of these instead, drawn for each; one that is named twice
+    # comes twice as often. Holes scale along. A network that saw one side only knows where that
+    # one ends. Validation and the card keep to `size`.
     other_sizes: tuple[int, ...] = ()
     crop: tuple[int, int] = (128, 128)
     rotation: float = 0.0
@@ -119,7 +120,10 @@ class Recipe:
             "other_sizes needs generator=paper or plus and discriminator=patch or features: the "
             "others have one size": bool(self.other_sizes)
             and not (
-                self.generator in ("paper", "plus") and self.discriminator in ("patch", "features")
+                self.generator in ("paper", "plus")
+                and (
+                    self.discriminator in ("patch", "features") or self.adversarial_proportion == 0
+                )
             ),
             "crop must be a range from a smaller to a larger side": not 0
             < self.crop[0]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from finefill.errors import FinefillError
-from finefill.nets.vgg import BLOCKS, LAYERS
+from finefill.nets.vgg import BLOCKS, LAYERS, block_of
 
 
 class FeatureDiscriminator(nn.Module):
@@ -41,7 +41,7 @@ class FeatureDiscriminator(nn.Module):
         self.heads = nn.ModuleDict()
         spectral = nn.utils.parametrizations.spectral_norm
         for name in self.layers:
-            channels = BLOCKS[int(name[4]) - 1][1]
+            channels = BLOCKS[block_of(name) - 1][1]
             # Buffers: they are written with the weights, but never trained.
             mix = torch.randn(width, channels, 1, 1) * math.sqrt(1 / channels)
             deeper = torch.randn(width, width, 3, 3) * math.sqrt(1 / (9 * width))
@@ -72,7 +72,7 @@ class FeatureDiscriminator(nn.Module):
         """Share of each cell that is hole, by the layer's number of cells: (N, 1, 1, cells)."""
         shares = []
         for name in reversed(self.layers):
-            step = 1 << int(name[4])  # of a head's cells, in pixels
+            step = 1 << block_of(name)  # of a head's cells, in pixels
             share = F.avg_pool2d(mask, step).flatten(2)
             shares.append(share / share.shape[2])
         return torch.cat(shares, dim=2)[:, :, None]

@@ -47,6 +47,17 @@ CAFFE = Preprocessing(True, 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
 TORCHVISION = Preprocessing(False, 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
+def block_of(layer: str) -> int:
+    """Which block of VGG16 a layer is in; block b sees 1 / 2^(b - 1) of the image's size.
+
+    Raises:
+        FinefillError: there is no such layer.
+    """
+    if layer not in LAYERS:
+        raise FinefillError(f"unknown VGG16 layer {layer!r}: choose from {', '.join(LAYERS)}")
+    return int(layer[4])
+
+
 class VGG16Features(nn.Module):
     """Frozen VGG16 convolutions; returns the ReLU outputs asked for.
 
@@ -65,10 +76,8 @@ class VGG16Features(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = tuple(sorted(set(layers), key=str))
-        if unknown := [name for name in self.layers if name not in LAYERS]:
-            raise FinefillError(
-                f"unknown VGG16 layer {unknown[0]!r}: choose from {', '.join(LAYERS)}"
-            )
+        for name in self.layers:
+            block_of(name)
         if not self.layers:
             raise FinefillError("no VGG16 layer asked for: name at least one, such as relu3_3")
         self.preprocessing = preprocessing
@@ -76,7 +85,7 @@ class VGG16Features(nn.Module):
         self.convs = nn.ModuleDict()
         inputs = 3
         for name in LAYERS[: deepest + 1]:
-            outputs = BLOCKS[int(name[4]) - 1][1]
+            outputs = BLOCKS[block_of(name) - 1][1]
             conv = nn.Conv2d(inputs, outputs, 3, padding=1)
             key = name.replace("relu", "conv")
             try:

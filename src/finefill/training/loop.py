@@ -17,7 +17,15 @@ from finefill.training.ahead import Ahead
 from finefill.training.batches import Source, next_batch
 from finefill.training.distributed import join
 from finefill.training.resident import on_device
-from finefill.training.setup import about, check_batch, choose_device, open_report, stop_signals
+from finefill.training.setup import (
+    about,
+    check_batch,
+    check_dilations,
+    check_window,
+    choose_device,
+    open_report,
+    stop_signals,
+)
 from finefill.training.stages import (
     Start,
     balance,
@@ -88,6 +96,8 @@ def train(
 
     with join(choose_device(device)) as (world, own_device), stop_signals() as stopping:
         check_batch(recipe, world)
+        check_dilations(recipe)
+        check_window(recipe)
         world.check_same(
             f"{photos.fingerprint} {step} {recipe.to_json()}",
             "the processes were given other photographs, checkpoints or settings: start all of "

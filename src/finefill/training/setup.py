@@ -15,6 +15,7 @@ import torch
 
 from finefill.data import Recipe, from_json
 from finefill.errors import FinefillError
+from finefill.nets.vgg import block_of
 from finefill.training import checkpoint
 from finefill.training.batches import Source
 from finefill.training.distributed import World, place
@@ -56,6 +57,25 @@ def check_dilations(recipe: Recipe) -> None:
             f"dilations of {max(recipe.dilations)} reach beyond the deepest level, whose map has a "
             f"side of {side} at a size of {smallest}: use smaller ones (--set dilations=…)"
         )
+
+
+def check_window(recipe: Recipe) -> None:
+    """What the perceptual network sees of the smallest batch must have cells at every layer.
+
+    Raises:
+        FinefillError: fewer than two in a row, which no loss or discriminator can look at; or
+            there is no such layer.
+    """
+    smallest = min(recipe.sizes)
+    if recipe.perceptual_window:
+        smallest = min(smallest, round(recipe.perceptual_window * smallest / recipe.size))
+    for layer in recipe.perceptual_layers:
+        least = 1 << block_of(layer)  # two cells
+        if smallest < least:
+            raise FinefillError(
+                f"{layer} needs {least} pixels, and the smallest batch shows the perceptual "
+                f"network {smallest}: larger sizes, a larger perceptual_window, or other layers"
+            )
 
 
 def choose_device(name: str) -> torch.device:

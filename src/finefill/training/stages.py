@@ -18,7 +18,7 @@ from finefill.training.batches import Source, next_batch, to_device
 from finefill.training.distributed import ALONE, World, synchronise
 from finefill.training.report import Report
 from finefill.training.schedule import label_source, rebalance_due, set_rates
-from finefill.training.setup import check_dilations, choose_precision, hardware
+from finefill.training.setup import choose_precision, hardware
 from finefill.training.steps import Parts, discriminator_step, generator_terms, see
 
 # Sets a new generator's weights, given held-out images (N, 3, H, W) in [-1, 1] and masks
@@ -61,7 +61,6 @@ def begin(parts: Parts, photos: Source, start: Start | None) -> None:
     Raises:
         FinefillError: the recipe's dilations do not fit its size, or ``start`` refuses.
     """
-    check_dilations(parts.recipe)
     if start is None:
         return
     held_out = validation_batches(photos, parts.recipe)
