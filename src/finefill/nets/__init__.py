@@ -8,7 +8,7 @@ from finefill.nets.feature_heads import FeatureDiscriminator
 from finefill.nets.generator import CompletionNet, Generator
 from finefill.nets.gfc import GFCGenerator
 from finefill.nets.plus import PlusGenerator
-from finefill.nets.vgg import VGG16Features, load_vgg16, vgg16_at_hand
+from finefill.nets.vgg import VGG16Features, block_of, load_vgg16, vgg16_at_hand
 
 __all__ = [
     "CompletionNet",
@@ -23,6 +23,7 @@ __all__ = [
     "RegionDiscriminator",
     "VGG16Features",
     "around_holes",
+    "block_of",
     "load_vgg16",
     "vgg16_at_hand",
 ]

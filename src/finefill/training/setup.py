@@ -15,7 +15,7 @@ import torch
 
 from finefill.data import Recipe, from_json
 from finefill.errors import FinefillError
-from finefill.nets.vgg import block_of
+from finefill.nets import block_of
 from finefill.training import checkpoint
 from finefill.training.batches import Source
 from finefill.training.distributed import World, place
