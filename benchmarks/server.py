@@ -35,7 +35,7 @@ from PIL import Image
 import finefill
 from finefill import files, masks
 from finefill.completion import Engine, cpus, fill_photo, locate
-from machine import script, whole_number
+from machine import above_zero, script, whole_number
 
 BOX = (96, 96, 64, 64)
 DIRECT = 30  # seconds without a server, at most
@@ -186,7 +186,7 @@ async def load(
 def main() -> None:
     """Measure and print; ``-o`` writes all of it as JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=above_zero, default=60)
     parser.add_argument("--clients", type=whole_number, default=32)
     parser.add_argument("--workers", type=whole_number, default=1)
     parser.add_argument("--rate", type=float, help="requests a second  [default: all it can]")

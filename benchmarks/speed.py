@@ -26,7 +26,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from machine import peak_bytes, processor, script
+from machine import above_zero, peak_bytes, processor, script
 
 HERE = Path(__file__).resolve().parent
 SIZES = (128, 256, 512, 1024)
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument(
         "--only", action="append", choices=LABELS, help="this method, may be repeated; default: all"
     )
-    parser.add_argument("--seconds", type=float, default=3, help="for each method and size")
+    parser.add_argument("--seconds", type=above_zero, default=3, help="for each method and size")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results")
     parser.add_argument("--memory-of", nargs=2, metavar=("METHOD", "SIZE"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()

@@ -34,6 +34,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from finefill.completion import fill_with_report, load, window_around
 from finefill.data import iterate_images, iterate_labelled
+from finefill.errors import FinefillError
 from finefill.evaluation import metrics, sheets
 from finefill.evaluation.baselines import load_baseline
 from finefill.evaluation.lite0 import shared
@@ -122,6 +123,8 @@ def read_cases(folder: Path) -> list[Case]:
     for path in sorted((folder / "photos").glob("*.png")):
         mask = np.asarray(Image.open(folder / "masks" / path.name).convert("L")) > 127
         found.append((path.stem, np.asarray(Image.open(path)), mask))
+    if not found:
+        raise FinefillError(f"{folder}: no photographs in it; make them with the command cases")
     return found
 
 

@@ -72,7 +72,9 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, nargs="*", help="photographs; crops of the bundled one"
     )
-    parser.add_argument("--plans", nargs="*", default=["paper", "scenes"])
+    parser.add_argument(
+        "--plans", nargs="*", choices=["paper", "scenes"], default=["paper", "scenes"]
+    )
     parser.add_argument("--stages", nargs="*", default=["L_rec", "all terms"])
     parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args()

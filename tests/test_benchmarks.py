@@ -22,6 +22,7 @@ ASSETS = str(Path(finefill.__file__).parent / "assets")
         (["framing.py", "no-model", "--data", ASSETS], "no-model"),
         (["framing.py", "places", "--data", ".", "--limit", "0"], "--limit: invalid whole_number"),
         (["portraits.py", "nowhere", "places"], "nowhere"),
+        (["structured.py", "speed", "nowhere"], "nowhere: no photographs in it"),
     ],
     ids=str,
 )
