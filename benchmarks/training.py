@@ -205,7 +205,7 @@ def variant(
     torch.manual_seed(0)
     parts = stages.first_stage(recipe, device)
     if stage == "all terms":
-        stages.second_stage(parts, None)
+        stages.second_stage(parts, photos)
         parts.lambdas = {"adv": 0.1, "per": 0.1}
     schedule.set_rates(parts, 0)
     for net in (parts.generator, parts.average, parts.discriminator, parts.vgg):

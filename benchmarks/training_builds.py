@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ ROWS: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "now, memory given back": ("now", False, {}),
     "now": ("now", True, {}),
     "now, perceptual term in a window of 64": ("now", True, {"perceptual_window": 64}),
+    "now, perceptual network of rank 0.5": ("now", True, {"perceptual_rank": 0.5}),
+    "now, perceptual network of rank 0.375": ("now", True, {"perceptual_rank": 0.375}),
+    "now, perceptual network of rank 0.25": ("now", True, {"perceptual_rank": 0.25}),
     "now, perceptual term in every second step": ("now", True, {"perceptual_every": 2}),
     "now, perceptual term in every third step": ("now", True, {"perceptual_every": 3}),
 }
@@ -128,10 +132,12 @@ def work(*, keep: bool, batch: int, settings: dict[str, Any], every: list[str]) 
     recipe = dataclasses.replace(recipe, batch=batch, rec_samples=0, **settings)
     photos = photographs(None, recipe)
     parts = stages.first_stage(recipe, torch.device("cpu"))
-    stages.second_stage(parts, None)
+    # Builds before low ranks did not show it photographs.
+    shown: dict[str, Any] = {"photos": photos} if takes(stages.second_stage, "photos") else {}
+    stages.second_stage(parts, vgg=None, **shown)
     parts.lambdas = {"adv": 0.1, "per": 0.1, "match": 0.1}
     schedule.set_rates(parts, 0)
-    seldom = "perceptual" in inspect.signature(train_step).parameters
+    seldom = takes(train_step, "perceptual")
     step = 0
     for line in sys.stdin:
         begin = time.process_time()
@@ -141,6 +147,11 @@ def work(*, keep: bool, batch: int, settings: dict[str, Any], every: list[str]) 
             train_step(parts, image, mask, schedule.label_source(recipe, step), **due)
             step += 1
         print(time.process_time() - begin, flush=True)
+
+
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether a build's function has a parameter of this name."""
+    return name in inspect.signature(function).parameters
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ FACES = {
     "finefill.nets": """
         CompletionNet ContextEncoder Discriminator FeatureDiscriminator GFCGenerator Generator
         LatentGenerator PatchDiscriminator PlusGenerator RegionDiscriminator VGG16Features
-        around_holes block_of load_vgg16 vgg16_at_hand
+        around_holes block_of load_vgg16 of_low_rank vgg16_at_hand
     """,
     "finefill.training": """
         build checkpoint load_dcgan losses place stored_recipe train train_dcgan

@@ -96,7 +96,7 @@ def test_the_judge_sees_what_was_augmented(photos: Path) -> None:
         assert torch.equal(found, judge(drawn.image(image), hole))
     with_it = steps.generator_terms(parts, scene)
     plain = steps.generator_terms(
-        parts, dataclasses.replace(scene, augmentation=augment.Augmentation())
+        parts, dataclasses.replace(scene, judged=steps.judged(parts, scene, None))
     )
     assert torch.equal(with_it["rec"], plain["rec"])  # what nobody judges stays
     assert not torch.equal(with_it["adv"], plain["adv"])

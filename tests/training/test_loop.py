@@ -73,8 +73,11 @@ PLUS = ["generator=plus", "discriminator=patch", "widths=[8,16]", "depths=[1,1]"
 
 
 def test_resuming_restores_every_state_of_the_plus_networks(photos: Path, tmp_path: Path) -> None:
-    """Spectral normalisation keeps vectors of its own; batches have one of two sizes each."""
-    recipe = recipes.override(RECIPE, [*PLUS, "other_sizes=[48]"])
+    """Spectral normalisation keeps vectors of its own; batches have one of two sizes each.
+
+    The perceptual network is approximated anew whenever a run is resumed.
+    """
+    recipe = recipes.override(RECIPE, [*PLUS, "other_sizes=[48]", "perceptual_rank=0.5"])
     assert loop.train(recipe, [photos], tmp_path / "whole", device="cpu", quiet=True)
     results = [loop.train(recipe, [photos], tmp_path / "parts", max_minutes=0, quiet=True)]
     while not results[-1]:
@@ -237,6 +240,7 @@ def test_runs_are_not_mixed_up(photos: Path, finished: Path, tmp_path: Path) -> 
         ["perceptual_proportion=0", "discriminator_sees=output"],
         ["adversarial_proportion=0", "perceptual_proportion=0"],
         ["precision=bf16", "perceptual_window=24", "two_sided_smoothing=false"],
+        ["precision=bf16", "perceptual_rank=0.25", "discriminator=features"],
         [
             "generator=context_encoder",
             "size=64",

@@ -11,8 +11,8 @@ import torch
 from finefill.data import recipes
 from finefill.data.photos import Photos, validation_batches
 from finefill.errors import FinefillError
-from finefill.nets import PatchDiscriminator
-from finefill.training import balance, losses, schedule, stages, steps
+from finefill.nets import PatchDiscriminator, around_holes
+from finefill.training import augment, balance, losses, schedule, stages, steps
 from finefill.training.batches import to_device
 from tests.training.runs import CPU, RECIPE
 
@@ -21,9 +21,10 @@ def second_stage(
     recipe: recipes.Recipe, photos: Path
 ) -> tuple[steps.Parts, tuple[torch.Tensor, torch.Tensor]]:
     """All networks of a recipe with fresh weights, and a batch of images and masks."""
-    batch = to_device(*next(validation_batches(Photos([photos], RECIPE), RECIPE)), CPU)
+    source = Photos([photos], RECIPE)
+    batch = to_device(*next(validation_batches(source, RECIPE)), CPU)
     parts = stages.first_stage(recipe, CPU)
-    stages.second_stage(parts, None)
+    stages.second_stage(parts, source)
     return parts, batch
 
 
@@ -111,9 +112,14 @@ def test_one_pass_of_the_judge_gives_both_its_terms(adversarial: str, photos: Pa
     assert len(passes) == 4  # two of the discriminator's own step, two of the generator's
 
 
-def test_the_perceptual_window_scales_with_the_batch(photos: Path) -> None:
+def test_windows_scale_with_the_batch(photos: Path) -> None:
     recipe = dataclasses.replace(
-        RECIPE, generator="plus", discriminator="patch", perceptual_window=20, other_sizes=(48,)
+        RECIPE,
+        generator="plus",
+        discriminator="patch",
+        perceptual_window=20,
+        discriminator_window=16,
+        other_sizes=(48,),
     )
     parts, _ = second_stage(recipe, photos)
     for side, window in ((32, 20), (48, 30)):
@@ -123,6 +129,32 @@ def test_the_perceptual_window_scales_with_the_batch(photos: Path) -> None:
         assert scene.window is not None
         assert scene.window.shape == (1, 1, window, window)
         assert scene.window.sum() == mask.sum()
+        assert scene.judged is not None
+        assert scene.judged.mask.shape == (1, 1, side // 2, side // 2)
+        logits, _ = steps.discriminate(parts, scene, completed=True)
+        assert logits.shape == (1, 1, side // 16, side // 16)
+    mask = torch.ones(1, 1, 56, 56)
+    scene = steps.see(parts, torch.rand(1, 3, 56, 56), mask)
+    assert scene.judged is not None
+    assert scene.judged.mask.shape == (1, 1, 32, 32)  # 28 pixels, in whole cells of 8
+    for wrong in ("discriminator=features", "discriminator_window=20"):
+        with pytest.raises(FinefillError, match="discriminator_window must be"):
+            recipes.override(recipe, [wrong])
+
+
+def test_the_judges_window_is_around_the_hole_that_augmentation_leaves(photos: Path) -> None:
+    recipe = dataclasses.replace(
+        RECIPE, discriminator="patch", augment=("shift",), discriminator_window=16
+    )
+    parts, (image, mask) = second_stage(recipe, photos)
+    scene = steps.see(parts, image, mask, source=schedule.label_source(recipe, 3))
+    drawn = augment.draw(("shift",), len(mask), schedule.label_source(recipe, 3))
+    moved = drawn.image(scene.original), drawn.image(scene.completed), drawn.mask(mask)
+    assert scene.judged is not None
+    for found, expected in zip(scene.judged, around_holes(*moved, 16), strict=True):
+        assert torch.equal(found, expected)
+    still = around_holes(scene.original, scene.completed, mask, 16)
+    assert not torch.equal(scene.judged.original, still[0])
 
 
 def test_a_relativistic_judge_compares_the_pair(photos: Path) -> None:

@@ -59,6 +59,9 @@ class Recipe:
     judged_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
     discriminator_sees: str = "composite"  # or "output" (Fig. 8)
     two_sided_smoothing: bool = True
+    # A patch discriminator may look only at a window of so many pixels around each hole, at `size`,
+    # which saves time; 0: at the whole image.
+    discriminator_window: int = 0
     # Eq. 5 and 6, or "relativistic": which of the two, original and completed, is the original.
     adversarial: str = "paper"
     # The same augmentation of original and completed before the discriminator: kinds, see AUGMENTS.
@@ -75,6 +78,9 @@ class Recipe:
     # Steps from one in which the perceptual term counts to the next; it then weighs as many times
     # as much, so that its share over the steps stays. Saves most of the perceptual network's time.
     perceptual_every: int = 1
+    # Share of the channels that each convolution of the perceptual network computes; the others
+    # follow from them (nets/low_rank.py). Below 1 it is nearly itself, and quicker.
+    perceptual_rank: float = 1.0
     # Eq. 3, or "l2": Context Encoders' squared error that reaches `overlap` pixels (at size 128)
     # beyond the hole.
     reconstruction: str = "smooth_l1"
@@ -137,15 +143,20 @@ class Recipe:
                 self.validation, self.balance_batches
             )
             < 1,
-            "rec_samples, all_samples, balance_every, discriminator_warmup and perceptual_window "
-            "must be at least 0": min(
+            "rec_samples, all_samples, balance_every, discriminator_warmup, discriminator_window "
+            "and perceptual_window must be at least 0": min(
                 self.rec_samples,
                 self.all_samples,
                 self.balance_every,
                 self.discriminator_warmup,
+                self.discriminator_window,
                 self.perceptual_window,
             )
             < 0,
+            "discriminator_window must be a multiple of 8, and needs discriminator=patch": (
+                self.discriminator_window > 0
+                and (self.discriminator != "patch" or self.discriminator_window % 8 > 0)
+            ),
             "proportions must be at least 0; 0 switches a term off": min(
                 self.adversarial_proportion, self.perceptual_proportion, self.matching_proportion
             )
@@ -154,6 +165,7 @@ class Recipe:
                 self.perceptual_every < 1
                 or (self.discriminator == "features" and self.perceptual_every > 1)
             ),
+            "perceptual_rank must be more than 0, at most 1": not 0 < self.perceptual_rank <= 1,
             "reconstruction must be smooth_l1 or l2": self.reconstruction
             not in ("smooth_l1", "l2"),
             "fixed_lambdas knows adv, per and match": any(

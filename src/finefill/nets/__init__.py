@@ -7,6 +7,7 @@ from finefill.nets.discriminator import Discriminator, PatchDiscriminator, Regio
 from finefill.nets.feature_heads import FeatureDiscriminator
 from finefill.nets.generator import CompletionNet, Generator
 from finefill.nets.gfc import GFCGenerator
+from finefill.nets.low_rank import of_low_rank
 from finefill.nets.plus import PlusGenerator
 from finefill.nets.vgg import VGG16Features, block_of, load_vgg16, vgg16_at_hand
 
@@ -25,5 +26,6 @@ __all__ = [
     "around_holes",
     "block_of",
     "load_vgg16",
+    "of_low_rank",
     "vgg16_at_hand",
 ]

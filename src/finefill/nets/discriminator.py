@@ -65,6 +65,8 @@ class PatchDiscriminator(nn.Module):
         width: channels of the first layer; doubled at each down-sampling.
     """
 
+    CELL = 8  # pixels
+
     def __init__(self, width: int = 32) -> None:
         super().__init__()
         spectral = nn.utils.parametrizations.spectral_norm
@@ -106,7 +108,7 @@ class PatchDiscriminator(nn.Module):
 
     def hole_share(self, mask: Tensor) -> Tensor:
         """Share of each cell that is hole: (N, 1, H, W) -> (N, 1, H / 8, W / 8)."""
-        return F.avg_pool2d(mask, 8)
+        return F.avg_pool2d(mask, self.CELL)
 
 
 class RegionDiscriminator(nn.Module):

@@ -58,6 +58,11 @@ def block_of(layer: str) -> int:
     return int(layer[4])
 
 
+def pooled(layer: str, x: Tensor) -> Tensor:
+    """The input of a layer's convolution: (N, C, H, W), halved where a new block begins."""
+    return F.max_pool2d(x, 2) if layer.endswith("_1") and layer != "relu1_1" else x
+
+
 class VGG16Features(nn.Module):
     """Frozen VGG16 convolutions; returns the ReLU outputs asked for.
 
@@ -107,9 +112,7 @@ class VGG16Features(nn.Module):
         x = self.preprocessing(image)
         features = {}
         for name, conv in self.convs.items():
-            if name.endswith("_1") and name != "relu1_1":
-                x = F.max_pool2d(x, 2)
-            x = F.relu(conv(x))
+            x = F.relu(conv(pooled(name, x)))
             if name in self.layers:
                 features[name] = x
         return features

@@ -124,11 +124,11 @@ def train(
                 if step >= recipe.rec_steps and has_second_stage(recipe):
                     if is_first_stage(parts):
                         if holds_second_stage(recipe, state, tensors):
-                            second_stage(parts, vgg, tensors)
+                            second_stage(parts, photos, vgg, tensors)
                         else:
                             best = float("inf")  # scores of the two stages do not compare
                             save_last()  # a run stopped from here on does all of this again
-                            second_stage(parts, vgg)
+                            second_stage(parts, photos, vgg)
                             warm_up(parts, photos, step)
                     balance(parts, photos, step, report)
 

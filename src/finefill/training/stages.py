@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from finefill.data import Recipe, from_json, validation_batches
-from finefill.nets import CompletionNet, load_vgg16
+from finefill.nets import CompletionNet, VGG16Features, load_vgg16, of_low_rank
 from finefill.training import build, checkpoint
 from finefill.training.balance import weights
 from finefill.training.batches import Source, next_batch, to_device
@@ -21,6 +22,7 @@ from finefill.training.schedule import label_source, rebalance_due, set_rates
 from finefill.training.setup import choose_precision, hardware
 from finefill.training.steps import Parts, discriminator_step, generator_terms, see
 
+APPROXIMATED_ON = 32  # crops that show what features have in common; 160 gain little
 # Sets a new generator's weights, given held-out images (N, 3, H, W) in [-1, 1] and masks
 # (N, 1, H, W) to measure statistics with: see `finefill.export.begin_with`.
 Start = Callable[[CompletionNet, Iterable[tuple[Tensor, Tensor]]], None]
@@ -105,12 +107,18 @@ def holds_second_stage(
     return bool(state.get("second_stage"))
 
 
-def second_stage(parts: Parts, vgg: Path | None, tensors: dict[str, Tensor] | None = None) -> None:
+def second_stage(
+    parts: Parts,
+    photos: Source,
+    vgg: Path | None = None,
+    tensors: dict[str, Tensor] | None = None,
+) -> None:
     """Add the discriminator and the perceptual network, as far as their terms are on.
 
     Args:
         parts: changed in place.
-        vgg: weights of the perceptual network.
+        photos: those held out show what an approximate perceptual network must keep.
+        vgg: weights of the perceptual network; found by itself when None.
         tensors: those of a checkpoint that holds the discriminator.
     """
     recipe = parts.recipe
@@ -130,9 +138,18 @@ def second_stage(parts: Parts, vgg: Path | None, tensors: dict[str, Tensor] | No
             restore(parts, tensors, "discriminator")
         parts.shared["discriminator"] = parts.world.share(net, parts.device)
     if recipe.perceptual_layers:
+        exact = load_vgg16(recipe.perceptual_layers, vgg)
+        near = exact if recipe.perceptual_rank == 1 else approximate(exact, photos, recipe)
         # Its weights never change: rounded once here, not in every step.
-        parts.vgg = load_vgg16(recipe.perceptual_layers, vgg).to(parts.precision)
+        parts.vgg = near.to(parts.precision)
         parts.vgg.to(parts.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
+
+
+def approximate(vgg: VGG16Features, photos: Source, recipe: Recipe) -> VGG16Features:
+    """The perceptual network at the recipe's rank: the same in each process and when resumed."""
+    some = dataclasses.replace(recipe, batch=APPROXIMATED_ON)
+    crops, _ = to_device(*next(validation_batches(photos, some)), torch.device("cpu"))
+    return of_low_rank(vgg, crops, recipe.perceptual_rank)
 
 
 def warm_up(parts: Parts, photos: Source, step: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +56,14 @@ class Parts:
         return net
 
 
+class Judged(NamedTuple):
+    """A pair as the discriminator sees it: images (N, 3, h, w), hole (N, 1, h, w)."""
+
+    original: Tensor
+    completed: Tensor
+    mask: Tensor
+
+
 @dataclass
 class Scene:
     """A batch as the terms of the loss see it: images (N, 3, H, W), hole (N, 1, H, W)."""
@@ -67,8 +76,8 @@ class Scene:
     features: dict[str, Tensor] = field(default_factory=dict)  # of the original, constant
     completed_features: dict[str, Tensor] = field(default_factory=dict)
     window: Tensor | None = None
-    # What the discriminator sees of both.
-    augmentation: augment.Augmentation = field(default_factory=augment.Augmentation)
+    # What the discriminator sees: both images and the hole, augmented, perhaps in a window too.
+    judged: Judged | None = None
 
 
 def generate(parts: Parts, image: Tensor, mask: Tensor, net: nn.Module | None = None) -> Tensor:
@@ -94,16 +103,12 @@ def see(
     """
     output = generate(parts, image, mask, net)
     scene = Scene(image, mask, output, losses.composite(image, output, mask))
-    if source is not None and parts.recipe.augment:
-        drawn = augment.draw(parts.recipe.augment, len(mask) * parts.world.size, source)
-        scene.augmentation = augment.Augmentation(
-            **{name: parts.world.own(n) for name, n in vars(drawn).items() if n is not None}
-        )
+    if parts.discriminator is not None:
+        scene.judged = judged(parts, scene, source)
     if parts.vgg is not None and perceptual:
-        original, completed, scene.window = image, scene.completed, mask
-        if window := parts.recipe.perceptual_window:
-            side = round(window * image.shape[-1] / parts.recipe.size)
-            original, completed, scene.window = around_holes(original, completed, mask, side)
+        original, completed, scene.window = windows(
+            parts.recipe, parts.recipe.perceptual_window, image, scene.completed, mask
+        )
         with parts.autocast():
             with torch.no_grad():
                 scene.features = parts.vgg(original)
@@ -111,24 +116,57 @@ def see(
     return scene
 
 
+def judged(parts: Parts, scene: Scene, source: torch.Generator | None) -> Judged:
+    """The pair, augmented if there is a source, as far as the discriminator looks at it.
+
+    It sees the completed image or the raw output (§4.4, Fig. 8).
+    """
+    recipe, drawn = parts.recipe, augment.Augmentation()
+    if source is not None and recipe.augment:
+        whole = augment.draw(recipe.augment, len(scene.mask) * parts.world.size, source)
+        drawn = augment.Augmentation(
+            **{name: parts.world.own(n) for name, n in vars(whole).items() if n is not None}
+        )
+    seen = scene.output if recipe.discriminator_sees == "output" else scene.completed
+    pair = drawn.image(scene.original), drawn.image(seen), drawn.mask(scene.mask)
+    return Judged(*windows(recipe, recipe.discriminator_window, *pair, PatchDiscriminator.CELL))
+
+
+def windows(
+    recipe: Recipe,
+    window: int,
+    original: Tensor,
+    completed: Tensor,
+    mask: Tensor,
+    cell: int = 1,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A pair around its holes, as far as it is looked at.
+
+    ``window`` is in pixels at the recipe's size, scaled with the batch's to whole cells; 0 is all.
+    """
+    if not window:
+        return original, completed, mask
+    side = max(cell, cell * round(window * mask.shape[-1] / recipe.size / cell))
+    return around_holes(original, completed, mask, side)
+
+
 def discriminate(
     parts: Parts, scene: Scene, *, completed: bool, net: nn.Module | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """One pass of the discriminator over the original or over what the generator made of it.
 
-    The judge sees the completed image, the raw output (§4.4, Fig. 8), or features. Returns its
-    logits (N, 1, h, w), float32, and the outputs of its hidden layers by name, (N, C, h, w) each,
-    where it is a patch discriminator; else no such outputs.
+    The judge sees images or features. Returns its logits (N, 1, h, w), float32, and the outputs of
+    its hidden layers by name, (N, C, h, w) each, where it is a patch discriminator; else no such
+    outputs.
     """
     net = parts.discriminator if net is None else net
     assert net is not None
+    assert scene.judged is not None
     seen: Tensor | dict[str, Tensor]
     if isinstance(parts.discriminator, FeatureDiscriminator):
         seen = scene.completed_features if completed else scene.features
-    elif completed and parts.recipe.discriminator_sees == "output":
-        seen = scene.augmentation.image(scene.output)
     else:
-        seen = scene.augmentation.image(scene.completed if completed else scene.original)
+        seen = scene.judged.completed if completed else scene.judged.original
     hidden: dict[str, Tensor] = {}
     with parts.autocast():
         if isinstance(net, PatchDiscriminator):
@@ -145,14 +183,17 @@ def judged_hole(parts: Parts, scene: Scene) -> Tensor:
     if isinstance(parts.discriminator, FeatureDiscriminator):
         assert scene.window is not None
         return scene.window
-    return scene.augmentation.mask(scene.mask)
+    assert scene.judged is not None
+    return scene.judged.mask
 
 
 def constant(scene: Scene) -> Scene:
     """The same without the generator's graph."""
     features = {name: found.detach() for name, found in scene.completed_features.items()}
+    seen = scene.judged and scene.judged._replace(completed=scene.judged.completed.detach())
     return dataclasses.replace(
         scene,
+        judged=seen,
         output=scene.output.detach(),
         completed=scene.completed.detach(),
         completed_features=features,
