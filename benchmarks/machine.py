@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import resource
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from finefill.errors import FinefillError
 
@@ -48,6 +50,18 @@ def script(main: Callable[[], None]) -> None:
         sys.exit(2)
     except subprocess.CalledProcessError:  # it has told why
         sys.exit(2)
+
+
+def read_json(file: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        FinefillError: it is not one.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # of JSON, or of UTF-8
+        raise FinefillError(f"{file}: not a JSON file ({error})") from error
 
 
 def above_zero(text: str) -> float:

@@ -26,7 +26,7 @@ from typing import Any
 from finefill.completion import fill_photo, load
 from finefill.evaluation import Method, kinds, load_baseline, protocol, sheets
 from finefill.files import replacing
-from machine import script, whole_number
+from machine import read_json, script, whole_number
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSICAL = ("--baseline", "patchmatch", "--baseline", "telea")
@@ -100,7 +100,7 @@ def measure(
     file = output / f"{name}.json"
     if runs is None and "--run" in TABLES[name]:
         kept = [*kept, *map(name_of, TRAINED)]
-    before = json.loads(file.read_text(encoding="utf-8")) if kept else {}
+    before = read_json(file) if kept else {}
     limit = before["limit"] if before else limit
     asked = without(TABLES[name], kept)
     words = [str(data / word) if word.endswith(".tar") else word for word in asked]
@@ -108,7 +108,7 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         words += ["--limit", str(limit), "--threads", str(threads), "-o", folder]
         subprocess.run([sys.executable, "-m", "finefill", "evaluate", *words], check=True)
-        facts = json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
+        facts = read_json(Path(folder) / "summary.json")
     shown = ["finefill", "evaluate", *TABLES[name], "--limit", str(limit), "-o", "out"]
     facts["command"] = " ".join(
         f"DATA/{word}" if word.endswith(".tar") else f"RUNS/{word}" if word in TRAINED else word
@@ -205,7 +205,7 @@ def page(output: Path) -> str:
     for name in TABLES:
         file = output / f"{name}.json"
         if file.exists():
-            lines += _section(name, json.loads(file.read_text(encoding="utf-8")))
+            lines += _section(name, read_json(file))
         if (output / f"{name}.webp").exists():
             lines += [f"![twelve of {name}, drawn by the seed, not picked]({name}.webp)", ""]
     return "\n".join(lines)
@@ -238,7 +238,7 @@ def short(
 ) -> str:
     """A few numbers of several tables as one: a row a method, a column a table."""
     found = {
-        name: json.loads((output / f"{name}.json").read_text(encoding="utf-8"))["methods"]
+        name: read_json(output / f"{name}.json")["methods"]
         for name in tables
         if (output / f"{name}.json").exists()
     }

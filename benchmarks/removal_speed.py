@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from machine import MEASURED, processor, script, whole_number
+from machine import MEASURED, processor, read_json, script, whole_number
 
 HERE = Path(__file__).resolve().parent
 SIZES, HOLES = (512, 1024, 4000), (50, 100, 200, 400)  # a removal: photograph and hole, sides
@@ -66,7 +66,7 @@ def main() -> None:
     if options.before is None:
         parser.error("which build was before? give a wheel or a checkout")
     file = options.output / "removal.json"
-    result: Row = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    result: Row = read_json(file) if file.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         builds = {
             "before": source(options.before, Path(folder, "before")),

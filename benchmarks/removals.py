@@ -25,7 +25,7 @@ from finefill.evaluation.features import shared
 from finefill.files import RGB, read_photo, replacing
 from finefill.masks import Mask
 from finefill.reproduce.removal import removals, sheet
-from machine import script, whole_number
+from machine import read_json, script, whole_number
 
 REGION = 4  # sides of the hole that every method sees
 JUDGED = 2  # sides of the hole within which features are compared
@@ -138,7 +138,7 @@ def compare(
     names = [name for name, _, _ in cases]
     values: dict[str, dict[str, list[float]]] = {}
     if len(measured) < len(METHODS):
-        before = json.loads(out.with_suffix(".json").read_bytes())
+        before = read_json(out.with_suffix(".json"))
         if before["regions"] != names:
             raise SystemExit(f"{out}: other regions than before: measure all methods again")
         values = before["methods"]

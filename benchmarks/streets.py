@@ -23,7 +23,7 @@ from finefill.data import Pixels
 from finefill.errors import FinefillError
 from finefill.evaluation import metrics, protocol
 from finefill.masks import center_square
-from machine import script
+from machine import read_json, script
 
 SIZE = 128
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+", help="its --test photographs")
     parser.add_argument("--model", default="places")
     given = parser.parse_args()
-    table = json.loads(given.table.read_text(encoding="utf-8"))["masks"]["center"]
+    table = read_json(given.table)["masks"]["center"]
     theirs = table["methods"]["ce-center"]["psnr"]["mean"]
     test = protocol.load_test_set(given.data, size=SIZE)
     small = protocol.load_test_set(given.data, size=SIZE // 2)

@@ -41,7 +41,7 @@ from finefill.evaluation.lite0 import shared
 from finefill.files import RGB, replacing
 from finefill.masks import Mask, random_object
 from finefill.reproduce.removal import removals
-from machine import script
+from machine import read_json, script
 from removals import box_of
 
 SEED = 24
@@ -184,7 +184,7 @@ def compare(folder: Path, out: Path) -> None:
         ]
         print(method, round(float(np.mean(values[method])), 4), flush=True)
     told = {
-        method: json.loads(path.read_text(encoding="utf-8"))
+        method: read_json(path)
         for method in methods
         if (path := folder / method / "facts.json").exists()
     }
@@ -288,8 +288,8 @@ def pairs(folder: Path, one: str, other: str, kind: str, out: Path, key: Path) -
 
 def count(key: Path, verdicts: Path) -> None:
     """How often each method is preferred, of the pairs that are decided."""
-    hidden = json.loads(key.read_text(encoding="utf-8"))
-    said = json.loads(verdicts.read_text(encoding="utf-8"))
+    hidden = read_json(key)
+    said = read_json(verdicts)
     won: dict[str, int] = {}
     for name, verdict in said.items():
         winner = "neither" if verdict == "=" else hidden[name]["AB".index(verdict)]

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from machine import processor, script
+from machine import processor, script, whole_number
 
 HERE = Path(__file__).resolve().parent
 NOW, BEFORE = HERE.parent / "src", "before"
@@ -47,9 +47,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("before", type=Path, nargs="?", help="src of an older checkout")
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=5, help="turns of each row")
-    parser.add_argument("--steps", type=int, default=6, help="of a turn: a multiple of 6")
+    parser.add_argument("--batch", type=whole_number, default=16)
+    parser.add_argument("--repeats", type=whole_number, default=5, help="turns of each row")
+    parser.add_argument("--steps", type=whole_number, default=6, help="of a turn: a multiple of 6")
     parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of every row")
     parser.add_argument("--worker", help=argparse.SUPPRESS)

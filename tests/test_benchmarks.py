@@ -14,6 +14,7 @@ import finefill
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SOURCE = str(Path(finefill.__file__).parents[1])
 ASSETS = str(Path(finefill.__file__).parent / "assets")
+DEMO = str(Path(ASSETS, "demo.jpg"))
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,9 @@ ASSETS = str(Path(finefill.__file__).parent / "assets")
         (["framing.py", "places", "--data", ".", "--limit", "0"], "--limit: invalid whole_number"),
         (["portraits.py", "nowhere", "places"], "nowhere"),
         (["structured.py", "speed", "nowhere"], "nowhere: no photographs in it"),
+        (["structured.py", "count", DEMO, DEMO], "demo.jpg: not a JSON file"),
+        (["streets.py", DEMO, ASSETS], "demo.jpg: not a JSON file"),
+        (["training_builds.py", ".", "-o", "x.json", "--batch", "0"], "--batch: invalid"),
     ],
     ids=str,
 )
