@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from finefill.errors import FinefillError
 from machine import processor, script, whole_number
 
 HERE = Path(__file__).resolve().parent
@@ -35,8 +36,18 @@ ROWS: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "now": ("now", True, {}),
     "now, perceptual term in a window of 64": ("now", True, {"perceptual_window": 64}),
     "now, perceptual network of rank 0.5": ("now", True, {"perceptual_rank": 0.5}),
-    "now, perceptual network of rank 0.375": ("now", True, {"perceptual_rank": 0.375}),
     "now, perceptual network of rank 0.25": ("now", True, {"perceptual_rank": 0.25}),
+    "now, discriminator in a window of 96": ("now", True, {"discriminator_window": 96}),
+    "now, rank 0.375 and window of 96": (
+        "now",
+        True,
+        {"perceptual_rank": 0.375, "discriminator_window": 96},
+    ),
+    "now, rank 0.25 and window of 96": (
+        "now",
+        True,
+        {"perceptual_rank": 0.25, "discriminator_window": 96},
+    ),
     "now, perceptual term in every second step": ("now", True, {"perceptual_every": 2}),
     "now, perceptual term in every third step": ("now", True, {"perceptual_every": 3}),
 }
@@ -111,7 +122,9 @@ def turn(worker: subprocess.Popen[str], steps: int) -> float:
     assert worker.stdout is not None
     worker.stdin.write(f"{steps}\n")
     worker.stdin.flush()
-    return float(worker.stdout.readline())
+    if not (line := worker.stdout.readline()):
+        raise FinefillError("the process of a row ended: its message is above")
+    return float(line)
 
 
 def work(*, keep: bool, batch: int, settings: dict[str, Any], every: list[str]) -> None:
