@@ -35,14 +35,16 @@ from finefill.training.steps import train_step
 from machine import processor, script, whole_number
 
 ASSETS = Path(finefill.__file__).parent / "assets"
-# Each adds to the one before, but for the last three, which add to the perceptual window. bf16 is
-# left out where the device does not calculate in it, and the graph where it is no CUDA device.
+# Each adds to the one before up to the low rank, the others to that. Left out: bf16 where the
+# device does not calculate in it, the graph where it is no CUDA device, what a recipe has not.
 VARIANTS = (
     "fp32, contiguous",
     "bf16",
     "channels-last",
     "fused Adam",
     "perceptual window",
+    "discriminator window",
+    "perceptual network of low rank",
     "perceptual term every second step",
     "perceptual term every second step, to relu3_3",
     "perceptual term every third step",
@@ -139,7 +141,11 @@ def measure(
     counts: dict[str, dict[str, float]] = {}
     notes: dict[str, str] = {}
     for number, name in enumerate(VARIANTS):
-        if "perceptual" in name and stage == "L_rec":
+        if ("perceptual" in name or "discriminator" in name) and stage == "L_rec":
+            continue
+        if name == "discriminator window" and not recipe.discriminator_window:
+            continue
+        if name == "perceptual network of low rank" and recipe.perceptual_rank == 1:
             continue
         if name == "compiled generator" and options.no_compile:
             continue
@@ -201,6 +207,8 @@ def variant(
         recipe,
         precision="fp32" if number == 0 else reduced,
         perceptual_window=recipe.perceptual_window if number >= 4 else 0,
+        discriminator_window=recipe.discriminator_window if number >= 5 else 0,
+        perceptual_rank=recipe.perceptual_rank if number >= 6 else 1.0,
     )
     torch.manual_seed(0)
     parts = stages.first_stage(recipe, device)

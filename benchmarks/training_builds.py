@@ -38,6 +38,11 @@ ROWS: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "now, perceptual network of rank 0.5": ("now", True, {"perceptual_rank": 0.5}),
     "now, perceptual network of rank 0.25": ("now", True, {"perceptual_rank": 0.25}),
     "now, discriminator in a window of 96": ("now", True, {"discriminator_window": 96}),
+    "now, rank 0.5 and window of 96": (
+        "now",
+        True,
+        {"perceptual_rank": 0.5, "discriminator_window": 96},
+    ),
     "now, rank 0.375 and window of 96": (
         "now",
         True,

@@ -153,7 +153,8 @@ class Recipe:
                 self.perceptual_window,
             )
             < 0,
-            "discriminator_window must be a multiple of 8, and needs discriminator=patch": (
+            "discriminator_window must be a multiple of 8, and needs discriminator=patch; "
+            "--set discriminator_window=0 does without": (
                 self.discriminator_window > 0
                 and (self.discriminator != "patch" or self.discriminator_window % 8 > 0)
             ),
@@ -273,7 +274,9 @@ def scenes() -> Recipe:
         depths=(1, 2, 1),
         dilations=(1, 2, 4, 8, 1, 2, 4, 8, 1, 2),
         discriminator="patch",
+        discriminator_window=96,
         perceptual_window=80,
+        perceptual_rank=0.5,
         adversarial_proportion=0.1,
         perceptual_proportion=5.0,
         balance_every=1000,
