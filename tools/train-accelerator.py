@@ -40,7 +40,7 @@ from finefill.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEED = "speed.json"
-TRAINED = "perceptual network of low rank"  # the study's variant with the settings that ``train`` has
+TRAINED = "perceptual network of low rank"  # the study's variant that is what ``train`` runs
 SPARE = 0.85  # of the samples that fit by the measured speed: validation, checkpoints
 
 
