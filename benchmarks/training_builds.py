@@ -29,32 +29,24 @@ from machine import processor, script, whole_number
 
 HERE = Path(__file__).resolve().parent
 NOW, BEFORE = HERE.parent / "src", "before"
+# What the recipe has since, and the older build does not know: rows go on from a step without.
+PLAIN = {"perceptual_rank": 1.0, "discriminator_window": 0}
+CHANGES: dict[str, dict[str, Any]] = {
+    "now, perceptual term in a window of 64": {"perceptual_window": 64},
+    "now, perceptual network of rank 0.5": {"perceptual_rank": 0.5},
+    "now, discriminator in a window of 96": {"discriminator_window": 96},
+    "now, rank 0.5 and window of 96": {"perceptual_rank": 0.5, "discriminator_window": 96},
+    "now, rank 0.375 and window of 96": {"perceptual_rank": 0.375, "discriminator_window": 96},
+    "now, rank 0.25 and window of 96": {"perceptual_rank": 0.25, "discriminator_window": 96},
+    "now, perceptual term in every second step": {"perceptual_every": 2},
+    "now, perceptual term in every third step": {"perceptual_every": 3},
+}
 # Row: build, whether the process keeps freed memory, changes of the recipe `scenes`.
 ROWS: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "before": (BEFORE, False, {}),
-    "now, memory given back": ("now", False, {}),
-    "now": ("now", True, {}),
-    "now, perceptual term in a window of 64": ("now", True, {"perceptual_window": 64}),
-    "now, perceptual network of rank 0.5": ("now", True, {"perceptual_rank": 0.5}),
-    "now, perceptual network of rank 0.25": ("now", True, {"perceptual_rank": 0.25}),
-    "now, discriminator in a window of 96": ("now", True, {"discriminator_window": 96}),
-    "now, rank 0.5 and window of 96": (
-        "now",
-        True,
-        {"perceptual_rank": 0.5, "discriminator_window": 96},
-    ),
-    "now, rank 0.375 and window of 96": (
-        "now",
-        True,
-        {"perceptual_rank": 0.375, "discriminator_window": 96},
-    ),
-    "now, rank 0.25 and window of 96": (
-        "now",
-        True,
-        {"perceptual_rank": 0.25, "discriminator_window": 96},
-    ),
-    "now, perceptual term in every second step": ("now", True, {"perceptual_every": 2}),
-    "now, perceptual term in every third step": ("now", True, {"perceptual_every": 3}),
+    "now, memory given back": ("now", False, PLAIN),
+    "now": ("now", True, PLAIN),
+    **{name: ("now", True, PLAIN | changes) for name, changes in CHANGES.items()},
 }
 
 
