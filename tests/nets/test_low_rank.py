@@ -33,7 +33,7 @@ def test_outputs_that_depend_on_few_are_found_exactly() -> None:
     x, other = torch.randn(4, 16, 20, 20), torch.randn(4, 16, 20, 20)
     for scale in (1, 0.5):
         near = factors(conv, scale * x, conv(x), 8)
-        assert distance(near(scale * other), conv(other)) < 1e-4
+        assert distance(near(scale * other), conv(other)) < 1e-3
         too_few = factors(conv, scale * x, conv(x), 7)
         assert distance(too_few(scale * other), conv(other)) > 0.05
 
@@ -58,6 +58,19 @@ def test_more_channels_come_nearer_on_other_photographs(photos: Path) -> None:
     assert products[1] < 0.6 * products[0]
     assert products[2] < 0.35 * products[0]
     assert exact(images)["relu4_3"].equal(wanted["relu4_3"])  # was left alone
+
+
+def test_one_photograph_is_enough_not_to_go_astray(photos: Path) -> None:
+    """It has 169 cells at relu4_3 for 512 channels; a plain regression is 100,000 times off there.
+
+    One of a single colour, whose features hardly vary, does not stop the fit.
+    """
+    exact = load_vgg16(["relu4_3"])
+    images = seen(photos, 8, 16)
+    wanted = exact(images)["relu4_3"]
+    assert distance(of_low_rank(exact, seen(photos, 0, 1), 0.5)(images)["relu4_3"], wanted) < 0.8
+    exact.convs["relu1_1"].weight.data.zero_()
+    assert of_low_rank(exact, images, 0.5)(images)["relu4_3"].isfinite().all()
 
 
 def test_gradients_point_nearly_the_same_way(photos: Path) -> None:

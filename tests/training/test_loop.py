@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from finefill.data import recipes
 from finefill.data.photos import Photos
 from finefill.errors import FinefillError, OperationError
 from finefill.export.model import export, folded, load_generator
-from finefill.training import batches, checkpoint, loop, stages, steps
+from finefill.training import batches, checkpoint, loop, setup, stages, steps
 from tests.training.runs import LENGTH, RECIPE, events, same
 
 
@@ -106,6 +107,31 @@ def test_resuming_without_a_discriminator_keeps_the_best(photos: Path, tmp_path:
     assert checkpoint.read_state(run / checkpoint.BEST)["step"] < LENGTH
     assert same(run, tmp_path / "whole")
     assert same(run, tmp_path / "whole", checkpoint.BEST)
+
+
+@pytest.mark.parametrize(("setting", "stays"), [("perceptual_rank=0.5", False), ("seed=0", True)])
+def test_a_best_by_other_features_does_not_stay(
+    setting: str, stays: bool, photos: Path, finished: Path, tmp_path: Path
+) -> None:
+    tensors, state = checkpoint.load(finished / checkpoint.LAST)
+    checkpoint.save(tmp_path / checkpoint.LAST, tensors, state | {"best": 0.0})
+    longer = recipes.override(RECIPE, [setting, f"all_samples={RECIPE.all_samples + 16}"])
+    assert loop.train(longer, [photos], tmp_path, resume=True, device="cpu", quiet=True)
+    best = checkpoint.read_state(tmp_path / checkpoint.LAST)["best"]
+    assert (best == 0) == stays
+    assert (tmp_path / checkpoint.BEST).exists() != stays
+
+
+def test_holes_larger_than_a_window_are_told() -> None:
+    """At size 32 squares have up to 20 pixels; at 64 twice as many."""
+    recipe = recipes.override(RECIPE, ["discriminator=patch", "perceptual_window=24"])
+    settings = ["discriminator_window=24", "size=64", "crop=[64,64]", "shorter_side=64"]
+    for changes, told in ((settings[:1], 0), (settings, 2)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            setup.check_window(recipes.override(recipe, changes))
+        assert len(caught) == told
+        assert all("a hole of 40 pixels" in str(warning.message) for warning in caught)
 
 
 def test_max_minutes_stops_with_a_checkpoint(photos: Path, finished: Path, tmp_path: Path) -> None:

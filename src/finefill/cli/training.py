@@ -98,18 +98,18 @@ def train(
             if stream or any(map(is_stream, data))
             else read_photos(list(map(Path, data)), chosen, exclude=left_out, progress=shown)
         )
-    done = train_run(
-        chosen,
-        source,
-        run,
-        resume=resume,
-        start=None if start is None else functools.partial(begin_with, begin_at(start)),
-        max_minutes=max_minutes,
-        device=device,
-        resident=resident,
-        vgg=vgg,
-        quiet=not shown,
-    )
+        done = train_run(
+            chosen,
+            source,
+            run,
+            resume=resume,
+            start=None if start is None else functools.partial(begin_with, begin_at(start)),
+            max_minutes=max_minutes,
+            device=device,
+            resident=resident,
+            vgg=vgg,
+            quiet=not shown,
+        )
     if not world.first:
         return
     hint = f"finefill export {run} -o MODEL.onnx" if done else "go on with --resume"

@@ -153,11 +153,9 @@ class Recipe:
                 self.perceptual_window,
             )
             < 0,
-            "discriminator_window must be a multiple of 8, and needs discriminator=patch; "
-            "--set discriminator_window=0 does without": (
-                self.discriminator_window > 0
-                and (self.discriminator != "patch" or self.discriminator_window % 8 > 0)
-            ),
+            "discriminator_window must be a multiple of 8": self.discriminator_window % 8 > 0,
+            "discriminator_window needs discriminator=patch; --set discriminator_window=0 does "
+            "without": self.discriminator_window > 0 and self.discriminator != "patch",
             "proportions must be at least 0; 0 switches a term off": min(
                 self.adversarial_proportion, self.perceptual_proportion, self.matching_proportion
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from finefill.data import Photos, Recipe, Stream, read_photos
+from finefill.data import Photos, Recipe, Stream, from_json, read_photos
 from finefill.errors import FinefillError
 from finefill.training import checkpoint, schedule
 from finefill.training.ahead import Ahead
@@ -36,6 +36,7 @@ from finefill.training.stages import (
     holds_second_stage,
     is_first_stage,
     save,
+    scored_alike,
     second_stage,
     warm_up,
 )
@@ -93,6 +94,8 @@ def train(
         raise FinefillError(f"{run}: --data holds other photographs than the run was started with")
     step = int(state["step"])
     best = float(state.get("best", "inf"))
+    if resume and not scored_alike(recipe, from_json(str(state["recipe"]))):
+        best = math.inf
 
     with join(choose_device(device)) as (world, own_device), stop_signals() as stopping:
         check_batch(recipe, world)

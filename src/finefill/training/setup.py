@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +67,9 @@ def check_window(recipe: Recipe) -> None:
     Raises:
         FinefillError: fewer than two in a row, which no loss or discriminator can look at; or
             there is no such layer.
+
+    Warns:
+        UserWarning: the largest square is larger than a window, so part of it is not looked at.
     """
     smallest = min(recipe.sizes)
     if recipe.perceptual_window:
@@ -75,6 +80,14 @@ def check_window(recipe: Recipe) -> None:
             raise FinefillError(
                 f"{layer} needs {least} pixels, and the smallest batch shows the perceptual "
                 f"network {smallest}: larger sizes, a larger perceptual_window, or other layers"
+            )
+    largest = round(recipe.square_sides[1] * recipe.size / 128)
+    for name in ("perceptual_window", "discriminator_window"):
+        if 0 < (window := getattr(recipe, name)) < largest:
+            warnings.warn(
+                f"{name}={window} shows only a part of a hole of {largest} pixels at size "
+                f"{recipe.size}: --set {name}={8 * math.ceil(largest / 8)} or more",
+                stacklevel=2,
             )
 
 

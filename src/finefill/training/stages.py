@@ -88,6 +88,14 @@ def proportions(recipe: Recipe) -> dict[str, float]:
     return {name: share for name, share in shares.items() if share > 0}
 
 
+def scored_alike(recipe: Recipe, before: Recipe) -> bool:
+    """Whether validation scores of two recipes compare: they look at the same features."""
+    names = ("reconstruction", "perceptual_layers", "perceptual_window", "perceptual_rank")
+    return all(getattr(recipe, name) == getattr(before, name) for name in names) and (
+        recipe.vgg_layers == before.vgg_layers
+    )
+
+
 def has_second_stage(recipe: Recipe) -> bool:
     """Whether any term besides L_rec is on."""
     return bool(proportions(recipe))

@@ -229,7 +229,7 @@ def discriminator_step(parts: Parts, scene: Scene, labels: torch.Generator) -> d
 
 def in_holes(parts: Parts, scores: Tensor, share: Tensor) -> Tensor:
     """Mean of scores over the holes; of several processes, each one's part of it."""
-    return (scores * share).sum() / share.sum() * parts.world.weight(share.sum())
+    return (scores * share).sum() / share.sum().clamp(min=1e-12) * parts.world.weight(share.sum())
 
 
 def reconstruction(parts: Parts, image: Tensor, output: Tensor, mask: Tensor) -> Tensor:
