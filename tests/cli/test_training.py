@@ -144,6 +144,21 @@ def test_wrong_arguments_end_in_one_line(photos: Path, tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_a_warning_does_not_wait_for_the_end(photos: Path, tmp_path: Path) -> None:
+    """It is there though the run ends with an error."""
+    result = run(
+        *("train", "--recipe", "tiny", "--data", photos, "-o", tmp_path / "run", "--quiet"),
+        *("--set", "perceptual_window=16", "--set", "rec_samples=0", "--vgg", tmp_path / "no.pth"),
+    )
+    assert result.returncode == 2
+    first, last = result.stderr.splitlines()
+    assert first == (
+        "finefill: warning: perceptual_window=16 shows only a part of a hole of 20 pixels at "
+        "size 32: --set perceptual_window=24 or more"
+    )
+    assert "no.pth" in last
+
+
 def test_what_the_system_refuses_is_one_line(photos: Path, tmp_path: Path) -> None:
     long = "a" * 300  # longer than a file's name may be
     train = ["train", "--recipe", "tiny", *SHORT]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -118,6 +118,30 @@ def once(context: click.Context, option: click.Parameter, given: tuple[str, ...]
 def strict(how: str) -> Option:
     """Refuse what would be warned of; ``how`` says that in a sentence."""
     return click.option("--strict", is_flag=True, help=how)
+
+
+@contextlib.contextmanager
+def warnings_at_once() -> Iterator[None]:
+    """Print what is warned of inside when it comes, for work that takes long; once a place."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        otherwise = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, UserWarning):
+                click.echo(f"finefill: warning: {message}", err=True)
+            else:
+                otherwise(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
 
 
 @contextlib.contextmanager

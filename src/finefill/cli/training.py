@@ -98,6 +98,7 @@ def train(
             if stream or any(map(is_stream, data))
             else read_photos(list(map(Path, data)), chosen, exclude=left_out, progress=shown)
         )
+    with options.warnings_at_once():
         done = train_run(
             chosen,
             source,
