@@ -134,7 +134,7 @@ def measure(
         facts["differences"] = {
             m: known[m] for m in others if m in known and (m in rows) == (first in rows)
         }
-    text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(facts, indent=0, ensure_ascii=False) + "\n"
     file.write_text(text, encoding="utf-8")
 
 

@@ -90,10 +90,8 @@ def proportions(recipe: Recipe) -> dict[str, float]:
 
 def scored_alike(recipe: Recipe, before: Recipe) -> bool:
     """Whether validation scores of two recipes compare: they look at the same features."""
-    names = ("reconstruction", "perceptual_layers", "perceptual_window", "perceptual_rank")
-    return all(getattr(recipe, name) == getattr(before, name) for name in names) and (
-        recipe.vgg_layers == before.vgg_layers
-    )
+    names = ("reconstruction", "perceptual_layers", "vgg_layers", "perceptual_window")
+    return all(getattr(recipe, n) == getattr(before, n) for n in (*names, "perceptual_rank"))
 
 
 def has_second_stage(recipe: Recipe) -> bool:
