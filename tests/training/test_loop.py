@@ -129,7 +129,7 @@ def test_holes_larger_than_a_window_are_told() -> None:
     for changes, told in ((settings[:1], 0), (settings, 2)):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            setup.check_window(recipes.override(recipe, changes))
+            setup.tell_windows(recipes.override(recipe, changes))
         assert len(caught) == told
         assert all("a hole of 40 pixels" in str(warning.message) for warning in caught)
 

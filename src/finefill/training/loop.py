@@ -25,6 +25,7 @@ from finefill.training.setup import (
     choose_device,
     open_report,
     stop_signals,
+    tell_windows,
 )
 from finefill.training.stages import (
     Start,
@@ -101,6 +102,8 @@ def train(
         check_batch(recipe, world)
         check_dilations(recipe)
         check_window(recipe)
+        if world.first:
+            tell_windows(recipe)
         world.check_same(
             f"{photos.fingerprint} {step} {recipe.to_json()}",
             "the processes were given other photographs, checkpoints or settings: start all of "

@@ -67,9 +67,6 @@ def check_window(recipe: Recipe) -> None:
     Raises:
         FinefillError: fewer than two in a row, which no loss or discriminator can look at; or
             there is no such layer.
-
-    Warns:
-        UserWarning: the largest square is larger than a window, so part of it is not looked at.
     """
     smallest = min(recipe.sizes)
     if recipe.perceptual_window:
@@ -81,6 +78,14 @@ def check_window(recipe: Recipe) -> None:
                 f"{layer} needs {least} pixels, and the smallest batch shows the perceptual "
                 f"network {smallest}: larger sizes, a larger perceptual_window, or other layers"
             )
+
+
+def tell_windows(recipe: Recipe) -> None:
+    """The largest square should fit into what is looked at.
+
+    Warns:
+        UserWarning: it is larger than a window, so part of it is not looked at.
+    """
     largest = round(recipe.square_sides[1] * recipe.size / 128)
     for name in ("perceptual_window", "discriminator_window"):
         if 0 < (window := getattr(recipe, name)) < largest:
